@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+/* What BPF programs and user space share: the keys and values of every map
+ * and the records of the ring buffer. Fixed-width fields, written-out padding
+ * (always zero), host byte order unless a comment says network order.
+ * SN_ABI_VERSION rises with every change of a layout or of a meaning; a
+ * sentinel-dp adopts only pins of its own version. */
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define SN_ABI_VERSION 1
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "struct sn_rule_item is read as words: little-endian machines only"
+#endif
+
+enum sn_family {
+	SN_FAMILY_NONE = 0,
+	SN_FAMILY_IPV4 = 4,
+	SN_FAMILY_IPV6 = 6,
+};
+
+enum sn_mode {
+	SN_MODE_NONE = 0,
+	SN_MODE_DISABLED = 1,
+	SN_MODE_ALLOWLIST = 2,
+	SN_MODE_DENYLIST = 3,
+	SN_MODE_BLOCK_ALL = 4,
+};
+
+enum sn_inbound {
+	SN_INBOUND_NONE = 0,
+	SN_INBOUND_REPLIES = 1,
+	SN_INBOUND_ALLOW = 2,
+	SN_INBOUND_BLOCK = 3,
+};
+
+enum sn_verdict {
+	SN_VERDICT_NONE = 0,
+	SN_VERDICT_ALLOW = 1,
+	SN_VERDICT_DENY = 2,
+};
+
+enum sn_role {
+	SN_ROLE_NONE = 0,
+	SN_ROLE_WORKLOAD = 1,
+	SN_ROLE_HOST = 2,
+};
+
+enum sn_target_type {
+	SN_TARGET_NONE = 0,
+	SN_TARGET_TC = 1,
+	SN_TARGET_CGROUP = 2,
+};
+
+/* Seen from the workload. */
+enum sn_direction {
+	SN_EGRESS = 0,
+	SN_INGRESS = 1,
+};
+
+enum sn_reason {
+#define SN_REASON(name, kind, text, meaning) SN_REASON_##name,
+#include "shared/reasons.def"
+#undef SN_REASON
+	SN_REASON_COUNT,
+};
+
+enum sn_reason_kind {
+	SN_REASON_KIND_POLICY,
+	SN_REASON_KIND_FAILURE,
+	SN_REASON_KIND_PASS,
+	SN_REASON_KIND_INFO,
+};
+
+enum {
+	SN_ITEMS_MAX = 8, /* items of one prefix */
+	SN_LENGTHS_MAX = 4, /* hashed prefix lengths besides /32 and /128 */
+	SN_REASON_SLOTS = 48, /* room for reasons in struct sn_reasons */
+	SN_ID_BYTES = 16,
+	SN_ANCESTORS_MAX = 16, /* depth of an attached cgroup */
+	SN_COMM_BYTES = 16,
+};
+
+_Static_assert((int)SN_REASON_COUNT <= (int)SN_REASON_SLOTS,
+	       "reasons outgrew the ABI");
+
+/* Times are nanoseconds of CLOCK_BOOTTIME. An item's expiry has 48 bits in
+ * units of 2^16 ns (65.5 us), enough for 584 years; 0: never. */
+#define SN_EXPIRES_SHIFT 16
+#define SN_EXPIRES_MAX	 ((1ULL << 48) - 1)
+
+/* A flow's verdict is good for this long without being judged again. */
+#define SN_REJUDGE_NS (64ULL * 1000000000ULL)
+/* last_seen and used are written at most this often. */
+#define SN_TOUCH_NS (1000000000ULL)
+/* Later fragments pass this long on an allowed first one. */
+#define SN_FRAGMENT_NS (30ULL * 1000000000ULL)
+
+/* Idle timeouts in seconds. TCP: RFC 5382 REQ-5 (2 h 4 min); UDP: RFC 4787
+ * REQ-5 (2 min at least); ICMP: RFC 5508 REQ-1 (60 s). */
+enum {
+	SN_IDLE_TCP_S = 7440,
+	SN_IDLE_TCP_NEW_S = 240, /* not answered yet */
+	SN_IDLE_TCP_CLOSED_S = 60, /* both sides sent FIN, or a RST was seen */
+	SN_IDLE_UDP_S = 180,
+	SN_IDLE_UDP_NEW_S = 120,
+	SN_IDLE_ICMP_S = 60,
+	SN_IDLE_OTHER_S = 600,
+	SN_IDLE_MAX_S = SN_IDLE_TCP_S,
+};
+
+/* slot[n]: generation in the upper, revision in the lower 32 bits.
+ * Generation 0: no policy, everything is dropped. */
+#define SN_WORD(generation, revision) \
+	(((__u64)(generation) << 32) | (__u32)(revision))
+#define SN_WORD_GENERATION(word) ((__u32)((word) >> 32))
+
+/* policy[2 * slot + (generation & 1)]; never changes while `generation` is
+ * current. lengths4/6: hashed prefix lengths in use besides the host prefix,
+ * longest first. trie4/6: all prefixes of that family but host prefixes are in
+ * the trie instead, and n_lengths is 0. */
+struct sn_policy {
+	__u32 generation;
+	__u8 mode; /* enum sn_mode */
+	__u8 audit; /* 0 or 1 */
+	__u8 inbound; /* enum sn_inbound, never NONE */
+	__u8 trie4;
+	__u8 trie6;
+	__u8 n_lengths4;
+	__u8 n_lengths6;
+	__u8 pad0;
+	__u8 lengths4[SN_LENGTHS_MAX];
+	__u8 lengths6[SN_LENGTHS_MAX];
+	__u8 pad1[12];
+};
+_Static_assert(sizeof(struct sn_policy) == 32, "ABI");
+
+/* Key of sn_rules. Addresses are in network order, IPv4 in the first four
+ * bytes with the rest zero; bits beyond prefix_length are zero. */
+struct sn_rule_key {
+	__u32 slot;
+	__u32 generation;
+	__u8 address[16];
+	__u8 family; /* enum sn_family */
+	__u8 prefix_length; /* 0..32 or 0..128 */
+	__u8 pad[6];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct sn_rule_key) == 32, "ABI");
+
+/* Key of sn_prefixes, an LPM trie. prefix_bits = 96 + prefix length. */
+struct sn_prefix_key {
+	__u32 prefix_bits;
+	__u32 slot;
+	__u32 generation;
+	__u8 family;
+	__u8 pad[3];
+	__u8 address[16];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct sn_prefix_key) == 32, "ABI");
+#define SN_PREFIX_FIXED_BITS 96
+
+/* protocol 0: any. Ports (host order): 0..65535 matches every packet of the
+ * protocol, also where it has no ports; any other range matches only packets
+ * with ports (TCP, UDP, UDP-Lite, SCTP, DCCP) whose destination is in it. */
+struct sn_rule_item {
+	__u64 expires : 48; /* SN_EXPIRES_SHIFT units, 0: never */
+	__u64 protocol : 8;
+	__u64 verdict : 8; /* enum sn_verdict */
+	__u32 rule_id;
+	__u16 port_low;
+	__u16 port_high;
+};
+_Static_assert(sizeof(struct sn_rule_item) == 16, "ABI");
+
+/* Value of sn_rules and sn_prefixes. Elements are recycled at once, so a
+ * reader may find another key's value under its pointer: it reads tag and seq,
+ * copies what it needs, and reads tag, seq and end again. `tag` is
+ * sn_seal_tag() of the key, `end` is tag + seq; sentinel-dp writes all three
+ * and `used`, cp sends them as zero. Items beyond n_items are zero. */
+struct sn_rule_value {
+	__u64 tag;
+	__u64 used; /* boot time ns of the last judgement that it decided */
+	__u32 seq;
+	__u8 n_items; /* 1..SN_ITEMS_MAX */
+	__u8 prefix_length; /* as in the key */
+	__u8 pad[2];
+	struct sn_rule_item items[SN_ITEMS_MAX];
+	__u64 end;
+};
+_Static_assert(sizeof(struct sn_rule_value) == 160, "ABI");
+
+/* 64-bit mix of a 32-byte key of a sealed table. Not a MAC: it tells recycled
+ * elements apart. Each round is a bijection of h for a fixed word. */
+static inline __u64 sn_seal_tag(const void *key)
+{
+	const __u64 *w = (const __u64 *)key;
+	__u64 h = 0x9e3779b97f4a7c15ULL;
+
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) {
+		h = (h ^ w[i]) * 0xff51afd7ed558ccdULL;
+		h ^= h >> 32;
+	}
+	return h * 0xc4ceb9fe1a85ec53ULL;
+}
+
+/* Key of sn_flows and sn_flows_new, seen from the workload. Ports in network
+ * order; ICMP echo: the identifier in both; other protocols: 0. */
+struct sn_flow_key {
+	__u32 slot;
+	__u8 protocol;
+	__u8 family;
+	__u8 pad[2];
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+};
+_Static_assert(sizeof(struct sn_flow_key) == 44, "ABI");
+
+enum sn_flow_flag {
+	SN_FLOW_INBOUND = 1, /* opened by the remote side */
+	SN_FLOW_AUDIT = 2, /* passed by audit only; remembers replies */
+	SN_FLOW_FIN_LOCAL = 4,
+	SN_FLOW_FIN_REMOTE = 8,
+	SN_FLOW_RST = 16,
+	SN_FLOW_SEND_ONLY = 32, /* inbound was BLOCK when it was judged */
+};
+
+struct sn_flow {
+	__u64 word; /* slot word under which it was judged last */
+	__u64 admitted;
+	__u64 judged;
+	__u64 last_seen;
+	__u32 rule_id; /* 0: the mode's default */
+	__u32 flags; /* enum sn_flow_flag */
+};
+_Static_assert(sizeof(struct sn_flow) == 40, "ABI");
+
+/* Seconds after which a flow that saw no packet counts as absent.
+ * answered: it is in sn_flows. */
+static inline __u64 sn_flow_idle_s(__u8 protocol, int answered, __u32 flags)
+{
+	switch (protocol) {
+	case 6: /* TCP */
+		if ((flags & SN_FLOW_RST) || ((flags & SN_FLOW_FIN_LOCAL) &&
+					      (flags & SN_FLOW_FIN_REMOTE)))
+			return SN_IDLE_TCP_CLOSED_S;
+		return answered ? SN_IDLE_TCP_S : SN_IDLE_TCP_NEW_S;
+	case 17: /* UDP */
+	case 136: /* UDP-Lite */
+		return answered ? SN_IDLE_UDP_S : SN_IDLE_UDP_NEW_S;
+	case 1: /* ICMP */
+	case 58: /* ICMPv6 */
+		return SN_IDLE_ICMP_S;
+	default:
+		return SN_IDLE_OTHER_S;
+	}
+}
+
+/* Key of sn_fragments. id in network order, 32 bits for IPv6. protocol: of the
+ * IPv4 header, or the fragment header's next header. */
+struct sn_fragment_key {
+	__u32 slot;
+	__u32 id;
+	__u8 family;
+	__u8 protocol;
+	__u8 direction; /* enum sn_direction */
+	__u8 pad;
+	__u8 source[16];
+	__u8 destination[16];
+};
+_Static_assert(sizeof(struct sn_fragment_key) == 44, "ABI");
+
+struct sn_fragment {
+	__u64 expires;
+	__u32 header_bytes; /* later fragments must begin at or after it */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sn_fragment) == 16, "ABI");
+
+/* Value of sn_ifaces by ifindex. */
+struct sn_iface {
+	__u32 slot;
+	__u8 role; /* enum sn_role */
+	__u8 ethernet; /* 1: frames begin with an Ethernet header, 0: with IP */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct sn_iface) == 8, "ABI");
+
+/* sn_counters[slot * n_cpus + cpu], n_cpus = possible CPUs. Index of the
+ * arrays: enum sn_direction. Bytes from the network header on. Blocked also
+ * counts what audit let pass. */
+struct sn_counters {
+	__u64 allowed_packets[2];
+	__u64 allowed_bytes[2];
+	__u64 blocked_packets[2];
+	__u64 blocked_bytes[2];
+};
+_Static_assert(sizeof(struct sn_counters) == 64, "ABI");
+
+/* sn_reasons[slot]; slot 0 holds what belongs to no slot. */
+struct sn_reasons {
+	__u64 count[SN_REASON_SLOTS];
+};
+
+/* sn_usage[slot]: written by BPF and sentinel-dp with atomic operations. */
+struct sn_usage {
+	__u32 flows; /* entries of this slot in sn_flows */
+	__u32 flow_quota; /* 0: no flow may enter sn_flows */
+	__u32 event_second; /* boot second of the current rate window */
+	__u32 events; /* events in it */
+};
+_Static_assert(sizeof(struct sn_usage) == 16, "ABI");
+
+enum {
+	SN_EVENTS_PER_SECOND = 64, /* of one slot */
+};
+/* A denied flow is reported again after this long. */
+#define SN_EVENT_REPEAT_NS (60ULL * 1000000000ULL)
+
+/* What sentinel-dp remembers of a slot for its own restart (sn_targets). */
+enum sn_target_state {
+	SN_TARGET_FREE = 0,
+	SN_TARGET_ATTACHING = 1,
+	SN_TARGET_ATTACHED = 2,
+	SN_TARGET_DIRTY = 3, /* detached, entries not yet swept */
+};
+
+struct sn_target {
+	__u8 id[SN_ID_BYTES]; /* chosen by cp */
+	__u64 object; /* ifindex or cgroup id */
+	__u64 attached_at;
+	__u32 next_generation; /* never falls in a slot's life */
+	__u8 state; /* enum sn_target_state */
+	__u8 type; /* enum sn_target_type */
+	__u8 role; /* enum sn_role, TC only */
+	__u8 n_ancestors; /* cgroups only */
+	__u64 ancestors[SN_ANCESTORS_MAX]; /* cgroup ids, parent first */
+};
+_Static_assert(sizeof(struct sn_target) == 168, "ABI");
+
+enum sn_hook {
+	SN_HOOK_TC = 0,
+	SN_HOOK_CGROUP_SKB = 1,
+	SN_HOOK_CONNECT = 2,
+	SN_HOOK_SENDMSG = 3,
+};
+
+/* Record of sn_events: first packet or call of a denied flow. */
+struct sn_event {
+	__u64 time;
+	__u64 word;
+	__u32 slot;
+	__u32 rule_id; /* 0: none */
+	__u8 reason; /* enum sn_reason */
+	__u8 direction; /* enum sn_direction */
+	__u8 family; /* 0: not an IP packet */
+	__u8 protocol;
+	__u8 hook; /* enum sn_hook */
+	__u8 audit; /* 1: it passed all the same */
+	__u16 local_port; /* network order */
+	__u16 remote_port;
+	__u8 pad[2];
+	__u32 tgid; /* process, SN_HOOK_CONNECT and SENDMSG only; else 0 */
+	__u8 local[16];
+	__u8 remote[16];
+	__u8 comm[SN_COMM_BYTES];
+};
+_Static_assert(sizeof(struct sn_event) == 88, "ABI");
+
+/* Value of sn_meta[0]; a pinned set of maps with another one is not ours. */
+struct sn_meta {
+	__u32 abi_version;
+	__u32 n_cpus;
+	__u32 n_slots; /* slots 1..n_slots - 1 can be given out */
+	__u32 pad;
+	__u8 object_hash[32]; /* of the BPF object that the programs come from */
+};
+_Static_assert(sizeof(struct sn_meta) == 48, "ABI");
