@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/config/config.h"
+
+#include <stdlib.h>
+
+#define MS	    1000000U /* of unit_ns */
+#define FIELD(path) .offset = offsetof(struct cp_config, path)
+#define IN(group, name)                                    \
+	.offset = offsetof(struct cp_config, group.name) - \
+		  offsetof(struct cp_config, group)
+
+_Static_assert(sizeof(enum sn_log_level) == sizeof(unsigned int),
+	       "the schema stores an enum as unsigned int");
+
+/* In the order of enum sn_log_level. */
+static const char *const level_names[] = {
+	[SN_LOG_ERROR] = "error", [SN_LOG_WARNING] = "warning",
+	[SN_LOG_INFO] = "info",	  [SN_LOG_DEBUG] = "debug",
+	[SN_LOG_TRACE] = "trace", NULL,
+};
+
+static const struct cp_config_schema_item log_items[] = {
+	{
+		.key = "level",
+		.type = CP_CONFIG_SCHEMA_TYPE_ENUM,
+		IN(log, level),
+		.names = level_names,
+		.fallback = "info",
+		.reloadable = true,
+		.description = "Least important lines that are logged.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item api_items[] = {
+	{
+		.key = "group",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
+		IN(api, group),
+		.min = 1,
+		.max = 32,
+		.fallback = "sentinel-admin",
+		.description = "Group whose members may use the local API "
+			       "besides root.",
+	},
+	{
+		.key = "max_message",
+		.type = CP_CONFIG_SCHEMA_TYPE_SIZE,
+		IN(api, max_message_bytes),
+		.min = 64 << 10,
+		.max = 16 << 20,
+		.fallback = "4MiB",
+		.description = "Largest message that a client may send.",
+	},
+	{
+		.key = "max_connections",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(api, max_connections),
+		.min = 1,
+		.max = 4096,
+		.fallback = "64",
+		.description = "Connections that the local API serves at one "
+			       "time.",
+	},
+	{
+		.key = "max_policy",
+		.type = CP_CONFIG_SCHEMA_TYPE_SIZE,
+		IN(api, max_policy_bytes),
+		.min = 64 << 10,
+		.max = CP_CONFIG_YAML_MAX_BYTES,
+		.fallback = "64MiB",
+		.description = "Largest policy, over all of its messages.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item state_items[] = {
+	{
+		.key = "group_interval",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		IN(state, group_interval_ms),
+		.unit_ns = MS,
+		.max = 1000,
+		.fallback = "50ms",
+		.reloadable = true,
+		.description = "How long changes are gathered before they "
+			       "are written to disk together; 0s writes "
+			       "each at once.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item dataplane_items[] = {
+	{
+		.key = "reconnect_min",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		IN(dataplane, reconnect_min_ms),
+		.unit_ns = MS,
+		.min = 10,
+		.max = 60000,
+		.fallback = "100ms",
+		.reloadable = true,
+		.description = "First pause before sentinel-dp is connected "
+			       "to again; each further one is longer.",
+	},
+	{
+		.key = "reconnect_max",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		IN(dataplane, reconnect_max_ms),
+		.unit_ns = MS,
+		.min = 10,
+		.max = 60000,
+		.fallback = "5s",
+		.reloadable = true,
+		.description = "Longest pause before sentinel-dp is "
+			       "connected to again.",
+	},
+	{
+		.key = "collect_interval",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		IN(dataplane, collect_interval_ms),
+		.unit_ns = MS,
+		.min = 1000,
+		.max = 600000,
+		.fallback = "10s",
+		.reloadable = true,
+		.description = "How often idle flows and lapsed rules are "
+			       "removed from the kernel.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item limits_items[] = {
+	{
+		.key = "attachments",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(limits, attachments),
+		.min = 1,
+		.max = 65535,
+		.fallback = "10000",
+		.description = "Interfaces and cgroups that may be attached "
+			       "at one time.",
+	},
+	{
+		.key = "rules_per_policy",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(limits, rules_per_policy),
+		.min = 1,
+		.max = 4000000,
+		.fallback = "1000000",
+		.reloadable = true,
+		.description = "Rules that one policy may have.",
+	},
+	{
+		.key = "flows_per_attachment",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(limits, flows_per_attachment),
+		.min = 256,
+		.max = 16777216,
+		.fallback = "65536",
+		.reloadable = true,
+		.description = "Established flows that are kept for one "
+			       "attachment; those above are judged more "
+			       "often.",
+	},
+	{ .key = NULL },
+};
+
+static int check_dataplane(const void *field, struct sn_diag *diag)
+{
+	const struct cp_config_dataplane *dataplane = field;
+
+	if (dataplane->reconnect_min_ms <= dataplane->reconnect_max_ms)
+		return 0;
+	sn_diag_set(diag, "reconnect_min", "is longer than reconnect_max");
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
+const struct cp_config_schema_item cp_config_items[] = {
+	{
+		.key = "log",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(log),
+		.items = log_items,
+		.description = "Log lines on standard error.",
+	},
+	{
+		.key = "api",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(api),
+		.items = api_items,
+		.description = "The local API that sentinelctl uses.",
+	},
+	{
+		.key = "state",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(state),
+		.items = state_items,
+		.description = "What is kept over a restart.",
+	},
+	{
+		.key = "dataplane",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(dataplane),
+		.items = dataplane_items,
+		.check = check_dataplane,
+		.description = "The link to sentinel-dp.",
+	},
+	{
+		.key = "limits",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(limits),
+		.items = limits_items,
+		.description = "What the host may be asked to hold.",
+	},
+	{ .key = NULL },
+};
+
+int cp_config_default(struct cp_config **ret)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	int r;
+
+	config = calloc(1, sizeof(*config));
+	if (!config)
+		return -ENOMEM;
+
+	r = cp_config_schema_init(cp_config_items, config, sizeof(*config));
+	if (r < 0)
+		return sn_trace(r);
+	*ret = sn_steal(&config);
+	return 0;
+}
+
+int cp_config_load(const char *path, struct cp_config **ret,
+		   struct sn_diag *diag)
+{
+	static const struct cp_config_yaml_limits limits = {
+		.max_bytes = CP_CONFIG_MAX_BYTES,
+		.max_nodes = CP_CONFIG_MAX_NODES,
+	};
+	sn_cleanup(cp_config_yaml_freep) struct cp_config_yaml *yaml = NULL;
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	int r;
+
+	r = cp_config_yaml_load(path, &limits, &yaml, diag);
+	if (r == CP_CONFIG_YAML_E_REFUSED)
+		return CP_CONFIG_E_REFUSED;
+	if (r < 0)
+		return sn_trace(r);
+	config = calloc(1, sizeof(*config));
+	if (!config)
+		return -ENOMEM;
+
+	r = cp_config_schema_fill(cp_config_items,
+				  cp_config_yaml_get_root(yaml), path, NULL,
+				  config, sizeof(*config), diag);
+	if (r == CP_CONFIG_SCHEMA_E_REFUSED)
+		return CP_CONFIG_E_REFUSED;
+	if (r < 0)
+		return sn_trace(r);
+	*ret = sn_steal(&config);
+	return 0;
+}
+
+struct cp_config *cp_config_free(struct cp_config *config)
+{
+	if (!config)
+		return NULL;
+	cp_config_schema_done(cp_config_items, config);
+	free(config);
+	return NULL;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The configuration of sentinel-cp: one YAML file, every option in the table
+ * cp_config_items with its default, range and description. */
+
+#include <stdint.h>
+
+#include "controld/config/schema.h"
+#include "shared/diag.h"
+#include "shared/log.h"
+#include "shared/util.h"
+
+enum {
+	CP_CONFIG_MAX_BYTES = 1 << 20, /* of the file */
+	CP_CONFIG_MAX_NODES = 65536,
+};
+
+/* Answers of cp_config_load() besides 0 and -errno. */
+enum {
+	CP_CONFIG_E_REFUSED = 1, /* diag says where and why */
+};
+
+struct cp_config {
+	struct {
+		enum sn_log_level level;
+	} log;
+	struct {
+		char *group; /* whose members may call, besides root */
+		uint64_t max_message_bytes;
+		uint64_t max_connections;
+		uint64_t max_policy_bytes;
+	} api;
+	struct {
+		uint64_t group_interval_ms;
+	} state;
+	struct cp_config_dataplane {
+		uint64_t reconnect_min_ms;
+		uint64_t reconnect_max_ms;
+		uint64_t collect_interval_ms;
+	} dataplane;
+	struct {
+		uint64_t attachments;
+		uint64_t rules_per_policy;
+		uint64_t flows_per_attachment;
+	} limits;
+};
+
+/* For cp_config_schema_print(). */
+extern const struct cp_config_schema_item cp_config_items[];
+
+/* Every option at its default. Returns 0 or -ENOMEM. */
+int cp_config_default(struct cp_config **ret);
+
+/* Reads the file; an absent one is -ENOENT, an empty one means the defaults.
+ * diag is filled for every failure but -ENOMEM. */
+int cp_config_load(const char *path, struct cp_config **ret,
+		   struct sn_diag *diag);
+
+struct cp_config *cp_config_free(struct cp_config *config);
+SN_DEFINE_CLEANUP(struct cp_config, cp_config_free)

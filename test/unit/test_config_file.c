@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/config/config.h"
+
+#include "test/unit/t.h"
+
+static const char sample[] = "etc/sentinel-cp.yaml";
+
+/* Compares two filled structs of a schema that has scalars and mappings. */
+static void same_values(const struct cp_config_schema_item *items,
+			const void *a, const void *b)
+{
+	for (; items->key; items++) {
+		const char *x = (const char *)a + items->offset;
+		const char *y = (const char *)b + items->offset;
+		bool same = false;
+
+		if (items->type == CP_CONFIG_SCHEMA_TYPE_MAPPING) {
+			same_values(items->items, x, y);
+			continue;
+		}
+		if (items->type == CP_CONFIG_SCHEMA_TYPE_STRING)
+			same = strcmp(*(char *const *)(const void *)x,
+				      *(char *const *)(const void *)y) == 0;
+		else if (items->type == CP_CONFIG_SCHEMA_TYPE_ENUM)
+			same = memcmp(x, y, sizeof(unsigned int)) == 0;
+		else
+			same = memcmp(x, y, sizeof(uint64_t)) == 0;
+		if (!same)
+			t_fail("'%s' differs", items->key);
+	}
+}
+
+/* Each option of the table stands in the mapping, in the table's order. */
+static void has_every_key(const struct cp_config_schema_item *items,
+			  const struct cp_config_yaml_node *mapping)
+{
+	const struct cp_config_yaml_node *key, *value;
+
+	key = cp_config_yaml_get_first(mapping);
+	for (; items->key; items++) {
+		if (!key)
+			t_fail("'%s' is missing", items->key);
+		t_str_eq(cp_config_yaml_get_text(key), items->key);
+		value = cp_config_yaml_get_next(key);
+		if (items->type == CP_CONFIG_SCHEMA_TYPE_MAPPING)
+			has_every_key(items->items, value);
+		key = cp_config_yaml_get_next(value);
+	}
+	t_null(key);
+}
+
+static int load_text(const char *text, struct cp_config **ret,
+		     struct sn_diag *diag)
+{
+	char path[] = "/tmp/test_config_file.XXXXXX";
+	ssize_t size = (ssize_t)strlen(text);
+	int fd = mkstemp(path), r;
+
+	t_true(fd >= 0);
+	t_eq(write(fd, text, (size_t)size), size);
+	t_eq(close(fd), 0);
+	r = cp_config_load(path, ret, diag);
+	t_eq(unlink(path), 0);
+	return r;
+}
+
+static void defaults_are_the_documented_ones(void)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+
+	t_eq(cp_config_default(&config), 0);
+	t_eq(config->log.level, SN_LOG_INFO);
+	t_str_eq(config->api.group, "sentinel-admin");
+	t_eq(config->api.max_message_bytes, 4 << 20);
+	t_eq(config->api.max_connections, 64);
+	t_eq(config->api.max_policy_bytes, 64 << 20);
+	t_eq(config->state.group_interval_ms, 50);
+	t_eq(config->dataplane.reconnect_min_ms, 100);
+	t_eq(config->dataplane.reconnect_max_ms, 5000);
+	t_eq(config->dataplane.collect_interval_ms, 10000);
+	t_eq(config->limits.attachments, 10000);
+	t_eq(config->limits.rules_per_policy, 1000000);
+	t_eq(config->limits.flows_per_attachment, 65536);
+}
+
+static void sample_has_the_defaults(void)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *defaults = NULL;
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(cp_config_default(&defaults), 0);
+	t_eq(cp_config_load(sample, &config, &diag), 0);
+	same_values(cp_config_items, config, defaults);
+}
+
+static void sample_shows_every_option(void)
+{
+	static const struct cp_config_yaml_limits limits = { 0 };
+	sn_cleanup(cp_config_yaml_freep) struct cp_config_yaml *yaml = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(cp_config_yaml_load(sample, &limits, &yaml, &diag), 0);
+	has_every_key(cp_config_items, cp_config_yaml_get_root(yaml));
+}
+
+static void empty_file_means_the_defaults(void)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *defaults = NULL;
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(cp_config_default(&defaults), 0);
+	t_eq(load_text("# nothing\n", &config, &diag), 0);
+	same_values(cp_config_items, config, defaults);
+}
+
+static void file_overrides_what_it_names(void)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(load_text("log: {level: trace}\napi:\n  group: ops\n"
+		       "state:\n  group_interval: 0s\n",
+		       &config, &diag),
+	     0);
+	t_eq(config->log.level, SN_LOG_TRACE);
+	t_str_eq(config->api.group, "ops");
+	t_eq(config->api.max_connections, 64);
+	t_eq(config->state.group_interval_ms, 0);
+}
+
+static void level_names_are_those_of_the_log(void)
+{
+	const struct cp_config_schema_item *level = cp_config_items[0].items;
+	unsigned int i;
+
+	t_str_eq(level->key, "level");
+	for (i = 0; level->names[i]; i++) {
+		enum sn_log_level parsed;
+
+		t_true(sn_log_parse_level(level->names[i], &parsed));
+		t_eq(parsed, i);
+	}
+	t_eq(i, SN_LOG_TRACE + 1);
+}
+
+static void absent_file_is_an_error(void)
+{
+	struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(cp_config_load("/nonexistent/sentinel-cp.yaml", &config, &diag),
+	     -ENOENT);
+	t_null(config);
+	t_str_eq(diag.file, "/nonexistent/sentinel-cp.yaml");
+	t_str_eq(diag.text, "cannot open: No such file or directory");
+}
+
+static void mistakes_are_refused_with_their_line(void)
+{
+	struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(load_text("log:\n  levle: info\n", &config, &diag),
+	     CP_CONFIG_E_REFUSED);
+	t_eq(diag.line, 2);
+	t_str_eq(diag.text, "log: unknown key 'levle'; did you mean 'level'?");
+	t_eq(load_text("state:\n\n  group_interval: 2s\n", &config, &diag),
+	     CP_CONFIG_E_REFUSED);
+	t_eq(diag.line, 3);
+	t_str_eq(diag.text,
+		 "state.group_interval: 2s is out of range, 0s to 1s");
+	t_eq(load_text("a: [\n", &config, &diag), CP_CONFIG_E_REFUSED);
+	t_null(config);
+}
+
+static void reconnect_bounds_must_be_in_order(void)
+{
+	struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(load_text("dataplane:\n  reconnect_min: 6s\n", &config, &diag),
+	     CP_CONFIG_E_REFUSED);
+	t_str_eq(diag.field, "dataplane.reconnect_min");
+	t_str_eq(diag.text,
+		 "dataplane.reconnect_min: is longer than reconnect_max");
+	t_null(config);
+}
+
+T_MAIN("config_file", defaults_are_the_documented_ones, sample_has_the_defaults,
+       sample_shows_every_option, empty_file_means_the_defaults,
+       file_overrides_what_it_names, level_names_are_those_of_the_log,
+       absent_file_is_an_error, mistakes_are_refused_with_their_line,
+       reconnect_bounds_must_be_in_order)
