@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+
+/* cgroup programs. Each finds its slot in the storage of the cgroup that it is
+ * attached to. cgroup_skb judges every packet; connect and sendmsg only make a
+ * refusal known to the caller at once. */
+
+#include "bpf/lib/verdict.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum {
+	LOOPBACK_IFINDEX = 1, /* in every network namespace */
+	CALL_REFUSE = 0,
+	CALL_PASS = 1,
+};
+
+static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
+{
+	__u32 *slot = bpf_get_local_storage(&sn_cgroups, 0);
+	struct sn_packet p = {};
+
+	p.hook = SN_HOOK_CGROUP_SKB;
+	p.direction = direction;
+	p.role = SN_ROLE_WORKLOAD;
+	p.loopback = skb->ifindex == LOOPBACK_IFINDEX;
+	p.key.slot = SN_READ(*slot);
+	sn_packet_network(skb, &p, 0);
+	return sn_verdict_packet(skb, &p) ? 1 : 0;
+}
+
+/* Fails closed: 0 drops and the sender sees EPERM. */
+SEC("cgroup_skb/egress")
+int sn_skb_egress(struct __sk_buff *skb)
+{
+	return judge_packet(skb, SN_EGRESS);
+}
+
+/* Fails closed: 0 drops. */
+SEC("cgroup_skb/ingress")
+int sn_skb_ingress(struct __sk_buff *skb)
+{
+	return judge_packet(skb, SN_INGRESS);
+}
+
+static __always_inline void set_ipv4(struct sn_packet *p, __u32 address)
+{
+	p->key.family = SN_FAMILY_IPV4;
+	*(__u32 *)p->key.remote = address;
+}
+
+/* DHCP discovery is passed by rule when its packet is seen whole. */
+static __always_inline int is_dhcp_discovery(const struct sn_packet *p)
+{
+	const __u32 *a = (const __u32 *)p->key.remote;
+
+	if (p->key.protocol != SN_PROTOCOL_UDP)
+		return 0;
+	if (p->key.family == SN_FAMILY_IPV4)
+		return p->key.remote_port == bpf_htons(67) &&
+		       a[0] == 0xffffffff;
+	return p->key.remote_port == bpf_htons(547) &&
+	       a[0] == bpf_htonl(0xff020000) && a[1] == 0 && a[2] == 0 &&
+	       a[3] == bpf_htonl(0x00010002);
+}
+
+static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
+				      int is6)
+{
+	__u32 *slot = bpf_get_local_storage(&sn_cgroups, 0);
+	struct sn_packet p = {};
+
+	p.hook = hook;
+	p.direction = SN_EGRESS;
+	p.role = SN_ROLE_WORKLOAD;
+	p.key.slot = SN_READ(*slot);
+	p.key.protocol = (__u8)ctx->protocol;
+	p.key.remote_port = (__u16)ctx->user_port;
+	p.has_ports = (__u8)sn_packet_has_ports(p.key.protocol);
+	if (!p.has_ports)
+		p.key.remote_port = 0;
+	if (is6) {
+		__u32 a[4];
+
+		a[0] = ctx->user_ip6[0];
+		a[1] = ctx->user_ip6[1];
+		a[2] = ctx->user_ip6[2];
+		a[3] = ctx->user_ip6[3];
+		if (sn_packet_is_mapped((const __u8 *)a)) {
+			set_ipv4(&p, a[3]);
+		} else {
+			p.key.family = SN_FAMILY_IPV6;
+			sn_copy16(p.key.remote, (const __u8 *)a);
+		}
+	} else {
+		set_ipv4(&p, ctx->user_ip4);
+	}
+	if (hook == SN_HOOK_SENDMSG && is_dhcp_discovery(&p))
+		return CALL_PASS;
+	return sn_verdict_call(&p) ? CALL_PASS : CALL_REFUSE;
+}
+
+/* Fails closed: 0 makes connect() end in EPERM. */
+SEC("cgroup/connect4")
+int sn_connect4(struct bpf_sock_addr *ctx)
+{
+	return judge_call(ctx, SN_HOOK_CONNECT, 0);
+}
+
+/* Fails closed, as above. */
+SEC("cgroup/connect6")
+int sn_connect6(struct bpf_sock_addr *ctx)
+{
+	return judge_call(ctx, SN_HOOK_CONNECT, 1);
+}
+
+/* Fails closed: 0 makes sendmsg() to an address end in EPERM. */
+SEC("cgroup/sendmsg4")
+int sn_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return judge_call(ctx, SN_HOOK_SENDMSG, 0);
+}
+
+/* Fails closed, as above. */
+SEC("cgroup/sendmsg6")
+int sn_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return judge_call(ctx, SN_HOOK_SENDMSG, 1);
+}

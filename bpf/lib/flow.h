@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+/* The two flow tables. A flow enters sn_flows_new with its first allowed packet
+ * and moves to sn_flows, where each slot has a quota, with the first packet of
+ * the other direction. A flow that cannot be stored or moved cuts nothing: the
+ * verdict stands, the next packet is judged again. */
+
+#include "bpf/lib/count.h"
+
+static __always_inline int sn_flow_is_alive(const struct sn_flow *flow,
+					    __u8 protocol, int answered,
+					    __u64 now)
+{
+	__u64 idle =
+		sn_flow_idle_s(protocol, answered, flow->flags) * 1000000000ULL;
+
+	return now < flow->last_seen || now - flow->last_seen < idle;
+}
+
+/* The entry of a key in whichever table has it. */
+static __always_inline struct sn_flow *
+sn_flow_get(const struct sn_flow_key *key, __u8 *answered)
+{
+	struct sn_flow *flow = bpf_map_lookup_elem(&sn_flows, key);
+
+	*answered = flow != NULL;
+	return flow ? flow : bpf_map_lookup_elem(&sn_flows_new, key);
+}
+
+/* True if a flow of this key is alive; word: only if judged under it. */
+SN_GLOBAL int sn_flow_exists(struct sn_flow_key *key, __u64 word, __u64 now)
+{
+	struct sn_flow *flow;
+	__u8 answered;
+
+	if (!key)
+		return 0;
+	flow = sn_flow_get(key, &answered);
+	if (!flow || !sn_flow_is_alive(flow, key->protocol, answered, now))
+		return 0;
+	return !word || (SN_READ(flow->word) == word &&
+			 !(flow->flags & (SN_FLOW_AUDIT | SN_FLOW_SEND_ONLY)));
+}
+
+/* A segment that opens a connection is a new flow, whatever the last one with
+ * its addresses was. */
+static __always_inline int sn_flow_is_opening(const struct sn_packet *p)
+{
+	return p->key.protocol == SN_PROTOCOL_TCP &&
+	       p->direction == SN_EGRESS && (p->tcp_flags & SN_TCP_SYN) &&
+	       !(p->tcp_flags & SN_TCP_ACK);
+}
+
+static __always_inline __u32 sn_flow_tcp_flags(const struct sn_packet *p)
+{
+	__u32 flags = 0;
+
+	if (p->key.protocol != SN_PROTOCOL_TCP)
+		return 0;
+	if (p->tcp_flags & SN_TCP_FIN)
+		flags |= p->direction == SN_EGRESS ? SN_FLOW_FIN_LOCAL :
+						     SN_FLOW_FIN_REMOTE;
+	if (p->tcp_flags & SN_TCP_RST)
+		flags |= SN_FLOW_RST;
+	return flags;
+}
+
+/* Moves the flow to sn_flows within the slot's quota. The quota's counter is
+ * raised before the entry is made, so it never falls below the truth. */
+static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
+{
+	struct sn_usage *usage;
+	__u32 slot = p->key.slot;
+	long r;
+
+	usage = bpf_map_lookup_elem(&sn_usage, &slot);
+	if (!usage)
+		return 0;
+	if (__sync_fetch_and_add(&usage->flows, 1) >= usage->flow_quota) {
+		__sync_fetch_and_add(&usage->flows, -1);
+		sn_count_reason(slot, SN_REASON_FLOW_QUOTA);
+		return 0;
+	}
+	r = bpf_map_update_elem(&sn_flows, &p->key, flow, BPF_NOEXIST);
+	if (r) {
+		__sync_fetch_and_add(&usage->flows, -1);
+		if (r != -17) /* EEXIST: another CPU moved it */
+			sn_count_reason(slot, SN_REASON_FLOW_FAILED);
+		return 0;
+	}
+	bpf_map_delete_elem(&sn_flows_new, &p->key);
+	return 0;
+}
+
+static __always_inline int sn_flow_is_answer(const struct sn_packet *p,
+					     const struct sn_flow *flow)
+{
+	return p->direction ==
+	       (flow->flags & SN_FLOW_INBOUND ? SN_EGRESS : SN_INGRESS);
+}
+
+/* True if the flow's stored verdict is good for this packet as it is. */
+static __always_inline int sn_flow_stands(const struct sn_packet *p,
+					  const struct sn_flow *flow,
+					  __u64 word, __u64 now)
+{
+	if (SN_READ(flow->word) != word || now - flow->judged >= SN_REJUDGE_NS)
+		return 0;
+	if (flow->flags & SN_FLOW_AUDIT)
+		return 0;
+	return !(p->direction == SN_INGRESS &&
+		 (flow->flags & SN_FLOW_SEND_ONLY));
+}
+
+/* Looks for the packet's flow. Returns 1 if its verdict stands under v->word;
+ * the packet is booked on it then. Else v->flow tells what was found. */
+SN_GLOBAL int sn_flow_check(struct sn_packet *p, struct sn_verdict_result *v)
+{
+	struct sn_flow *flow;
+	__u8 answered = 0;
+	__u32 flags;
+
+	if (!p || !v)
+		return 0;
+	flow = sn_flow_get(&p->key, &answered);
+	v->flow.answered = answered;
+	if (!flow || sn_flow_is_opening(p) ||
+	    !sn_flow_is_alive(flow, p->key.protocol, answered, v->now))
+		return 0;
+	v->flow.alive = 1;
+	v->flow.admitted = flow->admitted;
+	v->flow.flags = flow->flags;
+	if (!sn_flow_stands(p, flow, v->word, v->now))
+		return 0;
+	flags = sn_flow_tcp_flags(p);
+	if (v->now - flow->last_seen > SN_TOUCH_NS)
+		SN_WRITE(flow->last_seen, v->now);
+	if ((flow->flags & flags) != flags)
+		SN_WRITE(flow->flags, flow->flags | flags);
+	if (!answered && sn_flow_is_answer(p, flow)) {
+		struct sn_flow copy = *flow;
+
+		copy.last_seen = v->now;
+		sn_flow_promote(p, &copy);
+	}
+	return 1;
+}
+
+/* Writes what a judgement found. passed_by_audit: the entry is there only to
+ * know the replies. */
+static __noinline int sn_flow_store(struct sn_packet *p,
+				    struct sn_verdict_result *v,
+				    int passed_by_audit)
+{
+	struct sn_flow flow = {
+		.word = v->word,
+		.admitted = v->now,
+		.judged = v->now,
+		.last_seen = v->now,
+		.rule_id = v->rule_id,
+		.flags = sn_flow_tcp_flags(p),
+	};
+
+	if (v->flow.alive && !v->admit) {
+		flow.admitted = v->flow.admitted;
+		flow.flags |= v->flow.flags &
+			      (SN_FLOW_INBOUND | SN_FLOW_FIN_LOCAL |
+			       SN_FLOW_FIN_REMOTE | SN_FLOW_RST);
+	} else if (p->direction == SN_INGRESS) {
+		flow.flags |= SN_FLOW_INBOUND;
+	}
+	if (v->send_only)
+		flow.flags |= SN_FLOW_SEND_ONLY;
+	if (passed_by_audit)
+		flow.flags |= SN_FLOW_AUDIT;
+	if (v->flow.answered) {
+		if (!bpf_map_update_elem(&sn_flows, &p->key, &flow, BPF_EXIST))
+			return 0;
+	} else if (v->flow.alive && sn_flow_is_answer(p, &flow)) {
+		return sn_flow_promote(p, &flow);
+	}
+	if (bpf_map_update_elem(&sn_flows_new, &p->key, &flow, BPF_ANY))
+		sn_count_reason(p->key.slot, SN_REASON_FLOW_FAILED);
+	return 0;
+}
+
+/* A flow that was judged again and is denied now is forgotten, so that it
+ * has to be admitted anew. */
+static __noinline int sn_flow_forget(struct sn_packet *p,
+				     struct sn_verdict_result *v)
+{
+	__u32 slot = p->key.slot;
+	struct sn_usage *usage;
+
+	if (!v->flow.answered) {
+		bpf_map_delete_elem(&sn_flows_new, &p->key);
+		return 0;
+	}
+	if (bpf_map_delete_elem(&sn_flows, &p->key))
+		return 0;
+	usage = bpf_map_lookup_elem(&sn_usage, &slot);
+	if (usage)
+		__sync_fetch_and_add(&usage->flows, -1);
+	return 0;
+}
+
+static __always_inline void sn_fragment_key(const struct sn_packet *p,
+					    struct sn_fragment_key *key)
+{
+	key->slot = p->key.slot;
+	key->id = p->fragment_id;
+	key->family = p->key.family;
+	key->protocol = p->fragment_protocol;
+	key->direction = p->direction;
+	sn_copy16(key->source,
+		  p->direction == SN_EGRESS ? p->key.local : p->key.remote);
+	sn_copy16(key->destination,
+		  p->direction == SN_EGRESS ? p->key.remote : p->key.local);
+}
+
+/* An allowed first fragment opens the way for the later ones. If it cannot be
+ * stored they are dropped. */
+static __noinline int sn_flow_fragment_put(struct sn_packet *p, __u64 now)
+{
+	struct sn_fragment_key key = {};
+	struct sn_fragment value = {
+		.expires = now + SN_FRAGMENT_NS,
+		.header_bytes = p->header_bytes,
+	};
+
+	sn_fragment_key(p, &key);
+	if (bpf_map_update_elem(&sn_fragments, &key, &value, BPF_ANY))
+		sn_count_reason(p->key.slot, SN_REASON_FLOW_FAILED);
+	return 0;
+}
+
+static __noinline int sn_flow_fragment_passes(struct sn_packet *p, __u64 now)
+{
+	struct sn_fragment_key key = {};
+	struct sn_fragment *value;
+
+	sn_fragment_key(p, &key);
+	value = bpf_map_lookup_elem(&sn_fragments, &key);
+	return value && value->expires > now &&
+	       p->fragment_offset >= value->header_bytes;
+}
