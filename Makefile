@@ -74,7 +74,7 @@ $(B)/sentinelctl: $(B)/obj/controld/ctl/main.o $(B)/libctl.a $(B)/libcp.a \
 # Generated headers must exist before the first compilation; after it the
 # dependency files know who includes them.
 $(B)/obj/dataplane/%.o: private INCLUDES += -I$(B)/bpf
-$(B)/obj/controld/%.o: private INCLUDES += -I$(B)/proto
+$(B)/obj/controld/%.o: private INCLUDES += -isystem $(B)/proto
 $(call obj,$(dp_src) dataplane/main.c): | $(skeleton)
 $(call obj,$(cp_src) $(ctl_src) controld/main.c controld/ctl/main.c): \
 	| $(proto_headers)
