@@ -55,16 +55,16 @@ DIRECTION = {
         "never": ("uv.h", "grpc/", "yaml.h", "jansson.h", "protobuf-c/"),
     },
     "controld/": {
-        "quoted": ("shared/", "controld/", "sentinel/v1/"),
+        "quoted": ("shared/", "controld/", "sentinel/"),
         "not_quoted": ("controld/ctl/",),
         "never": ("bpf/",),
     },
     "controld/ctl/": {
-        "quoted": ("shared/", "controld/", "sentinel/v1/"),
+        "quoted": ("shared/", "controld/", "sentinel/"),
         "never": ("bpf/",),
     },
     "controld/policy/": {
-        "quoted": ("shared/", "controld/", "sentinel/v1/"),
+        "quoted": ("shared/", "controld/", "sentinel/"),
         "not_quoted": ("controld/ctl/", "controld/link/", "controld/api/",
                        "controld/state/", "controld/rpc/"),
         "never": ("bpf/", "uv.h"),
@@ -226,7 +226,7 @@ def includes(text):
 
 def is_generated(name):
     return name in ("vmlinux.h", "sentinel.skel.h") or \
-        re.fullmatch(r"sentinel/v1/\w+\.pb-c\.h", name)
+        re.fullmatch(r"sentinel/(\w+/)?v1/\w+\.pb-c\.h", name)
 
 
 def check_includes(path, text, findings):

@@ -46,6 +46,21 @@ $(call obj,$(test_help)): | $(if $(include_cp),$(proto_headers)) \
 
 $(B)/obj/test/%.o: private INCLUDES += -I$(B)/proto -I$(B)/bpf
 
+# The race test also runs the programs without the checks that it is about.
+unchecked := $(if $(wildcard test/bpf/test_race.c), \
+	       $(B)/bpf/no_recheck.o $(B)/bpf/no_seal.o)
+$(B)/bpf/no_recheck.o: private BPF_CFLAGS += -DSN_TEST_NO_RECHECK
+$(B)/bpf/no_seal.o: private BPF_CFLAGS += -DSN_TEST_NO_SEAL
+$(unchecked): bpf/tc.bpf.c $(B)/bpf/.flags | $(B)/bpf/vmlinux.h
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) $(bpf_multiarch) -MMD -MP -c -o $@ $<
+$(B)/test/bpf/test_race: | $(unchecked)
+-include $(unchecked:.o=.d)
+
+# bpf/lib as a user-space program: a stand-in for what libbpf gives BPF.
+$(B)/obj/test/fuzz/fuzz_packet.o: private CPPFLAGS += \
+	-iquote test/fuzz/bpf_env -Itest/fuzz/bpf_env
+
 # Fuzzers carry libFuzzer's main, tests bring their own.
 $(foreach f,unit bpf,$(call test_bins,$(f))): private TEST_LDFLAGS :=
 $(call test_bins,fuzz): private TEST_LDFLAGS := -fsanitize=fuzzer

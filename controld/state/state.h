@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The state file: a table of keys and packed messages (the messages of
+ * sentinel/state/v1/state.proto, packed and unpacked by the caller; here they
+ * are bytes). A change replaces one blob in memory; a sync writes the whole
+ * table to a new file on a worker and renames it, so that the file on disk is
+ * always one that was current (controld/state/file.h). */
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "shared/diag.h"
+#include "shared/util.h"
+
+struct cp_state;
+
+enum {
+	CP_STATE_KEY_MAX = 64, /* bytes of a key, 1 and up */
+	CP_STATE_GROUP_MS = 50, /* what the daemon groups by */
+	CP_STATE_ENTRIES_MAX = 65536,
+};
+
+/* Answers of cp_state_load() besides 0 and -errno; *diag says what the
+ * operator can do. The daemon must not start: an empty state would forget
+ * policies. */
+enum {
+	CP_STATE_E_REFUSED = 1, /* broken, cut, or of a newer version */
+	CP_STATE_E_IN_USE, /* another process holds the lock */
+};
+
+/* Reads the file (blocking; before the loop runs) and holds a lock (PATH.lock)
+ * until closed. No file: an empty table, cp_state_is_new(). diag is filled on
+ * every failure. group_ns: see cp_state_sync(). */
+int cp_state_load(struct cp_state **ret, uv_loop_t *loop, const char *path,
+		  uint64_t group_ns, struct sn_diag *diag);
+
+/* There was no file. */
+bool cp_state_is_new(const struct cp_state *state);
+
+/* Copies the blob. -EINVAL: key; -ENOSPC: CP_STATE_ENTRIES_MAX, or a file over
+ * CP_STATE_FILE_BYTES_MAX; -ENOMEM. Not on disk before a sync. */
+int cp_state_put(struct cp_state *state, const char *key, const void *blob,
+		 size_t size);
+
+/* An absent key is no error. */
+void cp_state_del(struct cp_state *state, const char *key);
+
+/* Borrows until the next put or del of the key; NULL if it is absent. */
+const void *cp_state_get(const struct cp_state *state, const char *key,
+			 size_t *size);
+
+/* In the order of keys. fn may not put or del. */
+void cp_state_each(const struct cp_state *state,
+		   void (*fn)(void *userdata, const char *key, const void *blob,
+			      size_t size),
+		   void *userdata);
+
+/* error: 0 or -errno of the write (-ENOSPC, -EIO). The file is as before then,
+ * the table in memory is not: put back what must not be kept. */
+typedef void (*cp_state_sync_fn)(void *userdata, int error);
+
+/* fn is called once, from the loop, when everything put before is on disk or
+ * could not be written. Written at once when idle; changes made while a write
+ * is under way, or within group_ns of the end of the last one, are written
+ * together. After an error the next sync tries again. -ENOMEM. */
+int cp_state_sync(struct cp_state *state, cp_state_sync_fn fn, void *userdata);
+
+/* Writes what is not on disk yet, answers everyone who waits, then calls
+ * closed(closed_userdata) (may be NULL) and frees the table. */
+void cp_state_close(struct cp_state *state, void (*closed)(void *userdata),
+		    void *closed_userdata);
