@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/ctl/commands.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "controld/config/nearest.h"
+#include "controld/ctl/apply.h"
+#include "controld/ctl/attachments.h"
+#include "controld/ctl/rules.h"
+#include "controld/ctl/status.h"
+
+#define BIT(name) CP_CTL_OPTION_BIT(name)
+
+static const struct cp_ctl_command commands[] = {
+	{
+		.name = "status",
+		.summary = "show the daemons, tables, features and warnings",
+		.text = "Exits with 1 if sentinel-dp is not connected.",
+		.example = "status",
+		.run = cp_ctl_status_show,
+	},
+	{
+		.name = "list",
+		.summary = "list the attachments",
+		.example = "list -o json",
+		.run = cp_ctl_attachments_list,
+	},
+	{
+		.name = "show",
+		.arguments = "ID",
+		.summary = "show one attachment with its counters",
+		.example = "show 3f9c01",
+		.n_arguments = 1,
+		.run = cp_ctl_attachments_show,
+	},
+	{
+		.name = "attach",
+		.arguments = "--interface IF | --cgroup PATH",
+		.summary = "put an interface or cgroup under a policy",
+		.text = "Prints the id. From that moment on everything is "
+			"dropped until the policy is\nin force; without "
+			"--policy everything stays closed. --mode and --audit "
+			"come\nbefore what the file says.",
+		.example = "attach --interface veth7 --policy agent.yaml "
+			   "--meta job=42",
+		.options = BIT(INTERFACE) | BIT(CGROUP) | BIT(ROLE) |
+			   BIT(MODE) | BIT(AUDIT) | BIT(META) | BIT(POLICY),
+		.run = cp_ctl_attachments_attach,
+	},
+	{
+		.name = "detach",
+		.arguments = "ID",
+		.summary = "end an attachment; its traffic is no longer judged",
+		.example = "detach 3f9c01",
+		.n_arguments = 1,
+		.run = cp_ctl_attachments_detach,
+	},
+	{
+		.name = "apply",
+		.arguments = "ID FILE",
+		.summary = "replace the whole policy by that of a file",
+		.text = "The new policy is in force as a whole or not at all.",
+		.example = "apply 3f9c01 agent.yaml --dry-run",
+		.n_arguments = 2,
+		.options = BIT(DRY_RUN),
+		.run = cp_ctl_apply_file,
+	},
+	{
+		.name = "mode",
+		.arguments = "ID MODE",
+		.summary = "set what happens to what no rule decides",
+		.text = "MODE is allowlist, denylist, block-all or disabled. "
+			"Without --audit, audit ends.",
+		.example = "mode 3f9c01 allowlist --audit",
+		.n_arguments = 2,
+		.options = BIT(AUDIT),
+		.run = cp_ctl_rules_mode,
+	},
+	{
+		.name = "rules",
+		.arguments = "ID",
+		.summary = "list the rules in force",
+		.example = "rules 3f9c01",
+		.n_arguments = 1,
+		.run = cp_ctl_rules_list,
+	},
+	{
+		.name = "allow",
+		.arguments = "ID CIDR",
+		.summary = "add a rule that allows a prefix or address",
+		.text = "A rule for the same prefix and ports is replaced.",
+		.example = "allow 3f9c01 192.0.2.0/24 --ports 443/tcp,53 "
+			   "--ttl 5m",
+		.n_arguments = 2,
+		.options = BIT(PORTS) | BIT(TTL),
+		.run = cp_ctl_rules_allow,
+	},
+	{
+		.name = "deny",
+		.arguments = "ID CIDR",
+		.summary = "add a rule that denies a prefix or address",
+		.text = "A rule for the same prefix and ports is replaced.",
+		.example = "deny 3f9c01 2001:db8::/32",
+		.n_arguments = 2,
+		.options = BIT(PORTS) | BIT(TTL),
+		.run = cp_ctl_rules_deny,
+	},
+	{
+		.name = "remove",
+		.arguments = "ID CIDR",
+		.summary = "remove the rules of exactly this prefix",
+		.text = "With --ports only the rule for exactly these ports.",
+		.example = "remove 3f9c01 192.0.2.0/24",
+		.n_arguments = 2,
+		.options = BIT(PORTS),
+		.run = cp_ctl_rules_remove,
+	},
+};
+
+static const struct cp_ctl_command *find(const char *name)
+{
+	for (size_t i = 0; i < SN_ARRAY_SIZE(commands); i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static void print_help(FILE *out)
+{
+	(void)fputs("Usage: sentinelctl [OPTIONS] COMMAND [ARGUMENTS]\n\n"
+		    "Controls sentinel-cp through its local API.\n\n"
+		    "Commands:\n",
+		    out);
+	for (size_t i = 0; i < SN_ARRAY_SIZE(commands); i++)
+		(void)fprintf(out, "  %-8s  %s\n", commands[i].name,
+			      commands[i].summary);
+	(void)fputs("\nOptions of every command:\n", out);
+	cp_ctl_options_print(out, CP_CTL_OPTIONS_GLOBAL);
+	(void)fputs("\nAn ID may be shortened to 6 digits or more. "
+		    "'sentinelctl COMMAND --help' tells\n"
+		    "more. Exit status: 0 done, 1 refused or failed, 2 wrong "
+		    "usage.\n",
+		    out);
+}
+
+static void print_command_help(const struct cp_ctl_command *command, FILE *out)
+{
+	const char *arguments = command->arguments ? command->arguments : "";
+
+	(void)fprintf(out, "Usage: sentinelctl %s%s%s%s\n\n%c%s.\n",
+		      command->name, *arguments ? " " : "", arguments,
+		      command->options ? " [OPTIONS]" : "",
+		      toupper((unsigned char)command->summary[0]),
+		      command->summary + 1);
+	if (command->text)
+		(void)fprintf(out, "%s\n", command->text);
+	if (command->options) {
+		(void)fputs("\nOptions:\n", out);
+		cp_ctl_options_print(out, command->options);
+	}
+	(void)fputs("\nOptions of every command:\n", out);
+	cp_ctl_options_print(out, CP_CTL_OPTIONS_GLOBAL);
+	(void)fprintf(out, "\nExample:\n  sentinelctl %s\n", command->example);
+}
+
+static enum cp_ctl_exit refuse_command(const char *name, FILE *errors)
+{
+	const char *best = NULL;
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(commands); i++)
+		cp_config_nearest_offer(name, commands[i].name, &best);
+	(void)fprintf(errors, "sentinelctl: there is no command '%s'", name);
+	if (best)
+		(void)fprintf(errors, "; did you mean '%s'?\n", best);
+	else
+		(void)fputs("; 'sentinelctl --help' lists them\n", errors);
+	return CP_CTL_EXIT_USAGE;
+}
+
+/* Do arguments and options suit the command? */
+static enum cp_ctl_exit check(const struct cp_ctl_command *command,
+			      struct cp_ctl_session *session)
+{
+	uint32_t foreign = session->options.given &
+			   ~(command->options | CP_CTL_OPTIONS_GLOBAL);
+
+	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++) {
+		if (foreign & (1U << i))
+			return cp_ctl_session_fail(
+				session, CP_CTL_EXIT_USAGE,
+				"has no option --%s; see 'sentinelctl %s "
+				"--help'",
+				cp_ctl_options_name((enum cp_ctl_option)i),
+				command->name);
+	}
+	if (session->options.n_args != command->n_arguments + 1)
+		return cp_ctl_session_fail(
+			session, CP_CTL_EXIT_USAGE, "usage: sentinelctl %s%s%s",
+			command->name, command->arguments ? " " : "",
+			command->arguments ? command->arguments : "");
+	return CP_CTL_EXIT_OK;
+}
+
+static enum cp_ctl_exit run(const struct cp_ctl_command *command,
+			    struct cp_ctl_session *session)
+{
+	enum cp_ctl_exit exit, flushed;
+
+	session->name = command->name;
+	exit = check(command, session);
+	if (exit)
+		return exit;
+	exit = command->run(session);
+	flushed = cp_ctl_session_flush(session);
+	cp_ctl_session_done(session);
+	return exit ? exit : flushed;
+}
+
+enum cp_ctl_exit cp_ctl_commands_run(int argc, char **argv, const char *socket,
+				     FILE *out, FILE *errors)
+{
+	struct cp_ctl_session session = { .out = out, .errors = errors };
+	const struct cp_ctl_options *options = &session.options;
+	const struct cp_ctl_command *command;
+	const char *name;
+
+	if (cp_ctl_options_parse(argc, argv, socket, &session.options, errors))
+		return CP_CTL_EXIT_USAGE;
+	if (options->given & BIT(VERSION)) {
+		(void)fputs("sentinelctl " CP_CTL_OPTIONS_VERSION "\n", out);
+		return CP_CTL_EXIT_OK;
+	}
+	name = options->n_args ? options->args[0] : NULL;
+	command = name ? find(name) : NULL;
+	if (name && !command)
+		return refuse_command(name, errors);
+	if (options->given & BIT(HELP)) {
+		if (command)
+			print_command_help(command, out);
+		else
+			print_help(out);
+		return CP_CTL_EXIT_OK;
+	}
+	if (!command) {
+		print_help(errors);
+		return CP_CTL_EXIT_USAGE;
+	}
+	return run(command, &session);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/ctl/options.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "controld/config/nearest.h"
+#include "controld/config/units.h"
+#include "controld/rpc/json.h"
+#include "sentinel/v1/daemon.pb-c.h"
+#include "shared/util.h"
+
+enum {
+	FIRST_VALUE = 256, /* of long options: no letter */
+	ENUM_TEXT_BYTES = 32,
+};
+
+static const struct {
+	const char *name;
+	int letter; /* 0: none */
+	const char *argument; /* NULL: none */
+	const char *text;
+} rows[CP_CTL_OPTION_COUNT] = {
+	[CP_CTL_OPTION_HELP] = { "help", 'h', NULL, "show help" },
+	[CP_CTL_OPTION_OUTPUT] = { "output", 'o', "table|json",
+				   "form of the output (table)" },
+	[CP_CTL_OPTION_SOCKET] = { "socket", 0, "PATH",
+				   "API socket (SENTINEL_SOCKET)" },
+	[CP_CTL_OPTION_VERSION] = { "version", 'V', NULL, "show the version" },
+	[CP_CTL_OPTION_AUDIT] = { "audit", 0, NULL,
+				  "count what would be blocked, but pass it" },
+	[CP_CTL_OPTION_CGROUP] = { "cgroup", 0, "PATH",
+				   "directory in the cgroup2 hierarchy" },
+	[CP_CTL_OPTION_DRY_RUN] = { "dry-run", 0, NULL,
+				    "check and compare, change nothing" },
+	[CP_CTL_OPTION_INTERFACE] = { "interface", 0, "IF",
+				      "network interface" },
+	[CP_CTL_OPTION_META] = { "meta", 0, "KEY=VALUE",
+				 "note kept with the attachment; may be "
+				 "repeated" },
+	[CP_CTL_OPTION_MODE] = { "mode", 0, "MODE",
+				 "allowlist, denylist, block-all or disabled" },
+	[CP_CTL_OPTION_POLICY] = { "policy", 0, "FILE",
+				   "first policy; without it everything is "
+				   "closed" },
+	[CP_CTL_OPTION_PORTS] = { "ports", 0, "LIST",
+				  "443/tcp,8000-8100/udp,53,icmp,proto/47" },
+	[CP_CTL_OPTION_ROLE] = { "role", 0, "ROLE",
+				 "workload or host (by kind of interface)" },
+	[CP_CTL_OPTION_TTL] = { "ttl", 0, "DURATION",
+				"life of the rule (60s, 5m, 2h, 1d)" },
+};
+
+const char *cp_ctl_options_name(enum cp_ctl_option option)
+{
+	return rows[option].name;
+}
+
+void cp_ctl_options_print(FILE *out, uint32_t mask)
+{
+	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++) {
+		char left[40];
+		int n = 0;
+
+		if (!(mask & (1U << i)))
+			continue;
+		if (rows[i].letter)
+			n = snprintf(left, sizeof(left), "-%c, ",
+				     rows[i].letter);
+		(void)snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s",
+			       rows[i].name, rows[i].argument ? " " : "",
+			       rows[i].argument ? rows[i].argument : "");
+		(void)fprintf(out, "  %-24s  %s\n", left, rows[i].text);
+	}
+}
+
+static int refuse(FILE *errors, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int refuse(FILE *errors, const char *format, ...)
+{
+	va_list args;
+
+	(void)fputs("sentinelctl: ", errors);
+	va_start(args, format);
+	(void)vfprintf(errors, format, args);
+	va_end(args);
+	(void)fputc('\n', errors);
+	return CP_CTL_OPTIONS_E_USAGE;
+}
+
+/* The value of an enum whose short name is text, or 0. */
+static int enum_value(const ProtobufCEnumDescriptor *type, const char *text)
+{
+	char name[ENUM_TEXT_BYTES];
+
+	for (unsigned int i = 0; i < type->n_values; i++) {
+		int value = type->values[i].value;
+
+		if (value != 0 &&
+		    cp_rpc_json_enum_name(type, value, name, sizeof(name)) &&
+		    strcmp(name, text) == 0)
+			return value;
+	}
+	return 0;
+}
+
+bool cp_ctl_options_parse_mode(const char *text, Sentinel__V1__Mode *ret)
+{
+	int value = enum_value(&sentinel__v1__mode__descriptor, text);
+
+	if (value == 0)
+		return false;
+	*ret = (Sentinel__V1__Mode)value;
+	return true;
+}
+
+static int split_ports(struct cp_ctl_options *options, char *list, FILE *errors)
+{
+	char *part;
+
+	while ((part = strsep(&list, ","))) {
+		if (options->n_ports == CP_CTL_OPTIONS_PORTS_MAX)
+			return refuse(errors, "there are too many ports");
+		options->ports[options->n_ports++] = part;
+	}
+	return 0;
+}
+
+static int put_meta(struct cp_ctl_options *options, char *pair, FILE *errors)
+{
+	const char *equals = strchr(pair, '=');
+
+	if (!equals || equals == pair)
+		return refuse(errors, "--meta '%s' is not KEY=VALUE", pair);
+	if (options->n_meta == CP_CTL_OPTIONS_META_MAX)
+		return refuse(errors, "--meta is given more than %d times",
+			      CP_CTL_OPTIONS_META_MAX);
+	for (size_t i = 0; i < options->n_meta; i++) {
+		size_t n = (size_t)(equals - pair) + 1;
+
+		if (strncmp(options->meta[i], pair, n) == 0)
+			return refuse(errors, "--meta %.*s is given twice",
+				      (int)n - 1, pair);
+	}
+	options->meta[options->n_meta++] = pair;
+	return 0;
+}
+
+static int put_ttl(struct cp_ctl_options *options, const char *text,
+		   FILE *errors)
+{
+	uint64_t ns = 0;
+
+	if (cp_config_units_parse_duration(text, &ns) != 0 || ns == 0 ||
+	    ns % SN_NS_PER_S != 0)
+		return refuse(errors,
+			      "--ttl '%s' is not a duration in whole seconds "
+			      "such as 60s, 5m or 2h",
+			      text);
+	options->ttl_s = ns / SN_NS_PER_S;
+	return 0;
+}
+
+static int put_words(struct cp_ctl_options *options, enum cp_ctl_option option,
+		     const char *text, FILE *errors)
+{
+	if (option == CP_CTL_OPTION_MODE) {
+		if (cp_ctl_options_parse_mode(text, &options->mode))
+			return 0;
+	} else if (option == CP_CTL_OPTION_ROLE) {
+		options->role = (uint32_t)enum_value(
+			&sentinel__v1__role__descriptor, text);
+		if (options->role)
+			return 0;
+	} else {
+		options->json = strcmp(text, "json") == 0;
+		if (options->json || strcmp(text, "table") == 0)
+			return 0;
+	}
+	return refuse(errors, "--%s '%s' is none of: %s", rows[option].name,
+		      text,
+		      option == CP_CTL_OPTION_OUTPUT ? "table, json" :
+		      option == CP_CTL_OPTION_ROLE   ? "workload, host" :
+						       rows[option].text);
+}
+
+static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
+	       char *text, FILE *errors)
+{
+	bool again = options->given & (1U << option);
+
+	if (again && option != CP_CTL_OPTION_META &&
+	    option != CP_CTL_OPTION_PORTS)
+		return refuse(errors, "--%s is given twice", rows[option].name);
+	options->given |= 1U << option;
+	switch (option) {
+	case CP_CTL_OPTION_OUTPUT:
+	case CP_CTL_OPTION_MODE:
+	case CP_CTL_OPTION_ROLE:
+		return put_words(options, option, text, errors);
+	case CP_CTL_OPTION_META:
+		return put_meta(options, text, errors);
+	case CP_CTL_OPTION_PORTS:
+		return split_ports(options, text, errors);
+	case CP_CTL_OPTION_TTL:
+		return put_ttl(options, text, errors);
+	case CP_CTL_OPTION_SOCKET:
+		options->socket = text;
+		break;
+	case CP_CTL_OPTION_CGROUP:
+		options->cgroup_path = text;
+		break;
+	case CP_CTL_OPTION_INTERFACE:
+		options->interface_name = text;
+		break;
+	case CP_CTL_OPTION_POLICY:
+		options->policy_path = text;
+		break;
+	case CP_CTL_OPTION_AUDIT:
+		options->audit = true;
+		break;
+	case CP_CTL_OPTION_DRY_RUN:
+		options->dry_run = true;
+		break;
+	case CP_CTL_OPTION_HELP:
+	case CP_CTL_OPTION_VERSION:
+	case CP_CTL_OPTION_COUNT:
+		break;
+	}
+	return 0;
+}
+
+static int refuse_unknown(const char *text, FILE *errors)
+{
+	const char *best = NULL;
+
+	if (strncmp(text, "--", 2) != 0)
+		return refuse(errors, "there is no option '%s'", text);
+	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++)
+		cp_config_nearest_offer(text + 2, rows[i].name, &best);
+	if (best)
+		return refuse(errors,
+			      "there is no option '%s'; did you mean '--%s'?",
+			      text, best);
+	return refuse(errors, "there is no option '%s'", text);
+}
+
+static int read_next(int argc, char **argv, const struct option *table,
+		     struct cp_ctl_options *options, FILE *errors, bool *end)
+{
+	int at = optind ? optind : 1;
+	int value = getopt_long(argc, argv, ":ho:V", table, NULL);
+
+	*end = value < 0;
+	if (*end)
+		return 0;
+	if (value == ':')
+		return refuse(errors, "'%s' needs a value", argv[optind - 1]);
+	if (value == '?') {
+		char letter[] = { '-', (char)optopt, '\0' };
+
+		if (optopt > 0 && optopt < FIRST_VALUE)
+			return refuse_unknown(letter, errors);
+		if (optopt >= FIRST_VALUE)
+			return refuse(errors, "--%s takes no value",
+				      rows[optopt - FIRST_VALUE].name);
+		return refuse_unknown(argv[SN_MAX(at, optind - 1)], errors);
+	}
+	if (value >= FIRST_VALUE)
+		return put(options, (enum cp_ctl_option)(value - FIRST_VALUE),
+			   optarg, errors);
+	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++) {
+		if (rows[i].letter == value)
+			return put(options, (enum cp_ctl_option)i, optarg,
+				   errors);
+	}
+	return 0;
+}
+
+int cp_ctl_options_parse(int argc, char **argv, const char *environment_socket,
+			 struct cp_ctl_options *ret, FILE *errors)
+{
+	struct option table[CP_CTL_OPTION_COUNT + 1] = { { .name = NULL } };
+	struct cp_ctl_options options = {
+		.socket = environment_socket && *environment_socket ?
+				  environment_socket :
+				  CP_CTL_OPTIONS_SOCKET,
+	};
+	bool end = false;
+	int r;
+
+	for (int i = 0; i < CP_CTL_OPTION_COUNT; i++)
+		table[i] = (struct option){
+			.name = rows[i].name,
+			.has_arg = rows[i].argument ? required_argument :
+						      no_argument,
+			.val = FIRST_VALUE + i,
+		};
+	optind = 0; /* begins anew, whoever parsed before */
+	opterr = 0;
+	while (!end) {
+		r = read_next(argc, argv, table, &options, errors, &end);
+		if (r)
+			return r;
+	}
+	options.args = argv + optind;
+	options.n_args = (size_t)(argc - optind);
+	*ret = options;
+	return 0;
+}

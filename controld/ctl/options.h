@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The command line of sentinelctl. Texts are borrowed from argv. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "sentinel/v1/policy.pb-c.h"
+
+#define CP_CTL_OPTIONS_VERSION "0.1.0"
+#define CP_CTL_OPTIONS_SOCKET  "/run/sentinel/api.sock"
+
+enum {
+	CP_CTL_OPTIONS_META_MAX = 64, /* as the API has it */
+	CP_CTL_OPTIONS_PORTS_MAX = 64, /* the API's limit is below it */
+};
+
+/* Answers of cp_ctl_options_parse() besides 0. */
+enum {
+	CP_CTL_OPTIONS_E_USAGE = 1, /* told on `errors` */
+};
+
+/* In the order of the table that they index. */
+enum cp_ctl_option {
+	CP_CTL_OPTION_HELP,
+	CP_CTL_OPTION_OUTPUT,
+	CP_CTL_OPTION_SOCKET,
+	CP_CTL_OPTION_VERSION,
+	CP_CTL_OPTION_AUDIT,
+	CP_CTL_OPTION_CGROUP,
+	CP_CTL_OPTION_DRY_RUN,
+	CP_CTL_OPTION_INTERFACE,
+	CP_CTL_OPTION_META,
+	CP_CTL_OPTION_MODE,
+	CP_CTL_OPTION_POLICY,
+	CP_CTL_OPTION_PORTS,
+	CP_CTL_OPTION_ROLE,
+	CP_CTL_OPTION_TTL,
+	CP_CTL_OPTION_COUNT,
+};
+
+#define CP_CTL_OPTION_BIT(name) (1U << CP_CTL_OPTION_##name)
+#define CP_CTL_OPTIONS_GLOBAL                                  \
+	(CP_CTL_OPTION_BIT(HELP) | CP_CTL_OPTION_BIT(OUTPUT) | \
+	 CP_CTL_OPTION_BIT(SOCKET) | CP_CTL_OPTION_BIT(VERSION))
+
+struct cp_ctl_options {
+	uint32_t given; /* bits of enum cp_ctl_option */
+	const char *socket;
+	bool json;
+	bool audit;
+	bool dry_run;
+	const char *interface_name;
+	const char *cgroup_path;
+	const char *policy_path;
+	Sentinel__V1__Mode mode;
+	uint32_t role; /* Sentinel__V1__Role */
+	uint64_t ttl_s;
+	char *meta[CP_CTL_OPTIONS_META_MAX]; /* "key=value" */
+	size_t n_meta;
+	char *ports[CP_CTL_OPTIONS_PORTS_MAX];
+	size_t n_ports;
+	char **args; /* the command and its arguments */
+	size_t n_args;
+};
+
+/* environment_socket may be NULL; --socket comes before it. Sorts argv so
+ * that arguments come last, and cuts lists of ports in it. */
+int cp_ctl_options_parse(int argc, char **argv, const char *environment_socket,
+			 struct cp_ctl_options *ret, FILE *errors);
+
+/* "allowlist", ...; false if there is no such mode. */
+bool cp_ctl_options_parse_mode(const char *text, Sentinel__V1__Mode *ret);
+
+/* "ports", for messages. */
+const char *cp_ctl_options_name(enum cp_ctl_option option);
+
+/* The lines of a help text about the options in the mask. */
+void cp_ctl_options_print(FILE *out, uint32_t mask);

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/ctl/output.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+#include "controld/rpc/json.h"
+
+static enum cp_ctl_exit dump(struct cp_ctl_session *session,
+			     const ProtobufCMessage *message, size_t flags)
+{
+	json_t *json = NULL;
+	int r;
+
+	r = cp_rpc_json_from_message(message, &json);
+	if (r < 0)
+		return cp_ctl_session_fail_errno(session, "cannot print", r);
+	r = json_dumpf(json, session->out, flags);
+	json_decref(json);
+	if (r < 0)
+		return cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED,
+					   "the output could not be written");
+	return CP_CTL_EXIT_OK;
+}
+
+enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
+				      const ProtobufCMessage *message)
+{
+	enum cp_ctl_exit exit = dump(session, message, JSON_INDENT(2));
+
+	(void)fputc('\n', session->out);
+	return exit;
+}
+
+struct cp_ctl_output_array cp_ctl_output_begin(struct cp_ctl_session *session)
+{
+	(void)fputc('[', session->out);
+	return (struct cp_ctl_output_array){ .session = session };
+}
+
+enum cp_ctl_exit cp_ctl_output_element(struct cp_ctl_output_array *array,
+				       const ProtobufCMessage *message)
+{
+	(void)fputs(array->n++ ? ",\n  " : "\n  ", array->session->out);
+	return dump(array->session, message, 0);
+}
+
+void cp_ctl_output_end(struct cp_ctl_output_array *array)
+{
+	(void)fputs(array->n ? "\n]\n" : "]\n", array->session->out);
+}
+
+char *cp_ctl_output_enum(const ProtobufCEnumDescriptor *type, int value,
+			 char buffer[CP_CTL_OUTPUT_TEXT_BYTES])
+{
+	if (!cp_rpc_json_enum_name(type, value, buffer,
+				   CP_CTL_OUTPUT_TEXT_BYTES))
+		(void)snprintf(buffer, CP_CTL_OUTPUT_TEXT_BYTES, "%d", value);
+	return buffer;
+}
+
+char *cp_ctl_output_mode(Sentinel__V1__Mode mode, bool audit,
+			 char buffer[CP_CTL_OUTPUT_TEXT_BYTES])
+{
+	size_t n;
+
+	(void)cp_ctl_output_enum(&sentinel__v1__mode__descriptor, (int)mode,
+				 buffer);
+	n = strlen(buffer);
+	if (audit)
+		(void)snprintf(buffer + n, CP_CTL_OUTPUT_TEXT_BYTES - n,
+			       ", audit");
+	return buffer;
+}
+
+char *cp_ctl_output_seconds(uint64_t seconds,
+			    char buffer[CP_CTL_OUTPUT_TEXT_BYTES])
+{
+	static const struct {
+		uint64_t size;
+		char name;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	unsigned long long first, second;
+	size_t i = 0;
+
+	if (seconds == 0) {
+		(void)snprintf(buffer, CP_CTL_OUTPUT_TEXT_BYTES, "-");
+		return buffer;
+	}
+	while (seconds < units[i].size)
+		i++;
+	first = seconds / units[i].size;
+	second = i + 1 < SN_ARRAY_SIZE(units) ?
+			 seconds % units[i].size / units[i + 1].size :
+			 0;
+	if (second)
+		(void)snprintf(buffer, CP_CTL_OUTPUT_TEXT_BYTES,
+			       "%llu%c %llu%c", first, units[i].name, second,
+			       units[i + 1].name);
+	else
+		(void)snprintf(buffer, CP_CTL_OUTPUT_TEXT_BYTES, "%llu%c",
+			       first, units[i].name);
+	return buffer;
+}
+
+char *cp_ctl_output_time(int64_t unix_s, char buffer[CP_CTL_OUTPUT_TEXT_BYTES])
+{
+	time_t time = (time_t)unix_s;
+	struct tm local;
+
+	if (!localtime_r(&time, &local) ||
+	    strftime(buffer, CP_CTL_OUTPUT_TEXT_BYTES, "%Y-%m-%d %H:%M:%S",
+		     &local) == 0)
+		(void)snprintf(buffer, CP_CTL_OUTPUT_TEXT_BYTES, "%lld",
+			       (long long)unix_s);
+	return buffer;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/ctl/status.h"
+
+#include <inttypes.h>
+
+#include "controld/ctl/output.h"
+#include "controld/ctl/table.h"
+#include "controld/rpc/message.h"
+
+static void print_daemons(FILE *out, Sentinel__V1__GetStatusResponse *status)
+{
+	const Sentinel__V1__DataplaneStatus *dataplane = status->dataplane;
+	char uptime[CP_CTL_OUTPUT_TEXT_BYTES];
+
+	(void)fprintf(out, "sentinel-cp  %s, up %s, daemon %s\n",
+		      cp_ctl_table_clean(status->version),
+		      cp_ctl_output_seconds(
+			      SN_MAX(status->uptime_seconds, 1ULL), uptime),
+		      cp_ctl_table_clean(status->daemon_id));
+	if (!dataplane)
+		(void)fputs("sentinel-dp  not known\n", out);
+	else if (dataplane->connected)
+		(void)fprintf(out,
+			      "sentinel-dp  %s, connected, %" PRIu64
+			      " events lost\n",
+			      cp_ctl_table_clean(dataplane->version),
+			      dataplane->events_lost);
+	else
+		(void)fprintf(out, "sentinel-dp  not connected: %s\n",
+			      cp_ctl_table_clean(dataplane->last_error));
+	(void)fprintf(out, "attachments  %" PRIu32 ", %" PRIu32 " waiting\n",
+		      status->attachments, status->attachments_waiting);
+}
+
+static int print_tables(FILE *out,
+			const Sentinel__V1__GetStatusResponse *status)
+{
+	static const char *const headers[] = { "TABLE", "ENTRIES", "CAPACITY",
+					       "USED" };
+	sn_cleanup(cp_ctl_table_freep) struct cp_ctl_table *table = NULL;
+	int r;
+
+	if (status->n_tables == 0)
+		return 0;
+	r = cp_ctl_table_new(&table, out, headers, SN_ARRAY_SIZE(headers));
+	for (size_t i = 0; r == 0 && i < status->n_tables; i++) {
+		const Sentinel__V1__TableStatus *one = status->tables[i];
+		double used = one->capacity ? 100.0 * (double)one->entries /
+						      (double)one->capacity :
+					      0;
+
+		r = cp_ctl_table_put(table, one->name);
+		if (r == 0)
+			r = cp_ctl_table_putf(table, "%" PRIu64, one->entries);
+		if (r == 0)
+			r = cp_ctl_table_putf(table, "%" PRIu64, one->capacity);
+		if (r == 0)
+			r = cp_ctl_table_putf(table, "%.0f%%", used);
+	}
+	(void)fputc('\n', out);
+	return r < 0 ? r : cp_ctl_table_flush(table);
+}
+
+static int print_features(FILE *out,
+			  const Sentinel__V1__GetStatusResponse *status)
+{
+	static const char *const headers[] = { "FEATURE", "STATE", "REASON" };
+	sn_cleanup(cp_ctl_table_freep) struct cp_ctl_table *table = NULL;
+	char state[CP_CTL_OUTPUT_TEXT_BYTES];
+	int r;
+
+	if (status->n_features == 0)
+		return 0;
+	r = cp_ctl_table_new(&table, out, headers, SN_ARRAY_SIZE(headers));
+	for (size_t i = 0; r == 0 && i < status->n_features; i++) {
+		const Sentinel__V1__FeatureStatus *one = status->features[i];
+
+		(void)cp_ctl_output_enum(
+			&sentinel__v1__feature_state__descriptor,
+			(int)one->state, state);
+		r = cp_ctl_table_put(table, one->name);
+		if (r == 0)
+			r = cp_ctl_table_put(table, state);
+		if (r == 0)
+			r = cp_ctl_table_put(table, one->reason);
+	}
+	(void)fputc('\n', out);
+	return r < 0 ? r : cp_ctl_table_flush(table);
+}
+
+static enum cp_ctl_exit print(struct cp_ctl_session *session,
+			      Sentinel__V1__GetStatusResponse *status)
+{
+	int r;
+
+	if (session->options.json)
+		return cp_ctl_output_object(session, &status->base);
+	print_daemons(session->out, status);
+	r = print_tables(session->out, status);
+	if (r == 0)
+		r = print_features(session->out, status);
+	if (r < 0)
+		return cp_ctl_session_fail_errno(session, "cannot print", r);
+	for (size_t i = 0; i < status->n_warnings; i++)
+		(void)fprintf(session->out, "%swarning: %s\n", i ? "" : "\n",
+			      cp_ctl_table_clean(status->warnings[i]));
+	return CP_CTL_EXIT_OK;
+}
+
+enum cp_ctl_exit cp_ctl_status_show(struct cp_ctl_session *session)
+{
+	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
+	Sentinel__V1__GetStatusResponse *status;
+	Sentinel__V1__GetStatusRequest request;
+	enum cp_ctl_exit exit;
+
+	sentinel__v1__get_status_request__init(&request);
+	exit = cp_ctl_session_call(
+		session, "GetStatus", &request.base,
+		&sentinel__v1__get_status_response__descriptor, &answer);
+	if (exit)
+		return exit;
+	status = (Sentinel__V1__GetStatusResponse *)answer;
+	exit = print(session, status);
+	if (exit)
+		return exit;
+	if (!status->dataplane || !status->dataplane->connected)
+		return CP_CTL_EXIT_FAILED;
+	return CP_CTL_EXIT_OK;
+}

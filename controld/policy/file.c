@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/policy/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controld/config/schema.h"
+#include "controld/policy/convert.h"
+#include "controld/policy/policy.h"
+
+/* Elements are checked one by one while the schema is walked. A model of the
+ * policy serves to find duplicates; the id of a rule in it is the rule's index
+ * plus one, which leads to its line. */
+
+struct file_rule {
+	char *allow;
+	char *deny;
+	struct cp_config_schema_strings ports;
+	uint64_t ttl_s;
+};
+
+struct file_policy {
+	unsigned int mode;
+	unsigned int inbound;
+	bool audit;
+};
+
+/* Those of the YAML reader are the ones that count. */
+static const struct cp_config_yaml_limits no_limits = { .max_bytes = 0 };
+
+struct reader {
+	struct cp_policy *model;
+	Sentinel__V1__Rule **rules;
+	unsigned int *lines;
+	size_t n_rules;
+	size_t size;
+};
+
+static const char *const mode_names[] = {
+	"allowlist", "denylist", "block-all", "disabled", NULL,
+};
+
+static const Sentinel__V1__Mode mode_values[] = {
+	SENTINEL__V1__MODE__MODE_ALLOWLIST,
+	SENTINEL__V1__MODE__MODE_DENYLIST,
+	SENTINEL__V1__MODE__MODE_BLOCK_ALL,
+	SENTINEL__V1__MODE__MODE_DISABLED,
+};
+
+static const char *const inbound_names[] = {
+	"replies",
+	"allow",
+	"block",
+	NULL,
+};
+
+static const Sentinel__V1__Inbound inbound_values[] = {
+	SENTINEL__V1__INBOUND__INBOUND_REPLIES,
+	SENTINEL__V1__INBOUND__INBOUND_ALLOW,
+	SENTINEL__V1__INBOUND__INBOUND_BLOCK,
+};
+
+static int take_rule(void *userdata, void *element, unsigned int line,
+		     struct sn_diag *diag);
+
+static const struct cp_config_schema_item rule_items[] = {
+	{ .key = "allow",
+	  .description = "Prefix or address that is allowed.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_STRING,
+	  .offset = offsetof(struct file_rule, allow),
+	  .min = 1,
+	  .max = 128 },
+	{ .key = "deny",
+	  .description = "Prefix or address that is denied.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_STRING,
+	  .offset = offsetof(struct file_rule, deny),
+	  .min = 1,
+	  .max = 128 },
+	{ .key = "ports",
+	  .description = "Ports and protocols; without it, all of them.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
+	  .offset = offsetof(struct file_rule, ports),
+	  .min = 1,
+	  .max = CP_POLICY_PORTS_MAX },
+	{ .key = "ttl",
+	  .description = "How long new connections are judged by the rule.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+	  .offset = offsetof(struct file_rule, ttl_s),
+	  .unit_ns = SN_NS_PER_S,
+	  .min = 1,
+	  .max = CP_POLICY_TTL_MAX_S },
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item policy_items[] = {
+	{ .key = "mode",
+	  .description = "What happens to what no rule decides.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_ENUM,
+	  .offset = offsetof(struct file_policy, mode),
+	  .names = mode_names,
+	  .fallback = "allowlist" },
+	{ .key = "audit",
+	  .description = "Count and report, but pass what would be blocked.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_BOOL,
+	  .offset = offsetof(struct file_policy, audit),
+	  .fallback = "false" },
+	{ .key = "inbound",
+	  .description = "What may reach the workload.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_ENUM,
+	  .offset = offsetof(struct file_policy, inbound),
+	  .names = inbound_names,
+	  .fallback = "replies" },
+	{ .key = "cidrs",
+	  .description = "Rules; the longest matching prefix decides.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_SEQUENCE,
+	  .items = rule_items,
+	  .element_size = sizeof(struct file_rule),
+	  .each = take_rule },
+	{ .key = NULL },
+};
+
+static char *put_text(char **at, const char *text)
+{
+	char *copy = *at;
+	size_t size = strlen(text) + 1;
+
+	(void)memcpy(copy, text, size);
+	*at += size;
+	return copy;
+}
+
+/* The message and its strings in one allocation. */
+static Sentinel__V1__Rule *make_rule(const struct file_rule *rule)
+{
+	const char *cidr = rule->allow ? rule->allow : rule->deny;
+	size_t n_ports = rule->ports.n_items;
+	size_t size = sizeof(Sentinel__V1__Rule) + n_ports * sizeof(char *);
+	Sentinel__V1__Rule *message;
+	char **ports;
+	char *at;
+
+	size += strlen(cidr) + 1;
+	for (size_t i = 0; i < n_ports; i++)
+		size += strlen(rule->ports.items[i]) + 1;
+	message = malloc(size);
+	if (!message)
+		return NULL;
+
+	sentinel__v1__rule__init(message);
+	ports = (char **)(message + 1);
+	at = (char *)(ports + n_ports);
+	message->verdict = rule->allow ? SENTINEL__V1__VERDICT__VERDICT_ALLOW :
+					 SENTINEL__V1__VERDICT__VERDICT_DENY;
+	message->cidr = put_text(&at, cidr);
+	for (size_t i = 0; i < n_ports; i++)
+		ports[i] = put_text(&at, rule->ports.items[i]);
+	message->n_ports = n_ports;
+	message->ports = n_ports ? ports : NULL;
+	message->ttl_seconds = rule->ttl_s;
+	return message;
+}
+
+static int grow(struct reader *reader)
+{
+	size_t size = reader->size ? reader->size * 2 : 16;
+	Sentinel__V1__Rule **rules;
+	unsigned int *lines;
+
+	if (reader->n_rules < reader->size)
+		return 0;
+	rules = reallocarray(reader->rules, size, sizeof(*rules));
+	if (!rules)
+		return -ENOMEM;
+	reader->rules = rules;
+	lines = reallocarray(reader->lines, size, sizeof(*lines));
+	if (!lines)
+		return -ENOMEM;
+	reader->lines = lines;
+	reader->size = size;
+	return 0;
+}
+
+/* Text of a refused rule: the reason, and the field's own line for ports. */
+static int refuse_parts(const struct file_rule *rule, struct sn_diag *diag)
+{
+	char text[SN_DIAG_TEXT_BYTES];
+	size_t index;
+
+	if (sscanf(diag->field, "ports[%zu]", &index) == 1 &&
+	    index < rule->ports.n_items)
+		diag->line = rule->ports.lines[index];
+	(void)memcpy(text, diag->text, sizeof(text));
+	if (strcmp(diag->field, "cidr") == 0)
+		sn_diag_set(diag, rule->allow ? "allow" : "deny", "%s", text);
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
+static int refuse_add(const struct reader *reader, int r,
+		      const struct cp_policy_rule *rule,
+		      const struct cp_policy_rule *previous,
+		      struct sn_diag *diag)
+{
+	char cidr[CP_POLICY_CIDR_TEXT_BYTES];
+
+	(void)cp_policy_cidr_format(&rule->cidr, cidr);
+	if (r == CP_POLICY_E_PREFIX_FULL)
+		sn_diag_set(diag, NULL,
+			    "%s has more than %d ports and protocols over all "
+			    "of its rules",
+			    cidr, SN_ITEMS_MAX);
+	else if (r == CP_POLICY_E_REPLACED)
+		sn_diag_set(diag, NULL,
+			    "the rule for %s in line %u has the same ports%s",
+			    cidr, reader->lines[previous->id - 1],
+			    previous->verdict != rule->verdict ?
+				    " and says the opposite" :
+				    "");
+	else
+		sn_diag_set(diag, NULL, "there are too many rules");
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
+static int take_rule(void *userdata, void *element, unsigned int line,
+		     struct sn_diag *diag)
+{
+	struct reader *reader = userdata;
+	const struct file_rule *source = element;
+	const char *cidr = source->allow ? source->allow : source->deny;
+	struct cp_policy_rule rule, previous;
+	int r;
+
+	if (!source->allow == !source->deny) {
+		sn_diag_set(diag, NULL, "a rule has either 'allow' or 'deny'%s",
+			    source->allow ? ", not both" : "");
+		return CP_CONFIG_SCHEMA_E_REFUSED;
+	}
+	r = cp_policy_convert_rule_parts(
+		source->allow ? SN_VERDICT_ALLOW : SN_VERDICT_DENY, cidr,
+		source->ports.items, source->ports.n_items, source->ttl_s,
+		CP_POLICY_OWNER_LOCAL, "", &rule, diag);
+	if (r > 0)
+		return refuse_parts(source, diag);
+	if (r < 0)
+		return r;
+
+	r = cp_policy_add(reader->model, &rule, NULL, &previous);
+	if (r > 0)
+		return refuse_add(reader, r, &rule, &previous, diag);
+	if (r == 0)
+		r = grow(reader);
+	if (r < 0)
+		return r;
+	reader->rules[reader->n_rules] = make_rule(source);
+	if (!reader->rules[reader->n_rules])
+		return -ENOMEM;
+	reader->lines[reader->n_rules++] = line;
+	return 0;
+}
+
+static void done(struct reader *reader)
+{
+	for (size_t i = 0; i < reader->n_rules; i++)
+		free(reader->rules[i]);
+	free(reader->rules);
+	free(reader->lines);
+	(void)cp_policy_free(reader->model);
+}
+
+static int finish(struct reader *reader, const struct file_policy *policy,
+		  Sentinel__V1__Policy **ret)
+{
+	Sentinel__V1__Policy *message = malloc(sizeof(*message));
+
+	if (!message)
+		return -ENOMEM;
+	sentinel__v1__policy__init(message);
+	message->mode = mode_values[policy->mode];
+	message->audit = policy->audit;
+	message->inbound = inbound_values[policy->inbound];
+	message->n_rules = reader->n_rules;
+	message->rules = sn_steal(&reader->rules);
+	reader->n_rules = 0;
+	*ret = message;
+	return 0;
+}
+
+static int read_tree(const struct cp_config_yaml *yaml, const char *file,
+		     Sentinel__V1__Policy **ret, struct sn_diag *diag)
+{
+	const struct cp_config_yaml_node *root = cp_config_yaml_get_root(yaml);
+	struct reader reader = { .model = NULL };
+	struct file_policy policy;
+	int r;
+
+	if (!root) {
+		sn_diag_set(diag, NULL,
+			    "is empty; write 'mode: allowlist' for a policy "
+			    "without rules");
+		sn_diag_at(diag, file, 0);
+		return CP_POLICY_FILE_E_REFUSED;
+	}
+	r = cp_policy_new(&reader.model, UINT32_MAX - 1);
+	if (r < 0)
+		return r;
+	r = cp_config_schema_fill(policy_items, root, file, &reader, &policy,
+				  sizeof(policy), diag);
+	if (r == 0) {
+		r = finish(&reader, &policy, ret);
+		cp_config_schema_done(policy_items, &policy);
+	} else if (r > 0) {
+		r = CP_POLICY_FILE_E_REFUSED;
+	}
+	done(&reader);
+	return r;
+}
+
+int cp_policy_file_parse(const char *text, size_t size, const char *file,
+			 Sentinel__V1__Policy **ret, struct sn_diag *diag)
+{
+	sn_cleanup(cp_config_yaml_freep) struct cp_config_yaml *yaml = NULL;
+	int r;
+
+	r = cp_config_yaml_parse(text, size, file, &no_limits, &yaml, diag);
+	if (r)
+		return r < 0 ? r : CP_POLICY_FILE_E_REFUSED;
+	return read_tree(yaml, file, ret, diag);
+}
+
+int cp_policy_file_load(const char *path, Sentinel__V1__Policy **ret,
+			struct sn_diag *diag)
+{
+	sn_cleanup(cp_config_yaml_freep) struct cp_config_yaml *yaml = NULL;
+	int r;
+
+	r = cp_config_yaml_load(path, &no_limits, &yaml, diag);
+	if (r)
+		return r < 0 ? r : CP_POLICY_FILE_E_REFUSED;
+	return read_tree(yaml, path, ret, diag);
+}
+
+Sentinel__V1__Policy *cp_policy_file_free(Sentinel__V1__Policy *policy)
+{
+	if (!policy)
+		return NULL;
+	for (size_t i = 0; i < policy->n_rules; i++)
+		free(policy->rules[i]);
+	free(policy->rules);
+	free(policy);
+	return NULL;
+}

@@ -1,0 +1,675 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/policy/policy.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controld/policy/table.h"
+
+/* Rules are found by two indexes. `table` leads from a prefix to one of its
+ * rules, on which the others hang. `by_id` is an array in the order of ids, in
+ * which a removed rule leaves a gap (NULL) until a quarter of the array is
+ * gaps. Ids nearly always come in rising order; when they do not, the array is
+ * sorted before it is next searched. */
+
+enum {
+	COMPACT_MIN = 64, /* fewer gaps are left alone */
+};
+
+struct node {
+	struct cp_policy_rule rule; /* first, so that a rule is its node */
+	struct node *next; /* of the same prefix */
+};
+
+static struct node *node_of(struct cp_policy_rule *rule)
+{
+	return (struct node *)rule;
+}
+
+struct slot {
+	uint32_t id;
+	struct node *node; /* NULL: a gap */
+};
+
+struct cp_policy {
+	struct cp_policy_settings settings;
+	size_t max_rules;
+	size_t n_rules;
+	uint32_t next_id;
+
+	struct cp_policy_table table;
+
+	struct slot *by_id;
+	size_t n_slots; /* gaps included */
+	size_t slots_size;
+	bool is_unsorted;
+
+	uint32_t n_by_length[2][129]; /* prefixes; IPv4, IPv6 */
+
+	/* Live rules as counted at live_at; none lapses before live_until
+	 * (0: never). */
+	size_t n_live;
+	uint64_t live_at;
+	uint64_t live_until;
+};
+
+const char *cp_policy_owner_name(enum cp_policy_owner owner)
+{
+	switch (owner) {
+	case CP_POLICY_OWNER_LOCAL:
+		return "local";
+	case CP_POLICY_OWNER_REMOTE:
+		return "remote";
+	case CP_POLICY_OWNER_NONE:
+		break;
+	}
+	return "";
+}
+
+int cp_policy_new(struct cp_policy **ret, size_t max_rules)
+{
+	struct cp_policy *policy = calloc(1, sizeof(*policy));
+
+	if (!policy)
+		return -ENOMEM;
+	policy->settings = (struct cp_policy_settings){
+		.mode = SN_MODE_ALLOWLIST,
+		.inbound = SN_INBOUND_REPLIES,
+	};
+	policy->max_rules = max_rules;
+	policy->next_id = 1;
+	*ret = policy;
+	return 0;
+}
+
+struct cp_policy *cp_policy_free(struct cp_policy *policy)
+{
+	if (!policy)
+		return NULL;
+	for (size_t i = 0; i < policy->n_slots; i++)
+		free(policy->by_id[i].node);
+	free(policy->by_id);
+	cp_policy_table_done(&policy->table);
+	free(policy);
+	return NULL;
+}
+
+struct cp_policy_settings cp_policy_get_settings(const struct cp_policy *policy)
+{
+	return policy->settings;
+}
+
+void cp_policy_put_settings(struct cp_policy *policy,
+			    const struct cp_policy_settings *settings)
+{
+	assert(settings->mode != SN_MODE_NONE);
+	assert(settings->inbound != SN_INBOUND_NONE);
+	policy->settings = *settings;
+}
+
+uint32_t cp_policy_get_next_id(const struct cp_policy *policy)
+{
+	return policy->next_id;
+}
+
+void cp_policy_raise_next_id(struct cp_policy *policy, uint32_t next_id)
+{
+	if (policy->next_id != 0 && (next_id == 0 || next_id > policy->next_id))
+		policy->next_id = next_id;
+}
+
+/* The rules of a prefix. */
+
+static bool same_prefix(const struct cp_policy_cidr *a,
+			const struct cp_policy_cidr *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static struct node *find_first(const struct cp_policy *policy,
+			       const struct cp_policy_cidr *cidr)
+{
+	return node_of(cp_policy_table_get(&policy->table, cidr));
+}
+
+static uint32_t *length_counter(struct cp_policy *policy,
+				const struct cp_policy_cidr *cidr)
+{
+	return &policy->n_by_length[cidr->family == SN_FAMILY_IPV6]
+				   [cidr->length];
+}
+
+static void link_node(struct cp_policy *policy, struct node *node)
+{
+	struct node *last = find_first(policy, &node->rule.cidr);
+
+	if (!last) {
+		cp_policy_table_put(&policy->table, &node->rule);
+		(*length_counter(policy, &node->rule.cidr))++;
+		return;
+	}
+	while (last->next)
+		last = last->next;
+	last->next = node;
+}
+
+static void unlink_node(struct cp_policy *policy, struct node *node)
+{
+	struct node *before = find_first(policy, &node->rule.cidr);
+
+	if (before != node) {
+		while (before->next != node)
+			before = before->next;
+		before->next = node->next;
+	} else if (node->next) {
+		cp_policy_table_put(&policy->table, &node->next->rule);
+	} else {
+		cp_policy_table_remove(&policy->table, &node->rule.cidr);
+		(*length_counter(policy, &node->rule.cidr))--;
+	}
+}
+
+/* The order of ids. */
+
+static int compare_slots(const void *a, const void *b)
+{
+	uint32_t x = ((const struct slot *)a)->id;
+	uint32_t y = ((const struct slot *)b)->id;
+
+	return x < y ? -1 : x > y;
+}
+
+static void compact(struct cp_policy *policy)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < policy->n_slots; i++) {
+		if (policy->by_id[i].node)
+			policy->by_id[n++] = policy->by_id[i];
+	}
+	policy->n_slots = n;
+}
+
+static void sort_ids(const struct cp_policy *policy)
+{
+	/* Sorting changes nothing that a caller can see. */
+	struct cp_policy *cache = (struct cp_policy *)(uintptr_t)policy;
+
+	if (!policy->is_unsorted)
+		return;
+	compact(cache);
+	qsort(cache->by_id, cache->n_slots, sizeof(*cache->by_id),
+	      compare_slots);
+	cache->is_unsorted = false;
+}
+
+/* The first slot with that id or a higher one. */
+static size_t find_slot(const struct cp_policy *policy, uint32_t id)
+{
+	size_t low = 0, high;
+
+	sort_ids(policy);
+	high = policy->n_slots;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (policy->by_id[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct node *find_id(const struct cp_policy *policy, uint32_t id)
+{
+	size_t i = find_slot(policy, id);
+
+	if (i < policy->n_slots && policy->by_id[i].id == id)
+		return policy->by_id[i].node;
+	return NULL;
+}
+
+static int grow_slots(struct cp_policy *policy)
+{
+	size_t size = policy->slots_size ? policy->slots_size * 2 : 16;
+	struct slot *slots;
+
+	if (policy->n_slots < policy->slots_size)
+		return 0;
+	slots = reallocarray(policy->by_id, size, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	policy->by_id = slots;
+	policy->slots_size = size;
+	return 0;
+}
+
+static void append_slot(struct cp_policy *policy, struct node *node)
+{
+	size_t n = policy->n_slots;
+
+	if (n > 0 && policy->by_id[n - 1].id >= node->rule.id)
+		policy->is_unsorted = true;
+	policy->by_id[n] = (struct slot){ node->rule.id, node };
+	policy->n_slots = n + 1;
+}
+
+static void remove_slot(struct cp_policy *policy, uint32_t id)
+{
+	size_t n_gaps;
+
+	policy->by_id[find_slot(policy, id)].node = NULL;
+	n_gaps = policy->n_slots - policy->n_rules;
+	if (n_gaps > COMPACT_MIN && n_gaps > policy->n_slots / 4)
+		compact(policy);
+}
+
+/* Counting live rules. */
+
+static void count_in(struct cp_policy *policy,
+		     const struct cp_policy_rule *rule)
+{
+	if (cp_policy_rule_is_lapsed(rule, policy->live_at))
+		return;
+	policy->n_live++;
+	if (rule->expires_ns &&
+	    (!policy->live_until || rule->expires_ns < policy->live_until))
+		policy->live_until = rule->expires_ns;
+}
+
+static void count_out(struct cp_policy *policy,
+		      const struct cp_policy_rule *rule)
+{
+	if (!cp_policy_rule_is_lapsed(rule, policy->live_at))
+		policy->n_live--;
+}
+
+static void recount(struct cp_policy *policy, uint64_t now_ns)
+{
+	policy->n_live = 0;
+	policy->live_at = now_ns;
+	policy->live_until = 0;
+	for (size_t i = 0; i < policy->n_slots; i++) {
+		if (policy->by_id[i].node)
+			count_in(policy, &policy->by_id[i].node->rule);
+	}
+}
+
+size_t cp_policy_count(const struct cp_policy *policy)
+{
+	return policy->n_rules;
+}
+
+size_t cp_policy_count_live(struct cp_policy *policy, uint64_t now_ns)
+{
+	if (now_ns < policy->live_at ||
+	    (policy->live_until && now_ns >= policy->live_until))
+		recount(policy, now_ns);
+	return policy->n_live;
+}
+
+uint64_t cp_policy_next_expiry(struct cp_policy *policy, uint64_t now_ns)
+{
+	(void)cp_policy_count_live(policy, now_ns);
+	return policy->live_until;
+}
+
+/* Adding and removing. */
+
+static uint8_t items_of(const struct cp_policy_rule *rule)
+{
+	return rule->n_ports ? rule->n_ports : 1;
+}
+
+static bool same_ports(const struct cp_policy_rule *rule,
+		       const struct cp_policy_ports *ports, size_t n_ports)
+{
+	return rule->n_ports == n_ports &&
+	       (n_ports == 0 ||
+		memcmp(rule->ports, ports, n_ports * sizeof(*ports)) == 0);
+}
+
+static bool same_key(const struct cp_policy_rule *a,
+		     const struct cp_policy_rule *b)
+{
+	return a->owner == b->owner && same_prefix(&a->cidr, &b->cidr) &&
+	       same_ports(a, b->ports, b->n_ports);
+}
+
+static struct node *find_key(const struct cp_policy *policy,
+			     const struct cp_policy_rule *rule)
+{
+	struct node *node = find_first(policy, &rule->cidr);
+
+	while (node && !same_key(&node->rule, rule))
+		node = node->next;
+	return node;
+}
+
+static void replace(struct cp_policy *policy, struct node *node,
+		    const struct cp_policy_rule *rule)
+{
+	count_out(policy, &node->rule);
+	node->rule.verdict = rule->verdict;
+	node->rule.ttl_s = rule->ttl_s;
+	node->rule.expires_ns = rule->expires_ns;
+	count_in(policy, &node->rule);
+}
+
+/* Is there room, and is the id free? */
+static int check_room(const struct cp_policy *policy,
+		      const struct cp_policy_rule *rule)
+{
+	unsigned int n_items = items_of(rule);
+
+	for (const struct node *node = find_first(policy, &rule->cidr); node;
+	     node = node->next)
+		n_items += items_of(&node->rule);
+	if (n_items > SN_ITEMS_MAX)
+		return CP_POLICY_E_PREFIX_FULL;
+	if (policy->n_rules >= policy->max_rules)
+		return CP_POLICY_E_FULL;
+	if (rule->id == 0)
+		return policy->next_id ? 0 : CP_POLICY_E_FULL;
+	/* An id that no rule had yet needs no search, so that a load in
+	 * the order of ids stays linear. */
+	if (policy->next_id != 0 && rule->id >= policy->next_id)
+		return 0;
+	return find_id(policy, rule->id) ? CP_POLICY_E_ID : 0;
+}
+
+static int insert(struct cp_policy *policy, const struct cp_policy_rule *rule,
+		  struct node **ret)
+{
+	struct node *node;
+	int r;
+
+	r = cp_policy_table_reserve(&policy->table);
+	if (r < 0)
+		return r;
+	r = grow_slots(policy);
+	if (r < 0)
+		return r;
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return -ENOMEM;
+
+	node->rule = *rule;
+	if (rule->id == 0)
+		node->rule.id = policy->next_id;
+	if (policy->next_id != 0 && node->rule.id >= policy->next_id)
+		policy->next_id = node->rule.id + 1; /* 0 after the last */
+	link_node(policy, node);
+	append_slot(policy, node);
+	policy->n_rules++;
+	count_in(policy, &node->rule);
+	*ret = node;
+	return 0;
+}
+
+int cp_policy_add(struct cp_policy *policy, const struct cp_policy_rule *rule,
+		  struct cp_policy_rule *ret, struct cp_policy_rule *previous)
+{
+	struct node *node;
+	int r;
+
+	assert(rule->n_ports <= CP_POLICY_PORTS_MAX);
+	assert(rule->verdict == SN_VERDICT_ALLOW ||
+	       rule->verdict == SN_VERDICT_DENY);
+	node = find_key(policy, rule);
+	if (node) {
+		if (previous)
+			*previous = node->rule;
+		replace(policy, node, rule);
+		if (ret)
+			*ret = node->rule;
+		return CP_POLICY_E_REPLACED;
+	}
+
+	r = check_room(policy, rule);
+	if (r)
+		return r;
+	r = insert(policy, rule, &node);
+	if (r < 0)
+		return r;
+	if (ret)
+		*ret = node->rule;
+	return 0;
+}
+
+static void remove_node(struct cp_policy *policy, struct node *node)
+{
+	unlink_node(policy, node);
+	count_out(policy, &node->rule);
+	policy->n_rules--;
+	remove_slot(policy, node->rule.id);
+	free(node);
+}
+
+size_t cp_policy_remove(struct cp_policy *policy,
+			const struct cp_policy_cidr *cidr,
+			const struct cp_policy_ports *ports, size_t n_ports,
+			enum cp_policy_owner owner, uint64_t now_ns)
+{
+	size_t n_removed = 0;
+	struct node *next;
+
+	for (struct node *node = find_first(policy, cidr); node; node = next) {
+		next = node->next;
+		if (owner != CP_POLICY_OWNER_NONE && node->rule.owner != owner)
+			continue;
+		if (n_ports > 0 && !same_ports(&node->rule, ports, n_ports))
+			continue;
+		if (!cp_policy_rule_is_lapsed(&node->rule, now_ns))
+			n_removed++;
+		remove_node(policy, node);
+	}
+	return n_removed;
+}
+
+bool cp_policy_remove_id(struct cp_policy *policy, uint32_t id)
+{
+	struct node *node = find_id(policy, id);
+
+	if (!node)
+		return false;
+	remove_node(policy, node);
+	return true;
+}
+
+/* Looking up. */
+
+const struct cp_policy_rule *cp_policy_get_rule(const struct cp_policy *policy,
+						uint32_t id)
+{
+	struct node *node = find_id(policy, id);
+
+	return node ? &node->rule : NULL;
+}
+
+const struct cp_policy_rule *cp_policy_next_rule(const struct cp_policy *policy,
+						 uint32_t id)
+{
+	if (id == UINT32_MAX)
+		return NULL;
+	for (size_t i = find_slot(policy, id + 1); i < policy->n_slots; i++) {
+		if (policy->by_id[i].node)
+			return &policy->by_id[i].node->rule;
+	}
+	return NULL;
+}
+
+/* The order of items in the kernel must not depend on how the model came to
+ * be, hence by id. */
+static void fill_prefix(const struct node *first, struct cp_policy_prefix *ret)
+{
+	ret->cidr = first->rule.cidr;
+	ret->n_rules = 0;
+	ret->n_items = 0;
+	for (const struct node *node = first; node; node = node->next) {
+		uint8_t i = ret->n_rules++;
+
+		for (; i > 0 && ret->rules[i - 1]->id > node->rule.id; i--)
+			ret->rules[i] = ret->rules[i - 1];
+		ret->rules[i] = &node->rule;
+		ret->n_items = (uint8_t)(ret->n_items + items_of(&node->rule));
+	}
+}
+
+bool cp_policy_get_prefix(const struct cp_policy *policy,
+			  const struct cp_policy_cidr *cidr,
+			  struct cp_policy_prefix *ret)
+{
+	const struct node *first = find_first(policy, cidr);
+
+	if (!first)
+		return false;
+	fill_prefix(first, ret);
+	return true;
+}
+
+bool cp_policy_next_prefix(const struct cp_policy *policy, size_t *cursor,
+			   struct cp_policy_prefix *ret)
+{
+	while (*cursor < policy->table.size) {
+		const struct node *first =
+			node_of(policy->table.places[(*cursor)++]);
+
+		if (first) {
+			fill_prefix(first, ret);
+			return true;
+		}
+	}
+	return false;
+}
+
+size_t cp_policy_count_length(const struct cp_policy *policy,
+			      enum sn_family family, uint8_t length)
+{
+	return policy->n_by_length[family == SN_FAMILY_IPV6][length];
+}
+
+bool cp_policy_prefix_is_lapsed(const struct cp_policy_prefix *prefix,
+				uint64_t now_ns)
+{
+	for (uint8_t i = 0; i < prefix->n_rules; i++) {
+		if (!cp_policy_rule_is_lapsed(prefix->rules[i], now_ns))
+			return false;
+	}
+	return true;
+}
+
+bool cp_policy_rule_is_equal(const struct cp_policy_rule *a,
+			     const struct cp_policy_rule *b)
+{
+	return same_key(a, b) && a->verdict == b->verdict &&
+	       a->ttl_s == b->ttl_s;
+}
+
+/* Whole policies. */
+
+int cp_policy_copy(const struct cp_policy *policy, struct cp_policy **ret)
+{
+	sn_cleanup(cp_policy_freep) struct cp_policy *copy = NULL;
+	struct node *node;
+	int r;
+
+	r = cp_policy_new(&copy, policy->max_rules);
+	if (r < 0)
+		return r;
+	copy->settings = policy->settings;
+	sort_ids(policy);
+	for (size_t i = 0; i < policy->n_slots; i++) {
+		if (!policy->by_id[i].node)
+			continue;
+		r = insert(copy, &policy->by_id[i].node->rule, &node);
+		if (r < 0)
+			return r;
+	}
+	copy->next_id = policy->next_id;
+	*ret = sn_steal(&copy);
+	return 0;
+}
+
+void cp_policy_start_ttls(struct cp_policy *policy, uint64_t now_ns)
+{
+	for (size_t i = 0; i < policy->n_slots; i++) {
+		struct node *node = policy->by_id[i].node;
+
+		if (!node)
+			continue;
+		node->rule.expires_ns =
+			node->rule.ttl_s ?
+				now_ns + node->rule.ttl_s * SN_NS_PER_S :
+				0;
+	}
+	recount(policy, now_ns);
+}
+
+/* The rule of other that equals this one, or NULL. */
+static const struct node *find_equal(const struct cp_policy *other,
+				     const struct cp_policy_rule *rule)
+{
+	const struct node *node = find_key(other, rule);
+
+	return node && cp_policy_rule_is_equal(&node->rule, rule) ? node : NULL;
+}
+
+int cp_policy_adopt_ids(struct cp_policy *policy,
+			const struct cp_policy *running)
+{
+	uint64_t next_id = running->next_id ? running->next_id :
+					      (uint64_t)UINT32_MAX + 1;
+	size_t n_new = 0;
+
+	sort_ids(policy);
+	compact(policy);
+	for (size_t i = 0; i < policy->n_slots; i++)
+		n_new += !find_equal(running, &policy->by_id[i].node->rule);
+	if (next_id + n_new > (uint64_t)UINT32_MAX + 1)
+		return -ERANGE;
+
+	for (size_t i = 0; i < policy->n_slots; i++) {
+		struct slot *slot = &policy->by_id[i];
+		const struct node *equal =
+			find_equal(running, &slot->node->rule);
+
+		slot->id = equal ? equal->rule.id : (uint32_t)next_id++;
+		slot->node->rule.id = slot->id;
+	}
+	policy->next_id = (uint32_t)next_id; /* 0: used up */
+	policy->is_unsorted = true;
+	sort_ids(policy);
+	return 0;
+}
+
+struct cp_policy_diff cp_policy_compare(const struct cp_policy *before,
+					const struct cp_policy *after,
+					uint64_t now_ns)
+{
+	struct cp_policy_diff diff = { .added = 0 };
+	uint32_t n_before = 0;
+
+	for (size_t i = 0; i < before->n_slots; i++) {
+		const struct node *node = before->by_id[i].node;
+
+		n_before += node &&
+			    !cp_policy_rule_is_lapsed(&node->rule, now_ns);
+	}
+	for (size_t i = 0; i < after->n_slots; i++) {
+		const struct node *node = after->by_id[i].node;
+		const struct node *equal;
+
+		if (!node)
+			continue;
+		equal = find_equal(before, &node->rule);
+		if (equal && !cp_policy_rule_is_lapsed(&equal->rule, now_ns))
+			diff.unchanged++;
+		else
+			diff.added++;
+	}
+	diff.removed = n_before - diff.unchanged;
+	return diff;
+}
