@@ -59,12 +59,13 @@ struct sn_ipc_header {
  *  -ENOENT     no such slot, id, key, interface
  *  -EEXIST     the target is attached already
  *  -EBUSY      an attached cgroup lies above or below; generation not staged
- *  -ENODEV     the interface is gone; -ENOTDIR: not a cgroup2 directory
+ *  -ENODEV     there is no such interface; -ENOTDIR: not a cgroup2 directory
  *  -EPERM      argv does not allow this target or role
  *  -EOPNOTSUPP the hook or link type is not supported here
  *  -EINVAL     a row or field is not legal; index says which
  *  -ENOSPC     table full; -EMLINK: no free slot; -ENOMEM
  *  -ESTALE     the generation is neither current nor staged
+ *  -EPROTONOSUPPORT  HELLO with another protocol or ABI
  * index: first refused row (or n_rows); applied: rows that were applied. */
 struct sn_ipc_status {
 	int32_t status;
@@ -116,11 +117,13 @@ struct sn_ipc_target {
 	uint32_t generation; /* current; 0: none yet */
 	uint32_t revision;
 	uint32_t staged; /* generation, or 0 */
+	uint32_t next_generation; /* the one to stage next */
 	int32_t position;
 	uint8_t type; /* enum sn_target_type */
 	uint8_t role;
 	uint8_t state; /* enum sn_target_state */
-	uint8_t pad[1];
+	uint8_t pad[5];
+	struct sn_policy policy; /* block of `generation`; zero without one */
 };
 
 /* ifindex for SN_TARGET_TC; SN_TARGET_CGROUP carries one fd, O_PATH or more, of

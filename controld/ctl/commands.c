@@ -9,6 +9,7 @@
 #include "controld/ctl/attachments.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/status.h"
+#include "shared/version.h"
 
 #define BIT(name) CP_CTL_OPTION_BIT(name)
 
@@ -229,7 +230,7 @@ enum cp_ctl_exit cp_ctl_commands_run(int argc, char **argv, const char *socket,
 	if (cp_ctl_options_parse(argc, argv, socket, &session.options, errors))
 		return CP_CTL_EXIT_USAGE;
 	if (options->given & BIT(VERSION)) {
-		(void)fputs("sentinelctl " CP_CTL_OPTIONS_VERSION "\n", out);
+		(void)fputs("sentinelctl " SN_VERSION "\n", out);
 		return CP_CTL_EXIT_OK;
 	}
 	name = options->n_args ? options->args[0] : NULL;

@@ -10,8 +10,7 @@
 
 #include "sentinel/v1/policy.pb-c.h"
 
-#define CP_CTL_OPTIONS_VERSION "0.1.0"
-#define CP_CTL_OPTIONS_SOCKET  "/run/sentinel/api.sock"
+#define CP_CTL_OPTIONS_SOCKET "/run/sentinel/api.sock"
 
 enum {
 	CP_CTL_OPTIONS_META_MAX = 64, /* as the API has it */

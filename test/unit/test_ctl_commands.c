@@ -2,6 +2,7 @@
 #include "controld/ctl/commands.h"
 
 #include "controld/ctl/apply.h"
+#include "shared/version.h"
 #include "test/unit/ctl_fake.h"
 
 enum {
@@ -95,7 +96,7 @@ static void help_is_as_it_was(void)
 		prints_golden(NULL, line, CP_CTL_EXIT_OK, golden);
 	}
 	prints(NULL, "-V", CP_CTL_EXIT_OK,
-	       "sentinelctl " CP_CTL_OPTIONS_VERSION "\n", "");
+	       "sentinelctl " SN_VERSION "\n", "");
 }
 
 static void wrong_usage_exits_with_2_before_anything_is_called(void)

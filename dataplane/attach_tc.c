@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/attach_tc.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "shared/util.h"
+
+/* Newer than the packaged linux/bpf.h and linux/if_arp.h. */
+enum {
+	ATTACH_TCX_INGRESS = 46,
+	ATTACH_TCX_EGRESS = 47,
+	HARDWARE_RAWIP = 519,
+};
+
+enum {
+	LOOPBACK_IFINDEX = 1,
+	PROGRAMS_MAX = 64, /* of one hook */
+	FILTER_PRIORITY = 1,
+	FILTER_HANDLE = 0x534e, /* tells our filter from others */
+};
+
+static int get_name(const struct dp_attach *attach, uint32_t ifindex,
+		    struct ifreq *request)
+{
+	(void)memset(request, 0, sizeof(*request));
+	request->ifr_ifindex = (int)ifindex;
+	if (ifindex == 0 || ifindex > INT32_MAX)
+		return -ENODEV;
+	return ioctl(attach->socket, SIOCGIFNAME, request) < 0 ? -errno : 0;
+}
+
+bool dp_attach_tc_exists(const struct dp_attach *attach, uint32_t ifindex)
+{
+	struct ifreq request;
+
+	return get_name(attach, ifindex, &request) == 0;
+}
+
+/* Interfaces that a workload is behind, and that the host itself does not
+ * live from. */
+static bool is_workload_driver(const struct dp_attach *attach,
+			       struct ifreq request)
+{
+	struct ethtool_drvinfo driver = { .cmd = ETHTOOL_GDRVINFO };
+
+	request.ifr_data = (char *)&driver;
+	if (ioctl(attach->socket, SIOCETHTOOL, &request) < 0)
+		return false;
+	driver.driver[sizeof(driver.driver) - 1] = '\0';
+	return strcmp(driver.driver, "veth") == 0 ||
+	       strcmp(driver.driver, "tun") == 0;
+}
+
+int dp_attach_tc_check(const struct dp_attach *attach, uint32_t ifindex,
+		       uint8_t role, struct sn_iface *iface)
+{
+	struct ifreq request;
+	int r;
+
+	if (role != SN_ROLE_WORKLOAD && role != SN_ROLE_HOST)
+		return -EINVAL;
+	r = get_name(attach, ifindex, &request);
+	if (r < 0)
+		return r;
+	if (!attach->allow_host_role &&
+	    (role == SN_ROLE_HOST || !is_workload_driver(attach, request)))
+		return -EPERM;
+	if (ioctl(attach->socket, SIOCGIFHWADDR, &request) < 0)
+		return -errno;
+	switch (request.ifr_hwaddr.sa_family) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		iface->ethernet = 1;
+		break;
+	case ARPHRD_NONE:
+	case HARDWARE_RAWIP:
+		iface->ethernet = 0;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	iface->role = role;
+	return 0;
+}
+
+bool dp_attach_tc_has_tcx(void)
+{
+	LIBBPF_OPTS(bpf_prog_query_opts, opts);
+
+	return bpf_prog_query_opts(LOOPBACK_IFINDEX,
+				   (enum bpf_attach_type)ATTACH_TCX_INGRESS,
+				   &opts) == 0;
+}
+
+int32_t dp_attach_tc_get_position(uint32_t ifindex, enum sn_program_hook hook,
+				  uint32_t program_id)
+{
+	uint32_t ids[PROGRAMS_MAX] = { 0 };
+	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids,
+		    .prog_cnt = PROGRAMS_MAX);
+	int type = hook == SN_PROGRAM_HOOK_TC_INGRESS ? ATTACH_TCX_INGRESS :
+							ATTACH_TCX_EGRESS;
+
+	if (bpf_prog_query_opts((int)ifindex, (enum bpf_attach_type)type,
+				&opts) < 0)
+		return DP_ATTACH_POSITION_UNKNOWN;
+	for (uint32_t i = 0; i < SN_MIN(opts.prog_cnt, PROGRAMS_MAX); i++) {
+		if (ids[i] == program_id)
+			return (int32_t)i;
+	}
+	return DP_ATTACH_POSITION_UNKNOWN;
+}
+
+static enum bpf_tc_attach_point get_point(enum sn_program_hook hook)
+{
+	return hook == SN_PROGRAM_HOOK_TC_INGRESS ? BPF_TC_INGRESS :
+						    BPF_TC_EGRESS;
+}
+
+int dp_attach_tc_put_filter(uint32_t ifindex, enum sn_program_hook hook,
+			    int program)
+{
+	LIBBPF_OPTS(bpf_tc_hook, place, .ifindex = (int)ifindex,
+		    .attach_point = get_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+		    .priority = FILTER_PRIORITY, .prog_fd = program,
+		    .flags = BPF_TC_F_REPLACE);
+	int r;
+
+	r = bpf_tc_hook_create(&place);
+	if (r < 0 && r != -EEXIST)
+		return sn_trace(r);
+	r = bpf_tc_attach(&place, &opts);
+	return r < 0 ? sn_trace(r) : 0;
+}
+
+int dp_attach_tc_remove_filter(uint32_t ifindex, enum sn_program_hook hook)
+{
+	LIBBPF_OPTS(bpf_tc_hook, place, .ifindex = (int)ifindex,
+		    .attach_point = get_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+		    .priority = FILTER_PRIORITY);
+	int r;
+
+	if (!dp_attach_tc_has_filter(ifindex, hook))
+		return 0;
+	r = bpf_tc_detach(&place, &opts);
+	return r == -ENOENT || r == -ENODEV ? 0 : r;
+}
+
+bool dp_attach_tc_has_filter(uint32_t ifindex, enum sn_program_hook hook)
+{
+	LIBBPF_OPTS(bpf_tc_hook, place, .ifindex = (int)ifindex,
+		    .attach_point = get_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+		    .priority = FILTER_PRIORITY);
+
+	return bpf_tc_query(&place, &opts) == 0;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "sentinel.skel.h"
+#include "shared/util.h"
+
+#define OBJECT_VARIABLES "variables" /* pin beside the programs */
+
+static int fail(struct sn_diag *diag, int r, const char *what)
+{
+	sn_diag_set(diag, NULL, "%s: %s", what, strerror(-r));
+	return sn_trace(r);
+}
+
+__attribute__((format(printf, 2, 0))) static int
+print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char text[1024];
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	(void)vsnprintf(text, sizeof(text), format, args);
+	sn_log(SN_LOG_WARNING, "libbpf text='%.*s'", (int)strcspn(text, "\n"),
+	       text);
+	return 0;
+}
+
+static uint32_t find_capacity(const struct dp_object *object,
+			      const struct dp_options *options,
+			      enum sn_table_capacity capacity)
+{
+	switch (capacity) {
+	case SN_TABLE_CAPACITY_NONE:
+		return 0;
+	case SN_TABLE_CAPACITY_ONE:
+		return 1;
+	case SN_TABLE_CAPACITY_SLOTS2:
+		return 2 * object->n_slots;
+	case SN_TABLE_CAPACITY_SLOT_CPUS:
+		return object->n_slots * object->n_cpus;
+	case SN_TABLE_CAPACITY_SLOTS:
+	case SN_TABLE_CAPACITY_RULES:
+	case SN_TABLE_CAPACITY_PREFIXES:
+	case SN_TABLE_CAPACITY_FLOWS:
+	case SN_TABLE_CAPACITY_FLOWS_NEW:
+	case SN_TABLE_CAPACITY_FRAGMENTS:
+	case SN_TABLE_CAPACITY_DENIED:
+	case SN_TABLE_CAPACITY_EVENTS_BYTES:
+	case SN_TABLE_CAPACITY_COUNT:
+		break;
+	}
+	return options->capacity[capacity];
+}
+
+/* Four lanes of a 64-bit multiply-and-rotate over the object's words. It tells
+ * builds apart and is no security property: the pins are root's alone. */
+static void hash_object(uint8_t hash[32])
+{
+	uint64_t lanes[4] = { 1, 2, 3, 4 };
+	size_t bytes = 0;
+	const char *elf = sentinel_bpf__elf_bytes(&bytes);
+
+	for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+		size_t lane = at / sizeof(uint64_t) % 4;
+		uint64_t word = 0;
+
+		(void)memcpy(&word, elf + at, SN_MIN(sizeof(word), bytes - at));
+		lanes[lane] = (lanes[lane] ^ word) * 0x9e3779b97f4a7c15ULL;
+		lanes[lane] ^= lanes[lane] >> 29;
+	}
+	(void)memcpy(hash, lanes, 32);
+}
+
+/* The object as it is built in, with this host's capacities. */
+static int open_skeleton(const struct dp_object *object,
+			 struct sentinel_bpf **ret)
+{
+	struct sentinel_bpf *skeleton = sentinel_bpf__open();
+
+	if (!skeleton)
+		return sn_trace(-errno);
+	skeleton->rodata->sn_n_cpus = object->n_cpus;
+	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(
+			skeleton->obj, sn_tables_info[i].map);
+		int r = map ? 0 : -ENOENT;
+
+		if (map && object->capacity[i])
+			r = bpf_map__set_max_entries(map, object->capacity[i]);
+		if (r < 0) {
+			sentinel_bpf__destroy(skeleton);
+			return sn_trace(r);
+		}
+	}
+	*ret = skeleton;
+	return 0;
+}
+
+/* Leaves out programs that no table names. */
+static void choose_programs(struct sentinel_bpf *skeleton,
+			    const bool wanted[SN_PROGRAM_COUNT])
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skeleton->obj)(void)
+		bpf_program__set_autoload(program, false);
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		program = bpf_object__find_program_by_name(
+			skeleton->obj, sn_programs_info[i].function);
+		if (program)
+			(void)bpf_program__set_autoload(program, wanted[i]);
+	}
+}
+
+static int write_meta(const struct dp_object *object, int fd)
+{
+	struct sn_meta meta = {
+		.abi_version = SN_ABI_VERSION,
+		.n_cpus = object->n_cpus,
+		.n_slots = object->n_slots,
+	};
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(fd, &zero, &meta, BPF_ANY) < 0 ? -errno : 0;
+}
+
+/* Frozen before anybody could map them writable. */
+static int pin_map(const struct dp_object *object,
+		   struct sentinel_bpf *skeleton, enum sn_table table)
+{
+	const struct sn_table_info *info = &sn_tables_info[table];
+	int fd = bpf_object__find_map_fd_by_name(skeleton->obj, info->map);
+	int r;
+
+	if (fd < 0)
+		return sn_trace(fd);
+	if (table == SN_TABLE_META) {
+		r = write_meta(object, fd);
+		if (r < 0)
+			return sn_trace(r);
+	}
+	if (info->writer == SN_TABLE_WRITER_FROZEN &&
+	    info->shape != SN_TABLE_SHAPE_RING && bpf_map_freeze(fd) < 0)
+		return sn_trace(-errno);
+	return dp_pins_put(object->pins, "maps_new", info->map, fd);
+}
+
+static int make_maps(const struct dp_object *object, struct sn_diag *diag)
+{
+	static const bool none[SN_PROGRAM_COUNT];
+	struct sentinel_bpf *skeleton = NULL;
+	int r;
+
+	r = dp_pins_make(object->pins, "maps_new");
+	if (r < 0)
+		return fail(diag, r, "cannot make the folder of the maps");
+	r = open_skeleton(object, &skeleton);
+	if (r < 0)
+		return fail(diag, r, "cannot open the BPF object");
+	choose_programs(skeleton, none);
+	r = sentinel_bpf__load(skeleton);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++)
+		r = pin_map(object, skeleton, (enum sn_table)i);
+	sentinel_bpf__destroy(skeleton);
+	if (r >= 0)
+		r = dp_pins_rename(object->pins, "maps_new", "maps");
+	return r < 0 ? fail(diag, r, "cannot make the maps") : 0;
+}
+
+/* The pinned map against what this build would make. */
+static int compare_map(const struct dp_object *object, enum sn_table table,
+		       struct sn_diag *diag)
+{
+	const struct sn_table_info *info = &sn_tables_info[table];
+	struct bpf_map_info is = { 0 };
+	uint32_t bytes = sizeof(is);
+
+	if (bpf_obj_get_info_by_fd(object->maps[table], &is, &bytes) < 0)
+		return fail(diag, -errno, info->map);
+	if (info->shape != SN_TABLE_SHAPE_RING &&
+	    (is.key_size != info->key_bytes ||
+	     is.value_size != info->value_bytes)) {
+		sn_diag_set(diag, NULL,
+			    "pinned map %s has entries of %u + %u bytes, "
+			    "expected %u + %u",
+			    info->map, is.key_size, is.value_size,
+			    info->key_bytes, info->value_bytes);
+		return -EINVAL;
+	}
+	if (object->capacity[table] &&
+	    is.max_entries != object->capacity[table]) {
+		sn_diag_set(diag, NULL,
+			    "pinned map %s has capacity %u, options ask for "
+			    "%u: start with the same options, or detach "
+			    "everything and remove the pins",
+			    info->map, is.max_entries, object->capacity[table]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int compare_meta(const struct dp_object *object, struct sn_diag *diag)
+{
+	struct sn_meta meta;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(object->maps[SN_TABLE_META], &zero, &meta) < 0)
+		return fail(diag, -errno, "sn_meta");
+	if (meta.abi_version != SN_ABI_VERSION)
+		sn_diag_set(diag, NULL, "pins have ABI version %u, this is %u",
+			    meta.abi_version, SN_ABI_VERSION);
+	else if (meta.n_cpus != object->n_cpus)
+		sn_diag_set(diag, NULL,
+			    "pins are for %u CPUs, this host has %u",
+			    meta.n_cpus, object->n_cpus);
+	else if (meta.n_slots != object->n_slots)
+		sn_diag_set(diag, NULL,
+			    "pins have %u slots, options ask for %u: start "
+			    "with the same --slots, or detach everything and "
+			    "remove the pins",
+			    meta.n_slots, object->n_slots);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static int map_memory(struct dp_object *object, enum sn_table table)
+{
+	const struct sn_table_info *info = &sn_tables_info[table];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = (size_t)object->capacity[table] *
+		       ((info->value_bytes + 7U) & ~7U);
+	void *memory;
+
+	bytes = (bytes + page - 1) / page * page;
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      object->maps[table], 0);
+	if (memory == MAP_FAILED)
+		return sn_trace(-errno);
+	object->memory[table] = memory;
+	object->memory_bytes[table] = bytes;
+	return 0;
+}
+
+static int open_maps(struct dp_object *object, struct sn_diag *diag)
+{
+	int r;
+
+	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
+		object->maps[i] = dp_pins_get(object->pins, "maps",
+					      sn_tables_info[i].map);
+		if (object->maps[i] < 0)
+			return fail(diag, object->maps[i],
+				    sn_tables_info[i].map);
+	}
+	r = compare_meta(object, diag);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++)
+		r = compare_map(object, (enum sn_table)i, diag);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
+		if (sn_tables_info[i].writer != SN_TABLE_WRITER_DP ||
+		    sn_tables_info[i].shape != SN_TABLE_SHAPE_ARRAY)
+			continue;
+		r = map_memory(object, (enum sn_table)i);
+		if (r < 0)
+			return fail(diag, r, sn_tables_info[i].map);
+	}
+	return r;
+}
+
+/* Loads the wanted programs over the pinned maps. */
+static int load_wanted(const struct dp_object *object,
+		       const bool wanted[SN_PROGRAM_COUNT],
+		       struct sentinel_bpf **ret)
+{
+	struct sentinel_bpf *skeleton = NULL;
+	int r;
+
+	r = open_skeleton(object, &skeleton);
+	if (r < 0)
+		return r;
+	choose_programs(skeleton, wanted);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++)
+		r = bpf_map__reuse_fd(
+			bpf_object__find_map_by_name(skeleton->obj,
+						     sn_tables_info[i].map),
+			object->maps[i]);
+	if (r >= 0)
+		r = sentinel_bpf__load(skeleton);
+	if (r < 0) {
+		sentinel_bpf__destroy(skeleton);
+		return r;
+	}
+	*ret = skeleton;
+	return 0;
+}
+
+/* One program that this kernel refuses makes the whole load fail: then each is
+ * tried alone, and those that load are loaded together. */
+static int load_possible(struct dp_object *object, struct sentinel_bpf **ret)
+{
+	bool wanted[SN_PROGRAM_COUNT];
+	size_t n_good = 0;
+
+	(void)memset(wanted, true, sizeof(wanted));
+	(void)memset(object->program_errors, 0, sizeof(object->program_errors));
+	if (load_wanted(object, wanted, ret) == 0)
+		return 0;
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		bool alone[SN_PROGRAM_COUNT] = { false };
+		struct sentinel_bpf *skeleton = NULL;
+		int r;
+
+		alone[i] = true;
+		r = load_wanted(object, alone, &skeleton);
+		sentinel_bpf__destroy(skeleton);
+		object->program_errors[i] = r < 0 ? -r : 0;
+		wanted[i] = r >= 0;
+		n_good += wanted[i];
+		if (r < 0)
+			sn_log(SN_LOG_WARNING,
+			       "program-refused name=%s error='%s' needs='%s' "
+			       "kernel=%s: its feature is not available",
+			       sn_programs_info[i].function, strerror(-r),
+			       sn_programs_info[i].capability,
+			       sn_programs_info[i].kernel);
+	}
+	return n_good ? load_wanted(object, wanted, ret) : -EOPNOTSUPP;
+}
+
+static int pin_programs(const struct dp_object *object,
+			struct sentinel_bpf *skeleton)
+{
+	int r = dp_pins_make(object->pins, "programs_new");
+
+	for (size_t i = 0; r >= 0 && i < SN_PROGRAM_COUNT; i++) {
+		struct bpf_program *program = bpf_object__find_program_by_name(
+			skeleton->obj, sn_programs_info[i].function);
+
+		if (!program || object->program_errors[i])
+			continue;
+		r = dp_pins_put(object->pins, "programs_new",
+				sn_programs_info[i].function,
+				bpf_program__fd(program));
+	}
+	if (r >= 0)
+		r = dp_pins_put(object->pins, "programs_new", OBJECT_VARIABLES,
+				bpf_map__fd(skeleton->maps.bss));
+	return r;
+}
+
+static void close_programs(struct dp_object *object)
+{
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++)
+		sn_closep(&object->programs[i]);
+	sn_closep(&object->variables);
+}
+
+/* Returns -ENOENT if a program's pin is missing that has no error noted. */
+static int open_programs(struct dp_object *object, const char *folder)
+{
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t bytes = sizeof(info);
+		int fd;
+
+		if (object->program_errors[i])
+			continue;
+		fd = dp_pins_get(object->pins, folder,
+				 sn_programs_info[i].function);
+		if (fd < 0)
+			return fd;
+		object->programs[i] = fd;
+		if (bpf_obj_get_info_by_fd(fd, &info, &bytes) < 0)
+			return sn_trace(-errno);
+		object->program_ids[i] = info.id;
+	}
+	object->variables = dp_pins_get(object->pins, folder, OBJECT_VARIABLES);
+	return object->variables < 0 ? object->variables : 0;
+}
+
+static struct sn_meta *get_meta(const struct dp_object *object)
+{
+	return object->memory[SN_TABLE_META];
+}
+
+static int load_programs(struct dp_object *object, struct sn_diag *diag)
+{
+	struct sn_meta *meta = get_meta(object);
+	struct sentinel_bpf *skeleton = NULL;
+	int r;
+
+	(void)memset(meta->object_hash, 0, sizeof(meta->object_hash));
+	r = load_possible(object, &skeleton);
+	if (r < 0)
+		return fail(diag, r, "the kernel takes none of the programs");
+	r = pin_programs(object, skeleton);
+	sentinel_bpf__destroy(skeleton);
+	if (r < 0)
+		return fail(diag, r, "cannot pin the programs");
+	r = open_programs(object, "programs_new");
+	if (r < 0)
+		return fail(diag, r, "cannot open the programs' pins");
+	object->replaced = true;
+	return 0;
+}
+
+static int open_all(struct dp_object *object, struct sn_diag *diag)
+{
+	uint8_t hash[32];
+	int r;
+
+	r = dp_pins_remove_folder(object->pins, "maps_new");
+	if (r >= 0)
+		r = dp_pins_remove_folder(object->pins, "programs_new");
+	if (r < 0)
+		return fail(diag, r,
+			    "cannot remove what an earlier start left");
+	r = dp_pins_has(object->pins, "maps");
+	if (r < 0)
+		return fail(diag, r, "cannot look for pinned maps");
+	if (r == 0) {
+		r = make_maps(object, diag);
+		if (r < 0)
+			return r;
+	}
+	r = open_maps(object, diag);
+	if (r < 0)
+		return r;
+	hash_object(hash);
+	if (memcmp(hash, get_meta(object)->object_hash, sizeof(hash)) == 0 &&
+	    open_programs(object, "programs") == 0)
+		return 0;
+	close_programs(object);
+	return load_programs(object, diag);
+}
+
+int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
+		   const struct dp_options *options, struct sn_diag *diag)
+{
+	int n_cpus = libbpf_num_possible_cpus();
+	int r;
+
+	(void)memset(object, 0, sizeof(*object));
+	(void)memset(object->maps, 0xff, sizeof(object->maps));
+	(void)memset(object->programs, 0xff, sizeof(object->programs));
+	object->variables = -1;
+	if (n_cpus < 0)
+		return fail(diag, n_cpus, "cannot count the CPUs");
+	(void)libbpf_set_print(print_libbpf);
+	object->pins = pins;
+	object->n_cpus = (uint32_t)n_cpus;
+	object->n_slots = options->capacity[SN_TABLE_CAPACITY_SLOTS];
+	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
+		object->capacity[i] = find_capacity(object, options,
+						    sn_tables_info[i].capacity);
+	r = open_all(object, diag);
+	/* Afterwards every failure has its errno and its own line. */
+	(void)libbpf_set_print(NULL);
+	if (r < 0)
+		dp_object_done(object);
+	return r;
+}
+
+int dp_object_commit(struct dp_object *object)
+{
+	uint8_t hash[32];
+	int r;
+
+	if (!object->replaced)
+		return 0;
+	r = dp_pins_remove_folder(object->pins, "programs");
+	if (r >= 0)
+		r = dp_pins_rename(object->pins, "programs_new", "programs");
+	if (r < 0)
+		return sn_trace(r);
+	hash_object(hash);
+	(void)memcpy(get_meta(object)->object_hash, hash, sizeof(hash));
+	object->replaced = false;
+	return 0;
+}
+
+void dp_object_done(struct dp_object *object)
+{
+	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
+		if (object->memory[i])
+			(void)munmap(object->memory[i],
+				     object->memory_bytes[i]);
+		object->memory[i] = NULL;
+		sn_closep(&object->maps[i]);
+	}
+	close_programs(object);
+}
+
+int dp_object_set_task(struct dp_object *object, uint32_t pid)
+{
+	struct sentinel_bpf__bss variables;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(object->variables, &zero, &variables) < 0)
+		return sn_trace(-errno);
+	variables.sn_task_pid = pid;
+	if (bpf_map_update_elem(object->variables, &zero, &variables, BPF_ANY) <
+	    0)
+		return sn_trace(-errno);
+	return 0;
+}

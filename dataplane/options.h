@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* argv of sentinel-dp, the only text that it ever reads. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/diag.h"
+#include "shared/log.h"
+#include "shared/tables.h"
+
+enum dp_options_tc {
+	DP_OPTIONS_TC_AUTO,
+	DP_OPTIONS_TC_TCX,
+	DP_OPTIONS_TC_CLSACT,
+};
+
+struct dp_options {
+	const char *run_dir;
+	const char *bpffs;
+	const char *peer_user;
+	/* By enum sn_table_capacity; SLOTS and the argv ones are set. */
+	uint32_t capacity[SN_TABLE_CAPACITY_COUNT];
+	enum dp_options_tc tc;
+	enum sn_log_level log_level;
+	bool allow_host_role;
+	bool show_help;
+	bool show_version;
+};
+
+/* Returns 0, or -EINVAL with *diag telling what is wrong. The strings are
+ * argv's. */
+int dp_options_parse(struct dp_options *options, int argc, char **argv,
+		     struct sn_diag *diag);
+
+/* Prints the usage on stdout. */
+void dp_options_print_help(void);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/privilege.h"
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/membarrier.h>
+#include <linux/sockios.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "shared/util.h"
+
+static const cap_value_t kept[] = { CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON };
+
+static int refuse(struct sn_diag *diag, const char *what, int r)
+{
+	sn_diag_set(diag, NULL, "%s: %s", what, strerror(-r));
+	return sn_trace(r);
+}
+
+static bool is_kept(cap_value_t value)
+{
+	for (size_t i = 0; i < SN_ARRAY_SIZE(kept); i++) {
+		if (kept[i] == value)
+			return true;
+	}
+	return false;
+}
+
+static int drop_bounding(void)
+{
+	for (cap_value_t value = 0; value <= cap_max_bits(); value++) {
+		if (is_kept(value) || cap_get_bound(value) != 1)
+			continue;
+		if (cap_drop_bound(value) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int set_kept(void)
+{
+	cap_t caps = cap_init();
+	int r = 0;
+
+	if (!caps)
+		return -ENOMEM;
+	if (cap_set_flag(caps, CAP_PERMITTED, SN_ARRAY_SIZE(kept), kept,
+			 CAP_SET) < 0 ||
+	    cap_set_flag(caps, CAP_EFFECTIVE, SN_ARRAY_SIZE(kept), kept,
+			 CAP_SET) < 0 ||
+	    cap_set_proc(caps) < 0)
+		r = -errno;
+	(void)cap_free(caps);
+	return r;
+}
+
+int dp_privilege_drop(struct sn_diag *diag)
+{
+	int r;
+
+	r = drop_bounding();
+	if (r < 0)
+		return refuse(diag, "cannot limit the bounding set", r);
+	if (cap_reset_ambient() < 0)
+		return refuse(diag, "cannot clear ambient capabilities",
+			      -errno);
+	r = set_kept();
+	if (r < 0)
+		return refuse(diag,
+			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
+			      "needed",
+			      r);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return refuse(diag, "no_new_privs", -errno);
+	return 0;
+}
+
+/* Whatever their arguments. */
+static const int plain_calls[] = {
+	SCMP_SYS(accept4),
+	SCMP_SYS(brk),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(close),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(fstat),
+	SCMP_SYS(fstatfs),
+	SCMP_SYS(futex),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(gettid),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(read),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(write),
+};
+
+/* libbpf's netlink besides socket(2). */
+static const int netlink_calls[] = {
+	SCMP_SYS(bind),	  SCMP_SYS(getsockname), SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto), SCMP_SYS(setsockopt),
+};
+
+static const unsigned int bpf_commands[] = {
+	BPF_MAP_LOOKUP_ELEM,  BPF_MAP_UPDATE_ELEM,    BPF_MAP_DELETE_ELEM,
+	BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH,   BPF_OBJ_PIN,
+	BPF_OBJ_GET,	      BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY,
+	BPF_LINK_CREATE,      BPF_LINK_DETACH,	      BPF_ITER_CREATE,
+};
+
+/* TCGETS is isatty(3) of the log. */
+static const unsigned int ioctls[] = { SIOCGIFNAME, SIOCGIFHWADDR, SIOCETHTOOL,
+				       TCGETS };
+
+static int allow_all(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return r;
+}
+
+/* The call with one of these values as an argument, 32 bits of it. */
+static int allow_values(scmp_filter_ctx filter, int call, unsigned int argument,
+			const unsigned int *values, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		struct scmp_arg_cmp is = {
+			.arg = argument,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = UINT32_MAX,
+			.datum_b = values[i],
+		};
+
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1,
+					   &is);
+	}
+	return r;
+}
+
+static int fill(scmp_filter_ctx filter, bool netlink)
+{
+	const unsigned int walk = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	const unsigned int barrier = MEMBARRIER_CMD_GLOBAL;
+	const unsigned int family = AF_NETLINK;
+	const struct scmp_arg_cmp not_executable = {
+		.arg = 2,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = PROT_EXEC,
+		.datum_b = 0,
+	};
+	int r;
+
+	r = allow_all(filter, plain_calls, SN_ARRAY_SIZE(plain_calls));
+	if (r >= 0)
+		r = allow_values(filter, SCMP_SYS(bpf), 0, bpf_commands,
+				 SN_ARRAY_SIZE(bpf_commands));
+	if (r >= 0)
+		r = allow_values(filter, SCMP_SYS(ioctl), 1, ioctls,
+				 SN_ARRAY_SIZE(ioctls));
+	if (r >= 0)
+		r = allow_values(filter, SCMP_SYS(openat), 2, &walk, 1);
+	if (r >= 0)
+		r = allow_values(filter, SCMP_SYS(membarrier), 0, &barrier, 1);
+	if (r >= 0)
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+					   SCMP_SYS(mmap), 1, &not_executable);
+	if (r < 0 || !netlink)
+		return r;
+	r = allow_all(filter, netlink_calls, SN_ARRAY_SIZE(netlink_calls));
+	if (r >= 0)
+		r = allow_values(filter, SCMP_SYS(socket), 0, &family, 1);
+	return r;
+}
+
+int dp_privilege_confine(bool netlink, struct sn_diag *diag)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r;
+
+	if (!filter)
+		return refuse(diag, "seccomp", -ENOMEM);
+	r = fill(filter, netlink);
+	if (r >= 0)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r < 0 ? refuse(diag, "seccomp", r) : 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What sentinel-dp may still do: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON from
+ * the beginning, and, once everything is loaded, the system calls that serving
+ * its peer takes. */
+
+#include <stdbool.h>
+
+#include "shared/diag.h"
+
+/* Keeps the three capabilities, here and in the bounding set; no new ones can
+ * be gained. Returns 0, or -errno and *diag: -EPERM if one is missing. */
+int dp_privilege_drop(struct sn_diag *diag);
+
+/* Any other system call ends the process from here on: no program can be
+ * loaded, no file opened for reading or writing, nothing executed.
+ * netlink: for clsact filters. Returns 0, or -errno and *diag. */
+int dp_privilege_confine(bool netlink, struct sn_diag *diag);
