@@ -95,7 +95,9 @@ $(B)/.objects: FORCE
 FORCE:
 
 include mk/test.mk
+include mk/bench.mk
 include mk/lint.mk
+include mk/install.mk
 include mk/packages.mk
 
 -include $(patsubst %.o,%.d,$(objects) $(test_objects))

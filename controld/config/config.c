@@ -82,7 +82,6 @@ static const struct cp_config_schema_item state_items[] = {
 		.unit_ns = MS,
 		.max = 1000,
 		.fallback = "50ms",
-		.reloadable = true,
 		.description = "How long changes are gathered before they "
 			       "are written to disk together; 0s writes "
 			       "each at once.",
@@ -99,7 +98,6 @@ static const struct cp_config_schema_item dataplane_items[] = {
 		.min = 10,
 		.max = 60000,
 		.fallback = "100ms",
-		.reloadable = true,
 		.description = "First pause before sentinel-dp is connected "
 			       "to again; each further one is longer.",
 	},
@@ -111,7 +109,6 @@ static const struct cp_config_schema_item dataplane_items[] = {
 		.min = 10,
 		.max = 60000,
 		.fallback = "5s",
-		.reloadable = true,
 		.description = "Longest pause before sentinel-dp is "
 			       "connected to again.",
 	},

@@ -366,7 +366,11 @@ static void polled(uv_poll_t *poll, int status, int events)
 	int r;
 
 	if (status < 0) {
-		break_link(link, "poll failed: %s", uv_strerror(status));
+		/* libuv says EBADF for a socket in error (POLLERR). */
+		break_link(link, "%s",
+			   status == UV_EBADF ?
+				   "sentinel-dp closed the connection" :
+				   uv_strerror(status));
 		return;
 	}
 	if (events & UV_READABLE) {

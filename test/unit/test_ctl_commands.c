@@ -95,8 +95,7 @@ static void help_is_as_it_was(void)
 		(void)snprintf(golden, sizeof(golden), "help-%s", names[i]);
 		prints_golden(NULL, line, CP_CTL_EXIT_OK, golden);
 	}
-	prints(NULL, "-V", CP_CTL_EXIT_OK,
-	       "sentinelctl " SN_VERSION "\n", "");
+	prints(NULL, "-V", CP_CTL_EXIT_OK, "sentinelctl " SN_VERSION "\n", "");
 }
 
 static void wrong_usage_exits_with_2_before_anything_is_called(void)

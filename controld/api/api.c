@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/api/api.h"
+
+#include <stdlib.h>
+
+#include "controld/api/change.h"
+#include "controld/api/pending.h"
+#include "controld/api/read.h"
+#include "controld/api/status.h"
+#include "controld/api/stream.h"
+
+#define UNARY(name, type, answer, handler, cancel)                 \
+	{                                                          \
+		.path = "/sentinel.v1.DaemonService/" name,        \
+		.request = &sentinel__v1__##type##__descriptor,    \
+		.response = &sentinel__v1__##answer##__descriptor, \
+		.kind = CP_RPC_KIND_UNARY, .on_call = handler,     \
+		.on_cancel = cancel,                               \
+	}
+
+#define CHANGE(name, type, answer, handler) \
+	UNARY(name, type, answer, handler, cp_api_pending_cancel)
+#define READ(name, type, answer, handler) \
+	UNARY(name, type, answer, handler, NULL)
+
+static const struct cp_rpc_method methods[] = {
+	CHANGE("Attach", attach_request, attach_response, cp_api_change_attach),
+	CHANGE("Detach", detach_request, detach_response, cp_api_change_detach),
+	CHANGE("Apply", apply_request, apply_response, cp_api_change_apply),
+	CHANGE("SetMode", set_mode_request, set_mode_response,
+	       cp_api_change_set_mode),
+	CHANGE("AllowCIDR", allow_cidrrequest, allow_cidrresponse,
+	       cp_api_change_allow),
+	CHANGE("DenyCIDR", deny_cidrrequest, deny_cidrresponse,
+	       cp_api_change_deny),
+	CHANGE("RemoveCIDR", remove_cidrrequest, remove_cidrresponse,
+	       cp_api_change_remove),
+	READ("List", list_request, list_response, cp_api_read_list),
+	READ("Get", get_request, get_response, cp_api_read_get),
+	READ("GetRules", get_rules_request, get_rules_response,
+	     cp_api_read_rules),
+	READ("GetStatus", get_status_request, get_status_response,
+	     cp_api_status_get),
+	{
+		.path = "/sentinel.v1.DaemonService/ApplyStream",
+		.request = &sentinel__v1__apply_stream_request__descriptor,
+		.response = &sentinel__v1__apply_stream_response__descriptor,
+		.kind = CP_RPC_KIND_CLIENT_STREAM,
+		.on_call = cp_api_stream_call,
+		.on_message = cp_api_stream_message,
+		.on_half_close = cp_api_stream_half_close,
+		.on_cancel = cp_api_stream_cancel,
+	},
+};
+
+int cp_api_new(struct cp_api **ret, const struct cp_api_options *options,
+	       struct sn_diag *diag)
+{
+	sn_cleanup(cp_api_freep) struct cp_api *api = NULL;
+	struct cp_rpc_server_options server = {
+		.path = options->path,
+		.gid = options->gid,
+		.methods = methods,
+		.n_methods = SN_ARRAY_SIZE(methods),
+		.max_connections = (unsigned int)options->max_connections,
+		.max_message_bytes = (unsigned int)options->max_message_bytes,
+	};
+	int r;
+
+	api = calloc(1, sizeof(*api));
+	if (!api)
+		return -ENOMEM;
+	api->options = *options;
+	api->started_ns = cp_attach_now(options->manager);
+	server.user = api;
+	r = cp_rpc_server_new(&api->server, options->loop, &server, diag);
+	if (r)
+		return r < 0 ? sn_trace(r) : r;
+	*ret = sn_steal(&api);
+	return 0;
+}
+
+void cp_api_reload(struct cp_api *api, uint64_t max_rules)
+{
+	api->options.max_rules = max_rules;
+}
+
+void cp_api_stop(struct cp_api *api, unsigned int drain_ms,
+		 void (*stopped)(void *userdata), void *userdata)
+{
+	cp_rpc_server_stop(sn_steal(&api->server), drain_ms, stopped, userdata);
+}
+
+struct cp_api *cp_api_free(struct cp_api *api)
+{
+	free(api);
+	return NULL;
+}

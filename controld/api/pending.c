@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/api/pending.h"
+
+#include <grpc/status.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controld/policy/convert.h"
+#include "controld/rpc/status.h"
+#include "shared/log.h"
+
+static int status_of(enum cp_attach_code code)
+{
+	switch (code) {
+	case CP_ATTACH_CODE_OK:
+		return GRPC_STATUS_OK;
+	case CP_ATTACH_CODE_INVALID:
+		return GRPC_STATUS_INVALID_ARGUMENT;
+	case CP_ATTACH_CODE_NOT_FOUND:
+		return GRPC_STATUS_NOT_FOUND;
+	case CP_ATTACH_CODE_EXISTS:
+		return GRPC_STATUS_ALREADY_EXISTS;
+	case CP_ATTACH_CODE_PRECONDITION:
+		return GRPC_STATUS_FAILED_PRECONDITION;
+	case CP_ATTACH_CODE_EXHAUSTED:
+		return GRPC_STATUS_RESOURCE_EXHAUSTED;
+	case CP_ATTACH_CODE_UNAVAILABLE:
+		return GRPC_STATUS_UNAVAILABLE;
+	case CP_ATTACH_CODE_INTERNAL:
+		return GRPC_STATUS_INTERNAL;
+	}
+	return GRPC_STATUS_INTERNAL;
+}
+
+struct cp_api_pending *
+cp_api_pending_new(struct cp_api *api, struct cp_rpc_call *call,
+		   const char *method,
+		   void (*reply)(struct cp_rpc_call *call,
+				 const struct cp_attach_result *result))
+{
+	const struct ucred *peer = cp_rpc_call_get_peer(call);
+	struct cp_api_pending *pending = calloc(1, sizeof(*pending));
+
+	if (!pending) {
+		cp_rpc_call_fail(call, GRPC_STATUS_RESOURCE_EXHAUSTED,
+				 "out of memory");
+		return NULL;
+	}
+	pending->api = api;
+	pending->call = call;
+	pending->method = method;
+	pending->reply = reply;
+	pending->pid = peer->pid;
+	pending->uid = peer->uid;
+	cp_rpc_call_set_data(call, pending);
+	return pending;
+}
+
+void cp_api_pending_started(struct cp_api_pending *pending, int r)
+{
+	struct cp_attach_result result = {
+		.code = CP_ATTACH_CODE_EXHAUSTED,
+	};
+
+	if (r == 0)
+		return;
+	sn_diag_set(&result.diag, NULL, "%s",
+		    r == -ENOBUFS ? "too many attachments (limits.attachments) "
+				    "or changes that wait" :
+				    strerror(-r));
+	cp_api_pending_done(pending, &result);
+}
+
+void cp_api_pending_done(void *userdata, const struct cp_attach_result *result)
+{
+	struct cp_api_pending *pending = userdata;
+	int status = status_of(result->code);
+
+	sn_log(SN_LOG_INFO,
+	       "audit method=%s pid=%d uid=%u id=%s%s result=%s%s%s%s",
+	       pending->method, (int)pending->pid, (unsigned int)pending->uid,
+	       result->id[0] ? result->id : "-", pending->what,
+	       status == GRPC_STATUS_OK ? "OK" : cp_rpc_status_name(status),
+	       status ? " reason='" : "", result->diag.text, status ? "'" : "");
+	if (pending->call && status == GRPC_STATUS_OK)
+		pending->reply(pending->call, result);
+	else if (pending->call)
+		cp_rpc_call_fail(pending->call, status, result->diag.text);
+	free(pending);
+}
+
+void cp_api_pending_cancel(struct cp_rpc_call *call, void *user)
+{
+	struct cp_api_pending *pending = cp_rpc_call_get_data(call);
+
+	(void)user;
+	if (pending)
+		pending->call = NULL;
+}
+
+void cp_api_pending_refuse(struct cp_rpc_call *call, const struct sn_diag *diag)
+{
+	char text[sizeof(diag->field) + sizeof(diag->text) + 4];
+
+	(void)snprintf(text, sizeof(text), "%s%s%s", diag->field,
+		       diag->field[0] ? ": " : "", diag->text);
+	cp_rpc_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT, text);
+}
+
+void cp_api_pending_refuse_errno(struct cp_rpc_call *call, int r,
+				 const struct sn_diag *diag)
+{
+	char text[sizeof(diag->field) + sizeof(diag->text) + 4];
+
+	if (r == CP_POLICY_CONVERT_E_INVALID) {
+		cp_api_pending_refuse(call, diag);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%s%s%s", diag->field,
+		       diag->field[0] ? ": " : "",
+		       r > 0 ? diag->text : strerror(-r));
+	cp_rpc_call_fail(call, GRPC_STATUS_RESOURCE_EXHAUSTED, text);
+}

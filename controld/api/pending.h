@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the handlers of controld/api share: the API object, and calls that wait
+ * for the attachment manager. */
+
+#include "controld/api/api.h"
+#include "controld/rpc/call.h"
+#include "sentinel/v1/daemon.pb-c.h"
+
+enum {
+	CP_API_STREAMS_MAX = 4, /* ApplyStream calls at one time */
+};
+
+struct cp_api {
+	struct cp_api_options options;
+	struct cp_rpc_server *server;
+	uint64_t started_ns;
+	unsigned int n_streams;
+};
+
+/* A change that was handed to the manager. It ends with the manager's answer,
+ * also when the client has gone. */
+struct cp_api_pending {
+	struct cp_api *api;
+	struct cp_rpc_call *call; /* NULL: nobody waits any more */
+	const char *method;
+	pid_t pid;
+	uid_t uid;
+	char what[CP_POLICY_CIDR_TEXT_BYTES + 128]; /* for the log */
+	void (*reply)(struct cp_rpc_call *call,
+		      const struct cp_attach_result *result);
+};
+
+/* NULL: no memory; the call has been answered. */
+struct cp_api_pending *
+cp_api_pending_new(struct cp_api *api, struct cp_rpc_call *call,
+		   const char *method,
+		   void (*reply)(struct cp_rpc_call *call,
+				 const struct cp_attach_result *result));
+/* r: what the manager's call returned; unless 0 it answers and frees. */
+void cp_api_pending_started(struct cp_api_pending *pending, int r);
+/* The manager's callback, userdata is the pending change. */
+void cp_api_pending_done(void *userdata, const struct cp_attach_result *result);
+/* on_cancel of unary methods. */
+void cp_api_pending_cancel(struct cp_rpc_call *call, void *user);
+
+/* Ends the call with INVALID_ARGUMENT, or by a positive answer or errno of
+ * controld/policy/convert.h. */
+void cp_api_pending_refuse(struct cp_rpc_call *call,
+			   const struct sn_diag *diag);
+void cp_api_pending_refuse_errno(struct cp_rpc_call *call, int r,
+				 const struct sn_diag *diag);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/api/status.h"
+
+#include <grpc/status.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controld/api/pending.h"
+#include "shared/tables.h"
+
+enum {
+	WARNINGS_MAX = 64,
+	WARNING_BYTES = 512,
+	TABLES_MAX = 4,
+	REASON_BYTES = 256,
+};
+
+/* The answer and everything it points to. */
+struct report {
+	Sentinel__V1__GetStatusResponse message;
+	Sentinel__V1__DataplaneStatus dataplane;
+	char version[SN_IPC_VERSION_BYTES + 1];
+	Sentinel__V1__TableStatus tables[TABLES_MAX];
+	Sentinel__V1__TableStatus *table_ptrs[TABLES_MAX];
+	Sentinel__V1__FeatureStatus features[SN_FEATURE_COUNT];
+	Sentinel__V1__FeatureStatus *feature_ptrs[SN_FEATURE_COUNT];
+	char reasons[SN_FEATURE_COUNT][REASON_BYTES];
+	char warnings[WARNINGS_MAX][WARNING_BYTES];
+	char *warning_ptrs[WARNINGS_MAX];
+	size_t n_unshown;
+};
+
+static char *borrow(const char *text)
+{
+	char *ret;
+
+	memcpy(&ret, &text, sizeof(ret));
+	return ret;
+}
+
+static void warn(struct report *report, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void warn(struct report *report, const char *format, ...)
+{
+	size_t n = report->message.n_warnings;
+	va_list args;
+
+	/* The last one is for how many more there are. */
+	if (n >= WARNINGS_MAX - 1) {
+		report->n_unshown++;
+		return;
+	}
+	va_start(args, format);
+	(void)vsnprintf(report->warnings[n], WARNING_BYTES, format, args);
+	va_end(args);
+	report->warning_ptrs[n] = report->warnings[n];
+	report->message.n_warnings++;
+}
+
+static void put_table(struct report *report, const char *name, uint64_t entries,
+		      uint64_t capacity)
+{
+	size_t n = report->message.n_tables++;
+	Sentinel__V1__TableStatus *table = &report->tables[n];
+
+	sentinel__v1__table_status__init(table);
+	table->name = borrow(name);
+	table->entries = entries;
+	table->capacity = capacity;
+	report->table_ptrs[n] = table;
+	if (capacity && entries >= capacity - capacity / 10)
+		warn(report, "table %s is nine tenths full: %llu of %llu", name,
+		     (unsigned long long)entries, (unsigned long long)capacity);
+}
+
+static void put_tables(struct report *report,
+		       const struct cp_attach_status *status)
+{
+	const uint32_t *capacity = status->hello.capacity;
+
+	if (!status->has_hello)
+		return;
+	put_table(report, "slots",
+		  status->n_attachments - status->n_waiting +
+			  status->n_slots_dirty,
+		  status->hello.n_slots - 1);
+	put_table(report, sn_tables_info[SN_TABLE_RULES].name, status->n_rules,
+		  capacity[SN_TABLE_RULES]);
+	put_table(report, sn_tables_info[SN_TABLE_PREFIXES].name,
+		  status->n_prefixes, capacity[SN_TABLE_PREFIXES]);
+	put_table(report, sn_tables_info[SN_TABLE_FLOWS].name, status->n_flows,
+		  capacity[SN_TABLE_FLOWS]);
+}
+
+static const char *const feature_names[SN_FEATURE_COUNT] = {
+	[SN_FEATURE_EGRESS_TC] = "egress-tc",
+	[SN_FEATURE_EGRESS_CGROUP] = "egress-cgroup",
+};
+
+/* The first program of the feature that failed, needed ones first; NULL. */
+static const struct sn_program_info *
+find_failed(const struct sn_ipc_hello_answer *hello, enum sn_feature feature,
+	    bool needed, int *error)
+{
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		const struct sn_program_info *info = &sn_programs_info[i];
+
+		if (info->feature == feature && info->needed == needed &&
+		    hello->program_error[i]) {
+			*error = abs(hello->program_error[i]);
+			return info;
+		}
+	}
+	return NULL;
+}
+
+static Sentinel__V1__FeatureState
+judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
+	      char reason[REASON_BYTES])
+{
+	const struct sn_program_info *failed;
+	bool is_needed = true;
+	int error = 0;
+
+	if (!status->has_hello) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "sentinel-dp has not connected yet");
+		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
+	}
+	failed = find_failed(&status->hello, feature, true, &error);
+	if (!failed) {
+		failed = find_failed(&status->hello, feature, false, &error);
+		is_needed = false;
+	}
+	if (failed) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "program %s was not loaded: %s (needs %s and "
+			       "kernel %s)",
+			       failed->function, strerror(error),
+			       failed->capability, failed->kernel);
+		return is_needed ?
+			       SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED :
+			       SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
+	}
+	if (feature == SN_FEATURE_EGRESS_TC && !status->hello.tcx) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "no TCX links (kernel 6.6): a clsact filter of "
+			       "higher priority can pass packets before ours");
+		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
+	}
+	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;
+}
+
+static void put_features(struct report *report,
+			 const struct cp_attach_status *status)
+{
+	for (size_t i = 0; i < SN_FEATURE_COUNT; i++) {
+		Sentinel__V1__FeatureStatus *feature = &report->features[i];
+
+		sentinel__v1__feature_status__init(feature);
+		feature->name = borrow(feature_names[i]);
+		feature->state = judge_feature(status, (enum sn_feature)i,
+					       report->reasons[i]);
+		feature->reason = report->reasons[i];
+		report->feature_ptrs[i] = feature;
+	}
+	report->message.features = report->feature_ptrs;
+	report->message.n_features = SN_FEATURE_COUNT;
+}
+
+static void warn_of_item(struct report *report,
+			 const struct cp_attach_info *info)
+{
+	if (info->state == CP_ATTACH_STATE_WAITING)
+		warn(report, "%s waits for its target %.200s", info->id,
+		     info->target);
+	else if (info->position == -2)
+		warn(report,
+		     "our program is gone from a hook of %.200s (%s): it is "
+		     "not enforced; detach and attach it again",
+		     info->target, info->id);
+	else if (info->position > 0)
+		warn(report,
+		     "another program runs before ours on %.200s (%s) and "
+		     "could pass packets",
+		     info->target, info->id);
+}
+
+static void put_warnings(struct report *report, struct cp_api *api,
+			 const struct cp_attach_status *status)
+{
+	struct cp_attach *manager = api->options.manager;
+	const struct cp_attach_item *item;
+	struct cp_attach_info info;
+
+	if (api->options.warning)
+		warn(report, "%s", api->options.warning);
+	if (!status->is_connected)
+		warn(report,
+		     "sentinel-dp is not connected: %s; the last policies stay "
+		     "enforced and cannot be changed",
+		     status->last_error[0] ? status->last_error : "not yet");
+	else if (!status->is_ready)
+		warn(report, "policies are being compared with those that "
+			     "sentinel-dp enforces; changes have to wait");
+	if (status->events_lost)
+		warn(report, "%llu events were lost, the ring was full",
+		     (unsigned long long)status->events_lost);
+	for (item = cp_attach_get_next(manager, NULL); item;
+	     item = cp_attach_get_next(manager, info.id)) {
+		cp_attach_info_get(item, &info);
+		warn_of_item(report, &info);
+	}
+	if (report->n_unshown > 0) {
+		size_t n = report->message.n_warnings++;
+
+		(void)snprintf(report->warnings[n], WARNING_BYTES,
+			       "%zu more warnings are not shown",
+			       report->n_unshown);
+		report->warning_ptrs[n] = report->warnings[n];
+	}
+	report->message.warnings = report->warning_ptrs;
+}
+
+static void fill(struct report *report, struct cp_api *api)
+{
+	struct cp_attach_status status;
+	Sentinel__V1__GetStatusResponse *message = &report->message;
+
+	cp_attach_info_get_status(api->options.manager, &status);
+	sentinel__v1__get_status_response__init(message);
+	sentinel__v1__dataplane_status__init(&report->dataplane);
+	message->version = borrow(api->options.version);
+	message->daemon_id = borrow(api->options.daemon_id);
+	message->dataplane = &report->dataplane;
+	report->dataplane.connected = status.is_connected;
+	(void)snprintf(report->version, sizeof(report->version), "%.*s",
+		       SN_IPC_VERSION_BYTES, status.hello.version);
+	report->dataplane.version = report->version;
+	if (!status.is_connected)
+		report->dataplane.last_error = borrow(
+			status.last_error[0] ? status.last_error : "not yet");
+	report->dataplane.events_lost = status.events_lost;
+	message->attachments = (uint32_t)status.n_attachments;
+	message->attachments_waiting = (uint32_t)status.n_waiting;
+	message->uptime_seconds =
+		(cp_attach_now(api->options.manager) - api->started_ns) /
+		SN_NS_PER_S;
+	message->tables = report->table_ptrs;
+	put_tables(report, &status);
+	put_features(report, &status);
+	put_warnings(report, api, &status);
+}
+
+void cp_api_status_get(struct cp_rpc_call *call,
+		       const ProtobufCMessage *message, void *user)
+{
+	struct report *report = calloc(1, sizeof(*report));
+
+	(void)message;
+	if (!report) {
+		cp_rpc_call_fail(call, GRPC_STATUS_RESOURCE_EXHAUSTED,
+				 "out of memory");
+		return;
+	}
+	fill(report, user);
+	cp_rpc_call_reply(call, &report->message.base);
+	free(report);
+}

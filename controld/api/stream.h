@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* ApplyStream: a policy over several messages, applied as one when the client
+ * has sent all of it. What a stream gathers is bounded, and so is the number
+ * of streams. */
+
+#include "controld/rpc/call.h"
+
+void cp_api_stream_call(struct cp_rpc_call *call,
+			const ProtobufCMessage *message, void *user);
+void cp_api_stream_message(struct cp_rpc_call *call,
+			   const ProtobufCMessage *message, void *user);
+void cp_api_stream_half_close(struct cp_rpc_call *call, void *user);
+void cp_api_stream_cancel(struct cp_rpc_call *call, void *user);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What can be read of an attachment and of the manager, at any time. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "controld/policy/policy.h"
+#include "shared/abi.h"
+#include "shared/ipc.h"
+
+struct cp_attach;
+struct cp_attach_item;
+
+enum cp_attach_state {
+	CP_ATTACH_STATE_ENFORCED = 1,
+	CP_ATTACH_STATE_DETACHED_DP = 2, /* the last policy stays enforced */
+	CP_ATTACH_STATE_WAITING = 3, /* the target is not there */
+};
+
+enum { CP_ATTACH_NOTES_MAX = 8 };
+
+struct cp_attach_pair {
+	char *key;
+	char *value;
+};
+
+/* Since the attachment was made. */
+struct cp_attach_totals {
+	struct sn_counters counters;
+	struct sn_reasons reasons;
+};
+
+/* Borrowed pointers, good until the loop goes on. */
+struct cp_attach_info {
+	const char *id;
+	const char *target;
+	enum sn_target_type type;
+	enum sn_role role;
+	const struct cp_policy *policy;
+	const struct cp_attach_pair *metadata;
+	size_t n_metadata;
+	int64_t attached_at_s; /* Unix time */
+	enum cp_attach_state state;
+	uint32_t generation;
+	size_t n_rules; /* live ones */
+	int32_t position; /* as in struct sn_ipc_target */
+	const char *notes[CP_ATTACH_NOTES_MAX];
+	size_t n_notes;
+	struct cp_attach_totals totals;
+};
+
+struct cp_attach_status {
+	bool is_connected;
+	bool is_ready; /* kernel and policies have been compared */
+	bool has_hello;
+	const char *last_error; /* why not connected */
+	struct sn_ipc_hello_answer hello; /* of the last connection */
+	uint64_t n_attachments;
+	uint64_t n_waiting;
+	uint64_t n_rules; /* prefixes in sn_rules, by the policies */
+	uint64_t n_prefixes;
+	uint64_t n_flows; /* as of the last poll */
+	uint64_t n_slots_dirty;
+	uint64_t events_lost;
+};
+
+void cp_attach_info_get(const struct cp_attach_item *item,
+			struct cp_attach_info *ret);
+void cp_attach_info_get_status(const struct cp_attach *manager,
+			       struct cp_attach_status *ret);

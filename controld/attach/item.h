@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One attachment and the manager's own data, for controld/attach only. The
+ * registry is sorted by id. */
+
+#include <sys/queue.h>
+
+#include "controld/attach/attach.h"
+#include "controld/attach/info.h"
+#include "controld/link/link.h"
+#include "controld/target/watch.h"
+
+struct cp_attach_op;
+TAILQ_HEAD(cp_attach_ops, cp_attach_op);
+TAILQ_HEAD(cp_attach_items, cp_attach_item);
+
+struct cp_attach_item {
+	struct cp_attach *manager;
+	uint8_t id[SN_ID_BYTES];
+	char id_text[CP_ATTACH_ID_CHARS + 1];
+	enum sn_target_type type;
+	enum sn_role role; /* what was asked for or found */
+	char *target;
+	uint64_t object; /* ifindex or cgroup id */
+	struct cp_attach_pair *metadata;
+	size_t n_metadata;
+	uint64_t attached_wall_ns;
+	uint64_t attached_boot_ns;
+
+	struct cp_policy *policy; /* the acknowledged one */
+	struct sn_policy block; /* current in the kernel */
+	uint32_t slot; /* 0: sentinel-dp does not have it */
+	uint32_t generation;
+	int32_t position;
+	struct cp_attach_totals base; /* of the slot when it was given out */
+
+	bool is_new; /* not acknowledged, hidden */
+	bool is_waiting; /* the target is not there */
+	bool is_gone; /* it went away, to be removed */
+	bool is_recovering; /* its rules are being read from the kernel */
+	bool is_detaching; /* found so in the state file */
+	bool is_suspect; /* the kernel may differ, to be staged again */
+
+	struct cp_attach_ops ops; /* waiting, oldest first */
+	struct cp_attach_op *running;
+	TAILQ_ENTRY(cp_attach_item) ready;
+	bool is_in_ready;
+	uint64_t retry_lapsed_ns; /* prefixes in use are asked for again */
+	size_t n_lapsed; /* lapsed rules that stayed when last asked */
+
+	/* What LIST and the scan of the tables said (reconcile.c). */
+	struct sn_ipc_target listed;
+	bool is_listed;
+	bool is_different;
+	bool has_strays;
+	size_t n_matched;
+};
+
+struct cp_attach_counters;
+
+struct cp_attach {
+	struct cp_attach_options options;
+	char boot_id[40];
+	struct cp_link *link; /* NULL while closing */
+	struct cp_target_watch *watch;
+	struct cp_attach_item **items; /* sorted by id */
+	size_t n_items;
+	size_t items_size;
+	struct cp_attach_item **by_slot; /* n_slots entries, while connected */
+	struct cp_attach_counters *counters; /* NULL: not mapped yet */
+
+	uv_async_t kick;
+	uv_timer_t collect_timer;
+	uv_timer_t poll_timer;
+	struct cp_attach_ops incoming;
+	struct cp_attach_items ready;
+	size_t n_ops; /* incoming, waiting, running */
+	size_t n_running;
+
+	bool is_ready; /* reconciled since the link came up */
+	bool is_scanning; /* no operation may start */
+	bool wants_scan; /* once no operation runs */
+	bool has_scan_failed; /* to be tried again */
+	bool is_closing;
+	bool has_hello;
+	unsigned int epoch; /* rises when the link comes up or breaks */
+	size_t n_settling; /* operations that reconciling waits for */
+	bool is_sweeping; /* idle flows */
+	bool is_polling;
+	unsigned int n_tasks; /* scans and requests without an operation */
+	unsigned int n_handles; /* to be closed */
+	unsigned int n_closing; /* link and watch */
+	bool is_done; /* closing: only handles are left */
+	struct sn_ipc_hello_answer hello;
+	struct sn_ipc_stats_answer stats;
+	char last_error[CP_LINK_WHY_BYTES];
+
+	void (*closed)(void *userdata);
+	void *closed_userdata;
+};
+
+/* target is copied. Metadata and policy are put in later. */
+int cp_attach_item_new(struct cp_attach_item **ret, struct cp_attach *manager,
+		       const uint8_t id[SN_ID_BYTES], enum sn_target_type type,
+		       const char *target);
+struct cp_attach_item *cp_attach_item_free(struct cp_attach_item *item);
+SN_DEFINE_CLEANUP(struct cp_attach_item, cp_attach_item_free)
+
+int cp_attach_item_put_metadata(struct cp_attach_item *item,
+				const struct cp_attach_pair *pairs, size_t n);
+
+/* The registry. add takes the item on success; -EEXIST. drop frees it. */
+int cp_attach_item_add(struct cp_attach_item *item);
+void cp_attach_item_drop(struct cp_attach_item *item);
+/* The index of the first item whose id is above `id_text`. */
+size_t cp_attach_item_index_after(const struct cp_attach *manager,
+				  const char *id_text);
+struct cp_attach_item *cp_attach_item_find(const struct cp_attach *manager,
+					   const char *id_text);
+struct cp_attach_item *cp_attach_item_find_id(const struct cp_attach *manager,
+					      const uint8_t id[SN_ID_BYTES]);
+/* Another attachment of the same target, or NULL. */
+struct cp_attach_item *
+cp_attach_item_find_target(const struct cp_attach *manager,
+			   const struct cp_attach_item *item);
+struct cp_attach_item *cp_attach_item_by_slot(const struct cp_attach *manager,
+					      uint32_t slot);
+/* Also keeps by_slot right; slot 0: none. */
+void cp_attach_item_put_slot(struct cp_attach_item *item, uint32_t slot);
+
+/* One of the manager's handles is gone; the last one of a closed manager takes
+ * it along. */
+void cp_attach_item_handle_closed(struct cp_attach *manager);
+
+size_t cp_attach_item_count_prefixes(const struct cp_attach_item *item);
+
+uint64_t cp_attach_item_now(const struct cp_attach *manager);
+uint64_t cp_attach_item_wall_now(void);

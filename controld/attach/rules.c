@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/attach/rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "controld/attach/apply.h"
+#include "controld/attach/state.h"
+#include "shared/log.h"
+
+enum {
+	KEY_BYTES = sizeof(struct sn_rule_key),
+	ROW_BYTES = KEY_BYTES + sizeof(struct sn_rule_value),
+	LAPSED_MAX = 4096, /* entries that one run asks for */
+};
+
+/* Prefixes in use are asked for again after this. */
+#define RETRY_LAPSED_NS (30 * SN_NS_PER_S)
+
+static void remember(struct cp_attach_op *op)
+{
+	struct cp_policy_prefix prefix;
+
+	op->n_before = 0;
+	if (!cp_policy_get_prefix(op->item->policy, &op->rule.cidr, &prefix))
+		return;
+	for (; op->n_before < prefix.n_rules; op->n_before++)
+		op->before[op->n_before] = *prefix.rules[op->n_before];
+}
+
+/* Puts the rules of the prefix back as they were, in their order. */
+static void undo_model(struct cp_attach_op *op)
+{
+	struct cp_policy *policy = op->item->policy;
+
+	(void)cp_policy_remove(policy, &op->rule.cidr, NULL, 0,
+			       CP_POLICY_OWNER_NONE, 0);
+	for (uint8_t i = 0; i < op->n_before; i++) {
+		if (cp_policy_add(policy, &op->before[i], NULL, NULL) == 0)
+			continue;
+		/* Only for want of memory; the prefix then opens less, and
+		 * what was kept is staged as a whole. */
+		op->item->is_suspect = true;
+	}
+}
+
+/* Writes the prefix as the model now has it. */
+static void write_prefix(struct cp_attach_op *op, uint32_t flags,
+			 cp_attach_op_step step)
+{
+	struct cp_attach_item *item = op->item;
+	struct sn_ipc_table body = {
+		.flags = flags,
+		.slot = item->slot,
+		.generation = item->generation,
+	};
+	struct cp_policy_compile_row row;
+	uint8_t *bytes;
+	int absent;
+
+	if (item->slot == 0) {
+		step(op, 0);
+		return;
+	}
+	bytes = malloc(ROW_BYTES);
+	if (!bytes) {
+		step(op, -ENOMEM);
+		return;
+	}
+	absent = cp_policy_compile_row(item->policy, &op->rule.cidr,
+				       &item->block, item->slot, &row);
+	body.table = row.table;
+	memcpy(bytes, &row.key, KEY_BYTES);
+	memcpy(bytes + KEY_BYTES, &row.value, sizeof(row.value));
+	cp_attach_op_rows(op, absent ? SN_IPC_TABLE_DEL : SN_IPC_TABLE_PUT,
+			  &body, bytes, 1, step);
+}
+
+static void put_back(struct cp_attach_op *op, int r)
+{
+	if (r < 0)
+		op->item->is_suspect = true;
+	cp_attach_op_finish(op);
+}
+
+static void saved(struct cp_attach_op *op, int r)
+{
+	if (r == 0) {
+		op->result.generation = op->item->generation;
+		cp_attach_op_finish(op);
+		return;
+	}
+	cp_attach_op_fail(op, CP_ATTACH_CODE_INTERNAL,
+			  "the state file cannot be written: %s; the change "
+			  "was taken back",
+			  strerror(-r));
+	undo_model(op);
+	(void)cp_attach_state_put(op->item);
+	write_prefix(op, SN_IPC_TABLE_NARROW, put_back);
+}
+
+static void written(struct cp_attach_op *op, int r)
+{
+	if (r < 0) {
+		undo_model(op);
+		cp_attach_op_fail_errno(op, r, "the rule");
+		cp_attach_op_finish(op);
+		return;
+	}
+	r = cp_attach_state_put(op->item);
+	if (r < 0)
+		saved(op, r);
+	else
+		cp_attach_op_sync(op, saved);
+}
+
+/* An answer of cp_policy_add() that is no success. */
+static void fail_add(struct cp_attach_op *op, int r)
+{
+	char text[CP_POLICY_CIDR_TEXT_BYTES];
+
+	if (r == CP_POLICY_E_PREFIX_FULL)
+		cp_attach_op_fail(op, CP_ATTACH_CODE_EXHAUSTED,
+				  "prefix %s would have more than %d port "
+				  "specifications",
+				  cp_policy_cidr_format(&op->rule.cidr, text),
+				  SN_ITEMS_MAX);
+	else if (r > 0)
+		cp_attach_op_fail(op, CP_ATTACH_CODE_EXHAUSTED,
+				  "the policy has as many rules as it may have "
+				  "(limits.rules_per_policy)");
+	else
+		cp_attach_op_fail_errno(op, r, "the rule");
+	cp_attach_op_finish(op);
+}
+
+/* Expiry as a number that grows with the length of life. */
+static uint64_t life(const struct cp_policy_rule *rule)
+{
+	return rule->expires_ns ? rule->expires_ns : UINT64_MAX;
+}
+
+static bool is_narrowing(const struct cp_policy_rule *rule, bool is_replaced,
+			 const struct cp_policy_rule *previous)
+{
+	if (rule->verdict == SN_VERDICT_DENY)
+		return true;
+	return is_replaced && previous->verdict == SN_VERDICT_ALLOW &&
+	       life(rule) < life(previous);
+}
+
+static void add_by_generation(struct cp_attach_op *op)
+{
+	struct cp_policy_rule now_rule;
+	int r;
+
+	r = cp_policy_copy(op->item->policy, &op->policy);
+	if (r == 0)
+		r = cp_policy_add(op->policy, &op->rule, &now_rule, NULL);
+	if (r < 0 || r > CP_POLICY_E_REPLACED) {
+		fail_add(op, r);
+		return;
+	}
+	op->result.rule_id = now_rule.id;
+	op->result.replaced = r == CP_POLICY_E_REPLACED;
+	cp_attach_apply_replace(op);
+}
+
+static bool fits(const struct cp_attach_op *op)
+{
+	return op->item->slot == 0 ||
+	       cp_policy_compile_fits(&op->item->block, &op->rule.cidr);
+}
+
+void cp_attach_rules_add_run(struct cp_attach_op *op)
+{
+	struct cp_policy_rule now_rule, previous;
+	bool is_replaced;
+	int r;
+
+	op->rule.expires_ns = 0;
+	if (op->rule.ttl_s)
+		op->rule.expires_ns = cp_attach_item_now(op->manager) +
+				      op->rule.ttl_s * SN_NS_PER_S;
+	if (!fits(op)) {
+		add_by_generation(op);
+		return;
+	}
+	remember(op);
+	r = cp_policy_add(op->item->policy, &op->rule, &now_rule, &previous);
+	if (r < 0 || r > CP_POLICY_E_REPLACED) {
+		fail_add(op, r);
+		return;
+	}
+	is_replaced = r == CP_POLICY_E_REPLACED;
+	op->result.rule_id = now_rule.id;
+	op->result.replaced =
+		is_replaced &&
+		!cp_policy_rule_is_lapsed(&previous,
+					  cp_attach_item_now(op->manager));
+	write_prefix(op,
+		     is_narrowing(&now_rule, is_replaced, &previous) ?
+			     SN_IPC_TABLE_NARROW :
+			     0,
+		     written);
+}
+
+void cp_attach_rules_remove_run(struct cp_attach_op *op)
+{
+	struct cp_policy *policy = op->item->policy;
+	size_t n_before, n;
+
+	remember(op);
+	n_before = cp_policy_count(policy);
+	n = cp_policy_remove(policy, &op->rule.cidr, op->rule.ports,
+			     op->rule.n_ports,
+			     (enum cp_policy_owner)op->rule.owner,
+			     cp_attach_item_now(op->manager));
+	op->result.removed = (uint32_t)n;
+	op->result.generation = op->item->generation;
+	if (cp_policy_count(policy) == n_before)
+		cp_attach_op_finish(op);
+	else
+		write_prefix(op, SN_IPC_TABLE_NARROW, written);
+}
+
+static int find_lapsed(struct cp_attach_op *op, uint64_t now_ns)
+{
+	struct cp_policy_prefix prefix;
+	size_t cursor = 0;
+
+	op->lapsed = calloc(LAPSED_MAX, sizeof(*op->lapsed));
+	if (!op->lapsed)
+		return -ENOMEM;
+	/* Those of sn_prefixes stand at the end, so that each table's are
+	 * one batch; cursor of the operation is where they begin. */
+	while (op->n_lapsed < LAPSED_MAX &&
+	       cp_policy_next_prefix(op->item->policy, &cursor, &prefix)) {
+		struct cp_policy_compile_row row;
+		struct cp_policy_cidr swapped;
+
+		if (!cp_policy_prefix_is_lapsed(&prefix, now_ns))
+			continue;
+		op->lapsed[op->n_lapsed++] = prefix.cidr;
+		cp_policy_compile_key(&op->item->block, op->item->slot,
+				      &prefix.cidr, &row);
+		if (row.table != SN_TABLE_RULES)
+			continue;
+		swapped = op->lapsed[op->cursor];
+		op->lapsed[op->cursor++] = prefix.cidr;
+		op->lapsed[op->n_lapsed - 1] = swapped;
+	}
+	return 0;
+}
+
+static void note_lapsed(struct cp_attach_item *item, uint64_t now_ns)
+{
+	item->n_lapsed = cp_policy_count(item->policy) -
+			 cp_policy_count_live(item->policy, now_ns);
+}
+
+static void lapse_done(struct cp_attach_op *op, int r)
+{
+	struct cp_attach_item *item = op->item;
+	uint64_t now_ns = cp_attach_item_now(op->manager);
+	size_t n_removed = 0;
+
+	for (size_t i = 0; r == 0 && i < op->n_lapsed; i++) {
+		if (op->lapsed[i].family == SN_FAMILY_NONE)
+			continue;
+		(void)cp_policy_remove(item->policy, &op->lapsed[i], NULL, 0,
+				       CP_POLICY_OWNER_NONE, now_ns);
+		n_removed++;
+	}
+	/* No sync: a state file that still has them loses them when read. */
+	if (n_removed > 0)
+		(void)cp_attach_state_put(item);
+	if (r < 0 || n_removed < op->n_lapsed)
+		item->retry_lapsed_ns = now_ns + RETRY_LAPSED_NS;
+	else
+		item->retry_lapsed_ns = op->n_lapsed == LAPSED_MAX ? now_ns : 0;
+	note_lapsed(item, now_ns);
+	cp_attach_op_finish(op);
+}
+
+/* Asks for the entries from..to of op->lapsed, which are of one table. */
+static void delete_lapsed(struct cp_attach_op *op, size_t from, size_t to,
+			  cp_attach_op_step step)
+{
+	struct cp_attach_item *item = op->item;
+	struct sn_ipc_table body = {
+		.flags = SN_IPC_TABLE_UNUSED,
+		.slot = item->slot,
+		.generation = item->generation,
+	};
+	struct cp_policy_compile_row row;
+	uint8_t *keys;
+
+	op->cursor = from;
+	if (from == to || item->slot == 0) {
+		step(op, 0);
+		return;
+	}
+	keys = malloc((to - from) * KEY_BYTES);
+	if (!keys) {
+		step(op, -ENOMEM);
+		return;
+	}
+	for (size_t i = from; i < to; i++) {
+		cp_policy_compile_key(&item->block, item->slot, &op->lapsed[i],
+				      &row);
+		memcpy(keys + (i - from) * KEY_BYTES, &row.key, KEY_BYTES);
+		body.table = row.table;
+	}
+	cp_attach_op_rows(op, SN_IPC_TABLE_DEL, &body, keys,
+			  (uint32_t)(to - from), step);
+}
+
+static void lapsed_rules_deleted(struct cp_attach_op *op, int r)
+{
+	if (r < 0)
+		lapse_done(op, r);
+	else
+		delete_lapsed(op, op->n_lapsed_rules, op->n_lapsed, lapse_done);
+}
+
+void cp_attach_rules_lapse_run(struct cp_attach_op *op)
+{
+	uint64_t now_ns = cp_attach_item_now(op->manager);
+	int r;
+
+	r = find_lapsed(op, now_ns);
+	if (r < 0 || op->n_lapsed == 0) {
+		op->item->retry_lapsed_ns = 0;
+		note_lapsed(op->item, now_ns);
+		cp_attach_op_finish(op);
+		return;
+	}
+	op->n_lapsed_rules = op->cursor;
+	delete_lapsed(op, 0, op->n_lapsed_rules, lapsed_rules_deleted);
+}

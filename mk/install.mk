@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Installs what was built. DESTDIR is for packages; without it the accounts, the
+# runtime directory and the units are made known to systemd as well.
+
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+
+## make install           install programs, units, samples (DESTDIR, PREFIX)
+.PHONY: install
+install: all
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/sentinel-dp $(B)/sentinel-cp
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/sentinelctl
+	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) packaging/systemd/sentinel-dp.service \
+		packaging/systemd/sentinel-cp.service
+	install -D -m 0644 packaging/systemd/sentinel.sysusers.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/sentinel.conf
+	install -D -m 0644 packaging/systemd/sentinel.tmpfiles.conf \
+		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sentinel.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/sentinel/policies etc/policies/*.yaml
+	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/sentinel-cp.yaml || \
+		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/sentinel-cp.yaml
+ifeq ($(DESTDIR),)
+	if [ -d /run/systemd/system ]; then systemd-sysusers sentinel.conf && \
+		systemd-tmpfiles --create sentinel.conf && systemctl daemon-reload; fi
+endif
