@@ -14,6 +14,18 @@ enum {
 	CALL_PASS = 1,
 };
 
+/* An IPv6 socket with IP_HDRINCL sends any bytes as IPv6, also those of an IPv4
+ * packet that the policy allows: to the link's host for the address that the
+ * call named, not for the one in the bytes. */
+static __always_inline int is_other_version(const struct __sk_buff *skb,
+					    const struct sn_packet *p)
+{
+	__u32 type = p->key.family == SN_FAMILY_IPV4 ? SN_ETHERTYPE_IPV4 :
+						       SN_ETHERTYPE_IPV6;
+
+	return skb->protocol != bpf_htons(type);
+}
+
 static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 {
 	__u32 *slot = bpf_get_local_storage(&sn_cgroups, 0);
@@ -25,6 +37,8 @@ static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 	p.loopback = skb->ifindex == LOOPBACK_IFINDEX;
 	p.key.slot = SN_READ(*slot);
 	sn_packet_network(skb, &p, 0);
+	if (!p.error && is_other_version(skb, &p))
+		p.error = SN_REASON_PARSE;
 	return sn_verdict_packet(skb, &p) ? 1 : 0;
 }
 

@@ -57,33 +57,34 @@ static __always_inline __u32 sn_verdict_neighbour(const struct sn_packet *p)
 	return SN_REASON_PASS_NEIGHBOUR;
 }
 
+/* Where DHCP messages go without a policy: from a client to the group of
+ * servers, from a host that is one to who has no other address yet. */
+static __always_inline int sn_verdict_is_dhcp_group(const __u32 *to, int is4,
+						    int from_client)
+{
+	if (is4)
+		return to[0] == 0xffffffff;
+	if (!from_client)
+		return (to[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+	return to[0] == bpf_htonl(0xff020000) && to[1] == 0 && to[2] == 0 &&
+	       to[3] == bpf_htonl(0x00010002);
+}
+
 /* DHCP (RFC 2131, RFC 8415). 0: not passed by rule, the policy decides. */
 static __always_inline __u32 sn_verdict_dhcp(const struct sn_packet *p)
 {
 	int is4 = p->key.family == SN_FAMILY_IPV4;
 	__u16 server = bpf_htons(is4 ? 67 : 547);
-	int from_client = p->direction == SN_EGRESS ?
-				  p->key.remote_port == server :
-				  p->key.local_port == server;
+	int leaves = p->direction == SN_EGRESS;
+	int from_client = leaves ? p->key.remote_port == server :
+				   p->key.local_port == server;
 	const __u32 *to = (const __u32 *)sn_packet_destination(p);
 
-	if (from_client != (p->direction == SN_EGRESS) &&
-	    p->role != SN_ROLE_HOST)
+	if (from_client != leaves && p->role != SN_ROLE_HOST)
 		return SN_REASON_DHCP;
-	if (!from_client && p->direction == SN_INGRESS)
+	if (!from_client && !leaves)
 		return SN_REASON_PASS_DHCP; /* also to a unicast address */
-	if (!from_client) { /* a host's, to who has no other address yet */
-		if (is4)
-			return to[0] == 0xffffffff ? SN_REASON_PASS_DHCP : 0;
-		return (to[0] & bpf_htonl(0xffc00000)) ==
-				       bpf_htonl(0xfe800000) ?
-			       SN_REASON_PASS_DHCP :
-			       0;
-	}
-	if (is4)
-		return to[0] == 0xffffffff ? SN_REASON_PASS_DHCP : 0;
-	return to[0] == bpf_htonl(0xff020000) && to[1] == 0 && to[2] == 0 &&
-			       to[3] == bpf_htonl(0x00010002) ?
+	return sn_verdict_is_dhcp_group(to, is4, from_client) ?
 		       SN_REASON_PASS_DHCP :
 		       0;
 }

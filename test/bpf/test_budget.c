@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* How many instructions the verifier walks for each program, against
+ * test/golden/verifier.txt; SN_GOLDEN_UPDATE=1 rewrites that file. The
+ * verifier gives up at a million, and each kernel counts its own way. */
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/utsname.h>
+
+#include "sentinel.skel.h"
+#include "shared/tables.h"
+#include "shared/util.h"
+#include "test/unit/t.h"
+
+enum {
+	LOG_BYTES = 1 << 20,
+	STATS_ONLY = 4, /* verifier log level */
+	PERCENT_MAX = 110,
+};
+
+static const char golden_path[] = "test/golden/verifier.txt";
+
+static char logs[SN_PROGRAM_COUNT][LOG_BYTES];
+
+/* "6.18" of "6.18.44-x". */
+static void kernel_version(char ret[32])
+{
+	struct utsname name;
+	unsigned int major, minor;
+
+	t_eq(uname(&name), 0);
+	t_eq(sscanf(name.release, "%u.%u", &major, &minor), 2);
+	(void)snprintf(ret, 32, "%u.%u", major, minor);
+}
+
+static void measure(unsigned long ret[SN_PROGRAM_COUNT])
+{
+	struct sentinel_bpf *skeleton = sentinel_bpf__open();
+	struct bpf_program *program;
+	struct bpf_map *map;
+
+	t_not_null(skeleton);
+	bpf_object__for_each_map(map, skeleton->obj)
+	{
+		if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
+			t_eq(bpf_map__set_max_entries(map, 65536), 0);
+	}
+	for (int i = 0; i < SN_PROGRAM_COUNT; i++) {
+		program = bpf_object__find_program_by_name(
+			skeleton->obj, sn_programs_info[i].function);
+		t_not_null(program);
+		t_eq(bpf_program__set_log_level(program, STATS_ONLY), 0);
+		t_eq(bpf_program__set_log_buf(program, logs[i], LOG_BYTES), 0);
+	}
+	t_eq(sentinel_bpf__load(skeleton), 0);
+	for (int i = 0; i < SN_PROGRAM_COUNT; i++) {
+		const char *at = strstr(logs[i], "processed ");
+
+		t_not_null(at);
+		t_eq(sscanf(at, "processed %lu insns", &ret[i]), 1);
+	}
+	sentinel_bpf__destroy(skeleton);
+}
+
+static void write_golden(const char *kernel, const unsigned long *counts)
+{
+	FILE *file = fopen(golden_path, "we");
+
+	t_not_null(file);
+	(void)fprintf(file, "kernel %s\n", kernel);
+	for (int i = 0; i < SN_PROGRAM_COUNT; i++)
+		(void)fprintf(file, "%s %lu\n", sn_programs_info[i].function,
+			      counts[i]);
+	t_eq(fclose(file), 0);
+}
+
+static void compare(FILE *file, const unsigned long *counts)
+{
+	unsigned long golden;
+	char name[64];
+
+	for (int i = 0; i < SN_PROGRAM_COUNT; i++) {
+		t_eq(fscanf(file, "%63s %lu", name, &golden), 2);
+		t_str_eq(name, sn_programs_info[i].function);
+		if (counts[i] * 100 > golden * PERCENT_MAX)
+			t_fail("%s: %lu instructions, %lu in %s", name,
+			       counts[i], golden, golden_path);
+	}
+}
+
+static void programs_stay_within_the_verifiers_budget(void)
+{
+	unsigned long counts[SN_PROGRAM_COUNT];
+	char kernel[32], golden_kernel[32];
+	FILE *file;
+
+	kernel_version(kernel);
+	measure(counts);
+	if (getenv("SN_GOLDEN_UPDATE"))
+		write_golden(kernel, counts);
+	for (int i = 0; i < SN_PROGRAM_COUNT; i++)
+		t_true(counts[i] < 200000);
+	file = fopen(golden_path, "re");
+	t_not_null(file);
+	t_eq(fscanf(file, "kernel %31s", golden_kernel), 1);
+	if (strcmp(kernel, golden_kernel) != 0) {
+		(void)fclose(file);
+		t_skip("the golden numbers are another kernel's");
+	}
+	compare(file, counts);
+	(void)fclose(file);
+}
+
+T_MAIN("budget", programs_stay_within_the_verifiers_budget)

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Verdicts while the policy changes under them, on two CPUs or more. Each test
+ * is also run on a build of the same programs without the check that it is
+ * about, and has to catch that one. SN_TEST_RACE_S lengthens it. */
+
+#include "test/bpf/frames.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "shared/util.h"
+#include "test/bpf/world.h"
+#define T_LIMIT_S 600
+#include "test/unit/t.h"
+
+enum {
+	DEFAULT_RACE_S = 2,
+	/* Unchecked builds fail within well under a second. */
+	CATCH_S = 30,
+	REPEAT = 20000,
+	N_OTHERS = 32,
+};
+
+enum subject {
+	DENIED, /* by every generation */
+	ALLOWED, /* by every generation */
+	CHANGING, /* denied by odd generations, allowed by even ones */
+	SUBJECT_COUNT,
+};
+
+struct race {
+	struct world *world;
+	atomic_bool stops;
+	atomic_uint_fast64_t n_changes;
+	struct frames_frame frames[SUBJECT_COUNT];
+	enum subject subject; /* of the reader */
+	uint64_t deadline_ns;
+	bool ends_on_failure;
+	uint64_t n_verdicts;
+	uint64_t n_failures;
+};
+
+static void make_frame(enum subject subject, struct frames_frame *ret)
+{
+	struct world_random random = { .state = subject };
+	struct frames_wish wish = {
+		.kind = CP_POLICY_MATCH_KIND_PLAIN,
+		.role = SN_ROLE_WORKLOAD,
+		.family = SN_FAMILY_IPV4,
+		.ethernet = true,
+		.local = { 192, 168, 7, 2 },
+		.remote = { 10, 0, (uint8_t)subject, 77 },
+		.protocol = IPPROTO_UDP,
+		.local_port = 40000,
+		.remote_port = 443,
+	};
+
+	frames_make(&random, &wish, ret);
+}
+
+static void start(struct race *race, const char *path)
+{
+	(void)memset(race, 0, sizeof(*race));
+	race->world = world_new(path);
+	world_put_iface(race->world, WORLD_SLOT, SN_ROLE_WORKLOAD, true);
+	for (int i = 0; i < SUBJECT_COUNT; i++)
+		make_frame((enum subject)i, &race->frames[i]);
+}
+
+static struct cp_policy_compile_row make_row(uint32_t generation,
+					     const uint8_t address[4],
+					     uint8_t length,
+					     enum sn_verdict verdict)
+{
+	struct cp_policy_compile_row row = {
+		.table = SN_TABLE_RULES,
+		.key.rule = { .slot = WORLD_SLOT,
+			      .generation = generation,
+			      .family = SN_FAMILY_IPV4,
+			      .prefix_length = length },
+		.value = { .n_items = SN_ITEMS_MAX, .prefix_length = length },
+	};
+
+	/* All but the last item speak about something else. */
+	(void)memcpy(row.key.rule.address, address, 4);
+	for (int i = 0; i < SN_ITEMS_MAX; i++)
+		row.value.items[i] = (struct sn_rule_item){
+			.protocol = i < SN_ITEMS_MAX - 1 ? IPPROTO_SCTP : 0,
+			.verdict = verdict,
+			.rule_id = 1 + (uint32_t)i,
+			.port_high = UINT16_MAX,
+		};
+	return row;
+}
+
+static void make_generation(uint32_t generation,
+			    struct cp_policy_compile_row rows[SUBJECT_COUNT],
+			    struct sn_policy *block)
+{
+	bool odd = generation & 1;
+
+	/* The rules stand at the last of the lengths that are looked up, and
+	 * without them an odd generation would pass what an even one drops. */
+	*block = (struct sn_policy){
+		.generation = generation,
+		.mode = odd ? SN_MODE_DENYLIST : SN_MODE_ALLOWLIST,
+		.inbound = SN_INBOUND_REPLIES,
+		.n_lengths4 = SN_LENGTHS_MAX,
+		.lengths4 = { 31, 30, 29, 24 },
+	};
+	for (int i = 0; i < SUBJECT_COUNT; i++) {
+		bool denies = i == DENIED || (i == CHANGING && odd);
+
+		rows[i] = make_row(generation,
+				   (const uint8_t[]){ 10, 0, (uint8_t)i, 0 },
+				   24,
+				   denies ? SN_VERDICT_DENY : SN_VERDICT_ALLOW);
+	}
+}
+
+/* As sentinel-dp does: entries, block, word, then the old entries. */
+static void *flip(void *argument)
+{
+	struct cp_policy_compile_row rows[2][SUBJECT_COUNT];
+	struct race *race = argument;
+	struct sn_policy block;
+
+	for (uint32_t generation = 2; !race->stops; generation++) {
+		struct cp_policy_compile_row *new = rows[generation & 1];
+		struct cp_policy_compile_row *old = rows[!(generation & 1)];
+
+		make_generation(generation, new, &block);
+		if (generation == 2)
+			make_generation(1, old, &block);
+		make_generation(generation, new, &block);
+		for (int i = 0; i < SUBJECT_COUNT; i++)
+			world_put_row(race->world, &new[i]);
+		world_flip(race->world, WORLD_SLOT, &block, 0);
+		for (int i = 0; i < SUBJECT_COUNT; i++)
+			world_del_row(race->world, &old[i]);
+		race->n_changes++;
+	}
+	return NULL;
+}
+
+static uint64_t reason(const struct race *race, enum sn_reason which)
+{
+	return *(volatile __u64 *)&race->world->reasons[WORLD_SLOT].count[which];
+}
+
+/* Every generation has a rule for every subject. */
+static uint64_t count_failures(const struct race *race)
+{
+	struct sn_counters c = world_get_counters(race->world, WORLD_SLOT);
+	uint64_t failures = reason(race, SN_REASON_NO_RULE) +
+			    reason(race, SN_REASON_HELPER) +
+			    reason(race, SN_REASON_NO_POLICY);
+
+	if (race->subject == DENIED)
+		failures += c.allowed_packets[SN_EGRESS];
+	if (race->subject == ALLOWED)
+		failures += reason(race, SN_REASON_DENY_RULE);
+	return failures;
+}
+
+static void *judge(void *argument)
+{
+	const struct frames_frame *frame;
+	struct race *race = argument;
+
+	frame = &race->frames[race->subject];
+	do {
+		(void)world_repeat(race->world, WORLD_TC_INGRESS, frame->bytes,
+				   frame->size, REPEAT);
+		race->n_verdicts += REPEAT;
+		race->n_failures = count_failures(race);
+	} while (world_now_ns() < race->deadline_ns &&
+		 !(race->ends_on_failure && race->n_failures));
+	race->stops = true;
+	return NULL;
+}
+
+static void run(struct race *race, void *(*writer)(void *), uint64_t seconds)
+{
+	pthread_t threads[2];
+
+	race->deadline_ns = world_now_ns() + seconds * SN_NS_PER_S;
+	t_eq(pthread_create(&threads[0], NULL, writer, race), 0);
+	t_eq(pthread_create(&threads[1], NULL, judge, race), 0);
+	t_eq(pthread_join(threads[1], NULL), 0);
+	t_eq(pthread_join(threads[0], NULL), 0);
+	(void)printf("subject %d: %" PRIu64 " verdicts, %" PRIu64
+		     " changes, %" PRIu64 " dropped as races, %" PRIu64
+		     " failures\n",
+		     race->subject, race->n_verdicts, (uint64_t)race->n_changes,
+		     reason(race, SN_REASON_RACE), race->n_failures);
+	(void)fflush(stdout);
+}
+
+static void begin_flips(struct race *race, const char *path,
+			enum subject subject)
+{
+	struct cp_policy_compile_row rows[SUBJECT_COUNT];
+	struct sn_policy block;
+
+	start(race, path);
+	race->subject = subject;
+	make_generation(1, rows, &block);
+	for (int i = 0; i < SUBJECT_COUNT; i++)
+		world_put_row(race->world, &rows[i]);
+	world_flip(race->world, WORLD_SLOT, &block, 0);
+}
+
+static uint64_t race_seconds(void)
+{
+	return world_setting("SN_TEST_RACE_S", DEFAULT_RACE_S);
+}
+
+static void flips_never_mix(enum subject subject)
+{
+	static struct race race;
+
+	begin_flips(&race, NULL, subject);
+	run(&race, flip, race_seconds());
+	t_eq(race.n_failures, 0);
+	t_true(race.n_changes > 1000);
+	/* The reader did judge while they went on. */
+	t_true(reason(&race, SN_REASON_RACE) < race.n_verdicts / 2);
+	world_free(race.world);
+}
+
+static void what_all_generations_deny_never_passes(void)
+{
+	flips_never_mix(DENIED);
+}
+
+static void what_all_generations_allow_is_never_denied(void)
+{
+	flips_never_mix(ALLOWED);
+}
+
+static void what_generations_differ_on_follows_one_of_them(void)
+{
+	flips_never_mix(CHANGING);
+}
+
+/* The build directory is three levels above this program. */
+static char *build_path(const char *name)
+{
+	static char path[4096 + 64];
+	ssize_t n = readlink("/proc/self/exe", path, 4096);
+
+	t_true(n > 0 && n < 4096);
+	path[n] = '\0';
+	for (int i = 0; i < 3; i++) {
+		char *slash = strrchr(path, '/');
+
+		t_not_null(slash);
+		*slash = '\0';
+	}
+	(void)snprintf(path + strlen(path), 64, "/bpf/%s", name);
+	return path;
+}
+
+static void without_the_second_look_flips_are_caught_mixing(void)
+{
+	static struct race race;
+
+	begin_flips(&race, build_path("no_recheck.o"), DENIED);
+	race.ends_on_failure = true;
+	run(&race, flip, CATCH_S);
+	t_true(race.n_failures > 0);
+	world_free(race.world);
+}
+
+/* The denied address's own entry comes and goes, the network's deny stays, and
+ * every other entry, which may take the place of the first in memory, allows. */
+static void *churn(void *argument)
+{
+	static const uint8_t address[4] = { 10, 0, DENIED, 77 };
+	struct cp_policy_compile_row own, others[N_OTHERS];
+	struct race *race = argument;
+
+	own = make_row(1, address, 32, SN_VERDICT_DENY);
+	for (int i = 0; i < N_OTHERS; i++) {
+		const uint8_t other[4] = { 10, 9, 9, (uint8_t)i };
+
+		others[i] = make_row(1, other, 32, SN_VERDICT_ALLOW);
+		others[i].value.items[0].protocol = 0;
+	}
+	for (uint32_t i = 0; !race->stops; i++) {
+		struct cp_policy_compile_row *other = &others[i % N_OTHERS];
+
+		world_put_row(race->world, &own);
+		world_del_row(race->world, &own);
+		world_put_row(race->world, other);
+		world_del_row(race->world, other);
+		race->n_changes++;
+	}
+	return NULL;
+}
+
+static void begin_churn(struct race *race, const char *path)
+{
+	begin_flips(race, path, DENIED);
+	race->subject = DENIED;
+}
+
+static void recycled_entries_never_speak_for_others(void)
+{
+	static struct race race;
+
+	begin_churn(&race, NULL);
+	run(&race, churn, race_seconds());
+	t_eq(race.n_failures, 0);
+	t_true(race.n_changes > 1000);
+	world_free(race.world);
+}
+
+static void without_the_seal_recycled_entries_are_caught(void)
+{
+	static struct race race;
+
+	begin_churn(&race, build_path("no_seal.o"));
+	race.ends_on_failure = true;
+	run(&race, churn, CATCH_S);
+	t_true(race.n_failures > 0);
+	world_free(race.world);
+}
+
+T_MAIN("race", what_all_generations_deny_never_passes,
+       what_all_generations_allow_is_never_denied,
+       what_generations_differ_on_follows_one_of_them,
+       without_the_second_look_flips_are_caught_mixing,
+       recycled_entries_never_speak_for_others,
+       without_the_seal_recycled_entries_are_caught)
