@@ -62,6 +62,19 @@ static __always_inline void set_ipv4(struct sn_packet *p, __u32 address)
 	*(__u32 *)p->key.remote = address;
 }
 
+/* A call to the unspecified address ends at the loopback address. */
+static __always_inline void set_loopback(struct sn_packet *p)
+{
+	__u32 *a = (__u32 *)p->key.remote;
+
+	if (a[0] | a[1] | a[2] | a[3])
+		return;
+	if (p->key.family == SN_FAMILY_IPV4)
+		a[0] = bpf_htonl(0x7f000001);
+	else
+		a[3] = bpf_htonl(1);
+}
+
 /* DHCP discovery is passed by rule when its packet is seen whole. */
 static __always_inline int is_dhcp_discovery(const struct sn_packet *p)
 {
@@ -108,6 +121,7 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 	} else {
 		set_ipv4(&p, ctx->user_ip4);
 	}
+	set_loopback(&p);
 	if (hook == SN_HOOK_SENDMSG && is_dhcp_discovery(&p))
 		return CALL_PASS;
 	return sn_verdict_call(&p) ? CALL_PASS : CALL_REFUSE;

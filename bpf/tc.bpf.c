@@ -21,7 +21,7 @@ static __always_inline int judge(struct __sk_buff *skb, int enters)
 
 	p.hook = SN_HOOK_TC;
 	p.direction = enters ? SN_EGRESS : SN_INGRESS;
-	if (!iface) {
+	if (!iface || iface->ifindex != ifindex) {
 		p.length = skb->len;
 		return sn_verdict_packet(skb, &p) ? VERDICT_NEXT : VERDICT_SHOT;
 	}

@@ -124,6 +124,7 @@ static int arm_interface(const struct dp_attach *attach, uint32_t slot,
 	int r = 0;
 
 	iface.slot = slot;
+	iface.ifindex = ifindex;
 	if (bpf_map_update_elem(attach->object->maps[SN_TABLE_IFACES], &ifindex,
 				&iface, BPF_ANY) < 0)
 		return sn_trace(-errno);

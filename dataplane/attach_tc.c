@@ -43,25 +43,55 @@ bool dp_attach_tc_exists(const struct dp_attach *attach, uint32_t ifindex)
 	return get_name(attach, ifindex, &request) == 0;
 }
 
-/* Interfaces that a workload is behind, and that the host itself does not
- * live from. */
-static bool is_workload_driver(const struct dp_attach *attach,
-			       struct ifreq request)
-{
-	struct ethtool_drvinfo driver = { .cmd = ETHTOOL_GDRVINFO };
+enum driver {
+	DRIVER_OTHER,
+	DRIVER_VETH,
+	DRIVER_TUN,
+	DRIVER_TAP,
+};
 
-	request.ifr_data = (char *)&driver;
+static enum driver get_driver(const struct dp_attach *attach,
+			      struct ifreq request)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+
+	request.ifr_data = (char *)&info;
 	if (ioctl(attach->socket, SIOCETHTOOL, &request) < 0)
-		return false;
-	driver.driver[sizeof(driver.driver) - 1] = '\0';
-	return strcmp(driver.driver, "veth") == 0 ||
-	       strcmp(driver.driver, "tun") == 0;
+		return DRIVER_OTHER;
+	info.driver[sizeof(info.driver) - 1] = '\0';
+	info.bus_info[sizeof(info.bus_info) - 1] = '\0';
+	if (strcmp(info.driver, "veth") == 0)
+		return DRIVER_VETH;
+	if (strcmp(info.driver, "tun") != 0)
+		return DRIVER_OTHER;
+	return strcmp(info.bus_info, "tap") == 0 ? DRIVER_TAP : DRIVER_TUN;
+}
+
+/* Whether frames begin with an Ethernet header. The owner of a tun's file can
+ * set its hardware type to anything (TUNSETLINK), so there the driver says. */
+static int get_framing(enum driver driver, unsigned short hardware)
+{
+	if (driver == DRIVER_TUN)
+		return 0;
+	if (driver == DRIVER_TAP)
+		return 1;
+	switch (hardware) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		return 1;
+	case ARPHRD_NONE:
+	case HARDWARE_RAWIP:
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
 }
 
 int dp_attach_tc_check(const struct dp_attach *attach, uint32_t ifindex,
 		       uint8_t role, struct sn_iface *iface)
 {
 	struct ifreq request;
+	enum driver driver;
 	int r;
 
 	if (role != SN_ROLE_WORKLOAD && role != SN_ROLE_HOST)
@@ -69,23 +99,18 @@ int dp_attach_tc_check(const struct dp_attach *attach, uint32_t ifindex,
 	r = get_name(attach, ifindex, &request);
 	if (r < 0)
 		return r;
+	/* Without the option only what a workload is behind, and what the host
+	 * itself does not live from. */
+	driver = get_driver(attach, request);
 	if (!attach->allow_host_role &&
-	    (role == SN_ROLE_HOST || !is_workload_driver(attach, request)))
+	    (role == SN_ROLE_HOST || driver == DRIVER_OTHER))
 		return -EPERM;
 	if (ioctl(attach->socket, SIOCGIFHWADDR, &request) < 0)
 		return -errno;
-	switch (request.ifr_hwaddr.sa_family) {
-	case ARPHRD_ETHER:
-	case ARPHRD_LOOPBACK:
-		iface->ethernet = 1;
-		break;
-	case ARPHRD_NONE:
-	case HARDWARE_RAWIP:
-		iface->ethernet = 0;
-		break;
-	default:
-		return -EOPNOTSUPP;
-	}
+	r = get_framing(driver, request.ifr_hwaddr.sa_family);
+	if (r < 0)
+		return r;
+	iface->ethernet = (uint8_t)r;
 	iface->role = role;
 	return 0;
 }

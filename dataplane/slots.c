@@ -27,6 +27,8 @@ static void adopt(struct dp_slots *slots, uint32_t slot)
 		/* A death between the two stores of a flip. */
 		if (target->next_generation <= generation)
 			target->next_generation = generation + 1;
+		/* Or between the rows of a narrowing batch and its bump. */
+		dp_slots_narrow(slots, slot);
 		slots->n_attached++;
 		return;
 	case SN_TARGET_DIRTY:

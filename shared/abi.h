@@ -229,10 +229,31 @@ enum sn_flow_flag {
 	SN_FLOW_FIN_REMOTE = 8,
 	SN_FLOW_RST = 16,
 	SN_FLOW_SEND_ONLY = 32, /* inbound was BLOCK when it was judged */
+	SN_FLOW_ANSWERED = 64, /* seen in both directions, wherever it is kept */
+	SN_FLOW_DENIED = 128, /* no longer allowed; its peer cannot reopen it */
 };
 
+/* Of the kind of sn_seal_tag(), for the key of a flow. */
+static inline __u64 sn_flow_tag(const struct sn_flow_key *key)
+{
+	const __u32 *w = (const __u32 *)key;
+	__u64 h = 0x9e3779b97f4a7c15ULL;
+
+#pragma GCC unroll 5
+	for (int i = 0; i < 10; i += 2) {
+		h = (h ^ (w[i] | (__u64)w[i + 1] << 32)) *
+		    0xff51afd7ed558ccdULL;
+		h ^= h >> 32;
+	}
+	h = (h ^ w[10]) * 0xff51afd7ed558ccdULL;
+	return h ^ h >> 32;
+}
+
+/* sealed_word: the slot word under which it was judged last, exclusive-or
+ * sn_flow_tag() of the key. Elements are recycled at once; a reader that reads
+ * it last knows that what it read before belongs to its key. */
 struct sn_flow {
-	__u64 word; /* slot word under which it was judged last */
+	__u64 sealed_word;
 	__u64 admitted;
 	__u64 judged;
 	__u64 last_seen;
@@ -245,6 +266,7 @@ _Static_assert(sizeof(struct sn_flow) == 40, "ABI");
  * answered: it is in sn_flows. */
 static inline __u64 sn_flow_idle_s(__u8 protocol, int answered, __u32 flags)
 {
+	answered = answered || (flags & SN_FLOW_ANSWERED);
 	switch (protocol) {
 	case 6: /* TCP */
 		if ((flags & SN_FLOW_RST) || ((flags & SN_FLOW_FIN_LOCAL) &&
@@ -278,19 +300,22 @@ _Static_assert(sizeof(struct sn_fragment_key) == 44, "ABI");
 
 struct sn_fragment {
 	__u64 expires;
+	__u64 word; /* under which the first one was allowed */
 	__u32 header_bytes; /* later fragments must begin at or after it */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct sn_fragment) == 16, "ABI");
+_Static_assert(sizeof(struct sn_fragment) == 24, "ABI");
 
-/* Value of sn_ifaces by ifindex. */
+/* Value of sn_ifaces by ifindex; the ifindex again, because an element can be
+ * recycled under its reader. */
 struct sn_iface {
 	__u32 slot;
+	__u32 ifindex;
 	__u8 role; /* enum sn_role */
 	__u8 ethernet; /* 1: frames begin with an Ethernet header, 0: with IP */
 	__u8 pad[2];
 };
-_Static_assert(sizeof(struct sn_iface) == 8, "ABI");
+_Static_assert(sizeof(struct sn_iface) == 12, "ABI");
 
 /* sn_counters[slot * n_cpus + cpu], n_cpus = possible CPUs. Index of the
  * arrays: enum sn_direction. Bytes from the network header on. Blocked also

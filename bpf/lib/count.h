@@ -9,23 +9,44 @@
 #include "bpf/lib/maps.h"
 #include "bpf/lib/packet.h"
 
-static __always_inline void sn_count_reason(__u32 slot, __u32 reason)
+static __always_inline void sn_count_reasons(__u32 slot, __u32 reason, __u32 n)
 {
 	struct sn_reasons *r = bpf_map_lookup_elem(&sn_reasons, &slot);
 
 	if (r && reason < SN_REASON_SLOTS)
-		__sync_fetch_and_add(&r->count[reason], 1);
+		__sync_fetch_and_add(&r->count[reason], n);
 }
 
-/* A GSO packet counts as the segments that it becomes. */
-static __always_inline void sn_count_packet(struct __sk_buff *skb, __u32 slot,
-					    __u32 direction, __u32 bytes,
+static __always_inline void sn_count_reason(__u32 slot, __u32 reason)
+{
+	sn_count_reasons(slot, reason, 1);
+}
+
+/* A GSO packet counts as the segments that it becomes. One that comes from
+ * outside the kernel (tap, AF_PACKET) has no count yet. */
+static __always_inline __u32 sn_count_segments(struct __sk_buff *skb,
+					       const struct sn_packet *p)
+{
+	__u32 headers = p->transport - p->offset + p->header_bytes;
+
+	if (skb->gso_segs)
+		return skb->gso_segs;
+	if (!skb->gso_size || p->error || p->length <= headers)
+		return 1;
+	return (p->length - headers + skb->gso_size - 1) / skb->gso_size;
+}
+
+static __always_inline void sn_count_packet(__u32 slot, __u32 direction,
+					    __u32 packets, __u32 bytes,
 					    int blocked)
 {
-	__u32 index = slot * sn_n_cpus + bpf_get_smp_processor_id();
-	struct sn_counters *c = bpf_map_lookup_elem(&sn_counters, &index);
-	__u32 packets = skb->gso_segs > 1 ? skb->gso_segs : 1;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct sn_counters *c;
+	__u32 index;
 
+	/* Where CPU numbers have gaps, the high ones share the first's row. */
+	index = slot * sn_n_cpus + (cpu < sn_n_cpus ? cpu : 0);
+	c = bpf_map_lookup_elem(&sn_counters, &index);
 	direction &= 1;
 	if (!c)
 		return;
@@ -75,7 +96,8 @@ struct sn_verdict_result {
 	__u8 no_flow; /* allowed without a flow to be kept */
 	__u8 admit; /* judged as a new flow */
 	__u8 send_only; /* inbound is BLOCK */
-	__u8 pad[4];
+	__u8 reopens; /* inbound is ALLOW */
+	__u8 pad[3];
 	struct sn_flow_view flow; /* what is known of the packet's flow */
 };
 

@@ -34,8 +34,9 @@ static __always_inline void sn_barrier(void)
 {
 	__u64 word = 0;
 
-	__sync_fetch_and_add(&word, 0);
-	asm volatile("" : : "r"(&word) : "memory");
+	/* The old value is used and what is added is not 0: else clang emits an
+	 * operation without BPF_FETCH, which orders nothing on arm64. */
+	asm volatile("" : : "r"(__sync_fetch_and_add(&word, 1)) : "memory");
 }
 
 static __always_inline void sn_copy16(__u8 *to, const __u8 *from)

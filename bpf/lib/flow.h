@@ -18,6 +18,17 @@ static __always_inline int sn_flow_is_alive(const struct sn_flow *flow,
 	return now < flow->last_seen || now - flow->last_seen < idle;
 }
 
+/* Keeps the reading of a flow's fields before that of its sealed word. Loads
+ * are not reordered on x86; elsewhere it takes a barrier. */
+static __always_inline void sn_flow_order(void)
+{
+#ifdef __TARGET_ARCH_x86
+	asm volatile("" : : : "memory");
+#else
+	sn_barrier();
+#endif
+}
+
 /* The entry of a key in whichever table has it. */
 static __always_inline struct sn_flow *
 sn_flow_get(const struct sn_flow_key *key, __u8 *answered)
@@ -39,8 +50,12 @@ SN_GLOBAL int sn_flow_exists(struct sn_flow_key *key, __u64 word, __u64 now)
 	flow = sn_flow_get(key, &answered);
 	if (!flow || !sn_flow_is_alive(flow, key->protocol, answered, now))
 		return 0;
-	return !word || (SN_READ(flow->word) == word &&
-			 !(flow->flags & (SN_FLOW_AUDIT | SN_FLOW_SEND_ONLY)));
+	if (flow->flags & SN_FLOW_DENIED)
+		return 0;
+	if (word && (flow->flags & (SN_FLOW_AUDIT | SN_FLOW_SEND_ONLY)))
+		return 0;
+	sn_flow_order();
+	return !word || SN_READ(flow->sealed_word) == (word ^ sn_flow_tag(key));
 }
 
 /* A segment that opens a connection is a new flow, whatever the last one with
@@ -52,12 +67,17 @@ static __always_inline int sn_flow_is_opening(const struct sn_packet *p)
 	       !(p->tcp_flags & SN_TCP_ACK);
 }
 
-static __always_inline __u32 sn_flow_tcp_flags(const struct sn_packet *p)
+/* A flow's flags after a packet. A connection that goes on was not reset, and a
+ * SYN from the opener's side begins a new one with the same addresses. */
+static __always_inline __u32 sn_flow_tcp_flags(const struct sn_packet *p,
+					       __u32 flags)
 {
-	__u32 flags = 0;
-
 	if (p->key.protocol != SN_PROTOCOL_TCP)
-		return 0;
+		return flags;
+	flags &= ~SN_FLOW_RST;
+	if ((p->tcp_flags & SN_TCP_SYN) && !(p->tcp_flags & SN_TCP_ACK) &&
+	    p->direction == SN_INGRESS && (flags & SN_FLOW_INBOUND))
+		flags &= ~(SN_FLOW_FIN_LOCAL | SN_FLOW_FIN_REMOTE);
 	if (p->tcp_flags & SN_TCP_FIN)
 		flags |= p->direction == SN_EGRESS ? SN_FLOW_FIN_LOCAL :
 						     SN_FLOW_FIN_REMOTE;
@@ -67,7 +87,8 @@ static __always_inline __u32 sn_flow_tcp_flags(const struct sn_packet *p)
 }
 
 /* Moves the flow to sn_flows within the slot's quota. The quota's counter is
- * raised before the entry is made, so it never falls below the truth. */
+ * raised before the entry is made, so it never falls below the truth. Returns 1
+ * if the flow is there now. */
 static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
 {
 	struct sn_usage *usage;
@@ -85,32 +106,44 @@ static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
 	r = bpf_map_update_elem(&sn_flows, &p->key, flow, BPF_NOEXIST);
 	if (r) {
 		__sync_fetch_and_add(&usage->flows, -1);
-		if (r != -17) /* EEXIST: another CPU moved it */
-			sn_count_reason(slot, SN_REASON_FLOW_FAILED);
+		if (r == -17) /* EEXIST: another CPU moved it */
+			return 1;
+		sn_count_reason(slot, SN_REASON_FLOW_FAILED);
 		return 0;
 	}
 	bpf_map_delete_elem(&sn_flows_new, &p->key);
-	return 0;
+	return 1;
 }
 
 static __always_inline int sn_flow_is_answer(const struct sn_packet *p,
-					     const struct sn_flow *flow)
+					     __u32 flags)
 {
 	return p->direction ==
-	       (flow->flags & SN_FLOW_INBOUND ? SN_EGRESS : SN_INGRESS);
+	       (flags & SN_FLOW_INBOUND ? SN_EGRESS : SN_INGRESS);
 }
 
-/* True if the flow's stored verdict is good for this packet as it is. */
+/* True if a stored verdict is good for this packet as it is, should its word
+ * still be the slot's. */
 static __always_inline int sn_flow_stands(const struct sn_packet *p,
-					  const struct sn_flow *flow,
-					  __u64 word, __u64 now)
+					  __u32 flags, __u64 judged, __u64 now)
 {
-	if (SN_READ(flow->word) != word || now - flow->judged >= SN_REJUDGE_NS)
+	if (now - judged >= SN_REJUDGE_NS ||
+	    (flags & (SN_FLOW_AUDIT | SN_FLOW_DENIED)))
 		return 0;
-	if (flow->flags & SN_FLOW_AUDIT)
-		return 0;
-	return !(p->direction == SN_INGRESS &&
-		 (flow->flags & SN_FLOW_SEND_ONLY));
+	return !(p->direction == SN_INGRESS && (flags & SN_FLOW_SEND_ONLY));
+}
+
+/* Books a packet on a flow that stands. Bit by bit: should the element be
+ * another flow's by now, nothing of its verdict is changed. */
+static __always_inline void sn_flow_touch(struct sn_flow *flow, __u32 before,
+					  __u32 flags, __u64 now)
+{
+	if (now - flow->last_seen > SN_TOUCH_NS)
+		SN_WRITE(flow->last_seen, now);
+	if (flags & ~before)
+		__sync_fetch_and_or(&flow->flags, flags & ~before);
+	if (before & ~flags)
+		__sync_fetch_and_and(&flow->flags, ~(before & ~flags));
 }
 
 /* Looks for the packet's flow. Returns 1 if its verdict stands under v->word;
@@ -119,7 +152,8 @@ SN_GLOBAL int sn_flow_check(struct sn_packet *p, struct sn_verdict_result *v)
 {
 	struct sn_flow *flow;
 	__u8 answered = 0;
-	__u32 flags;
+	__u32 flags, rule_id;
+	__u64 judged, word;
 
 	if (!p || !v)
 		return 0;
@@ -128,20 +162,40 @@ SN_GLOBAL int sn_flow_check(struct sn_packet *p, struct sn_verdict_result *v)
 	if (!flow || sn_flow_is_opening(p) ||
 	    !sn_flow_is_alive(flow, p->key.protocol, answered, v->now))
 		return 0;
-	v->flow.alive = 1;
-	v->flow.admitted = flow->admitted;
-	v->flow.flags = flow->flags;
-	if (!sn_flow_stands(p, flow, v->word, v->now))
+	v->flow.admitted = SN_READ(flow->admitted);
+	v->flow.flags = SN_READ(flow->flags);
+	judged = SN_READ(flow->judged);
+	rule_id = SN_READ(flow->rule_id);
+	sn_flow_order();
+	word = SN_READ(flow->sealed_word) ^ sn_flow_tag(&p->key);
+	/* A generation that the slot cannot have had (one more than the word's
+	 * may be current by now): the element is another key's, and what was
+	 * read says nothing of this one, who opened it least of all. */
+	if (SN_WORD_GENERATION(word) - 1 > SN_WORD_GENERATION(v->word))
 		return 0;
-	flags = sn_flow_tcp_flags(p);
-	if (v->now - flow->last_seen > SN_TOUCH_NS)
-		SN_WRITE(flow->last_seen, v->now);
-	if ((flow->flags & flags) != flags)
-		SN_WRITE(flow->flags, flow->flags | flags);
-	if (!answered && sn_flow_is_answer(p, flow)) {
-		struct sn_flow copy = *flow;
+	v->flow.alive = 1;
+	/* Not admitted any more: nothing that lapsed since counts for it. */
+	if (v->flow.flags & SN_FLOW_DENIED)
+		v->flow.admitted = v->now;
+	if (word != v->word ||
+	    !sn_flow_stands(p, v->flow.flags, judged, v->now))
+		return 0;
+	flags = sn_flow_tcp_flags(p, v->flow.flags);
+	if (sn_flow_is_answer(p, v->flow.flags))
+		flags |= SN_FLOW_ANSWERED;
+	sn_flow_touch(flow, v->flow.flags, flags, v->now);
+	if (!answered && sn_flow_is_answer(p, flags)) {
+		/* Not what is behind the pointer now: the element may have been
+		 * recycled since it was looked at. */
+		struct sn_flow copy = {
+			.sealed_word = v->word ^ sn_flow_tag(&p->key),
+			.admitted = v->flow.admitted,
+			.judged = judged,
+			.last_seen = v->now,
+			.rule_id = rule_id,
+			.flags = flags,
+		};
 
-		copy.last_seen = v->now;
 		sn_flow_promote(p, &copy);
 	}
 	return 1;
@@ -154,22 +208,24 @@ static __noinline int sn_flow_store(struct sn_packet *p,
 				    int passed_by_audit)
 {
 	struct sn_flow flow = {
-		.word = v->word,
+		.sealed_word = v->word ^ sn_flow_tag(&p->key),
 		.admitted = v->now,
 		.judged = v->now,
 		.last_seen = v->now,
 		.rule_id = v->rule_id,
-		.flags = sn_flow_tcp_flags(p),
 	};
 
 	if (v->flow.alive && !v->admit) {
 		flow.admitted = v->flow.admitted;
 		flow.flags |= v->flow.flags &
 			      (SN_FLOW_INBOUND | SN_FLOW_FIN_LOCAL |
-			       SN_FLOW_FIN_REMOTE | SN_FLOW_RST);
+			       SN_FLOW_FIN_REMOTE | SN_FLOW_ANSWERED);
+		if (sn_flow_is_answer(p, flow.flags))
+			flow.flags |= SN_FLOW_ANSWERED;
 	} else if (p->direction == SN_INGRESS) {
 		flow.flags |= SN_FLOW_INBOUND;
 	}
+	flow.flags = sn_flow_tcp_flags(p, flow.flags);
 	if (v->send_only)
 		flow.flags |= SN_FLOW_SEND_ONLY;
 	if (passed_by_audit)
@@ -177,11 +233,33 @@ static __noinline int sn_flow_store(struct sn_packet *p,
 	if (v->flow.answered) {
 		if (!bpf_map_update_elem(&sn_flows, &p->key, &flow, BPF_EXIST))
 			return 0;
-	} else if (v->flow.alive && sn_flow_is_answer(p, &flow)) {
-		return sn_flow_promote(p, &flow);
+	} else if (v->flow.alive && sn_flow_is_answer(p, flow.flags) &&
+		   sn_flow_promote(p, &flow)) {
+		return 0;
 	}
 	if (bpf_map_update_elem(&sn_flows_new, &p->key, &flow, BPF_ANY))
 		sn_count_reason(p->key.slot, SN_REASON_FLOW_FAILED);
+	return 0;
+}
+
+/* A flow that the workload opened and whose peer could open it again (inbound
+ * ALLOW) stays, marked, as long as there are packets: it is judged by the rules
+ * and not taken for one that the peer opened. */
+static __noinline int sn_flow_mark_denied(struct sn_packet *p,
+					  struct sn_verdict_result *v)
+{
+	struct sn_flow flow = {
+		.sealed_word = v->word ^ sn_flow_tag(&p->key),
+		.admitted = v->now,
+		.judged = v->now,
+		.last_seen = v->now,
+		.flags = SN_FLOW_DENIED | (v->flow.flags & SN_FLOW_ANSWERED),
+	};
+
+	if (v->flow.answered)
+		bpf_map_update_elem(&sn_flows, &p->key, &flow, BPF_EXIST);
+	else
+		bpf_map_update_elem(&sn_flows_new, &p->key, &flow, BPF_ANY);
 	return 0;
 }
 
@@ -221,11 +299,13 @@ static __always_inline void sn_fragment_key(const struct sn_packet *p,
 
 /* An allowed first fragment opens the way for the later ones. If it cannot be
  * stored they are dropped. */
-static __noinline int sn_flow_fragment_put(struct sn_packet *p, __u64 now)
+static __noinline int sn_flow_fragment_put(struct sn_packet *p, __u64 word,
+					   __u64 now)
 {
 	struct sn_fragment_key key = {};
 	struct sn_fragment value = {
 		.expires = now + SN_FRAGMENT_NS,
+		.word = word,
 		.header_bytes = p->header_bytes,
 	};
 
@@ -235,13 +315,14 @@ static __noinline int sn_flow_fragment_put(struct sn_packet *p, __u64 now)
 	return 0;
 }
 
-static __noinline int sn_flow_fragment_passes(struct sn_packet *p, __u64 now)
+static __noinline int sn_flow_fragment_passes(struct sn_packet *p, __u64 word,
+					      __u64 now)
 {
 	struct sn_fragment_key key = {};
 	struct sn_fragment *value;
 
 	sn_fragment_key(p, &key);
 	value = bpf_map_lookup_elem(&sn_fragments, &key);
-	return value && value->expires > now &&
+	return value && value->expires > now && value->word == word &&
 	       p->fragment_offset >= value->header_bytes;
 }

@@ -91,7 +91,8 @@ struct sn_packet {
 	__u8 hook; /* enum sn_hook */
 	__u8 loopback; /* cgroup hooks: on the loopback device */
 	__u8 quotes_flow; /* ICMP error about a live flow */
-	__u8 pad[3];
+	__u8 reflected; /* comes back as the workload itself sent it */
+	__u8 pad[2];
 };
 
 static __always_inline int sn_packet_load(struct __sk_buff *skb, __u32 offset,

@@ -111,6 +111,10 @@ SN_GLOBAL int sn_rules_probe(struct sn_rule_key *key, struct sn_query *q)
 	if (!key || !q)
 		return SN_FOUND_CHANGED;
 	value = bpf_map_lookup_elem(&sn_rules, key);
+	/* A look-up can miss an element that is being replaced: the new one is
+	 * put before what the walk has passed. */
+	if (!value)
+		value = bpf_map_lookup_elem(&sn_rules, key);
 	if (!value)
 		return SN_FOUND_NONE;
 	return sn_rules_judge(value, sn_seal_tag(key), q);

@@ -19,18 +19,58 @@ enum { SN_VERDICT_RECHECKS = 0 };
 enum { SN_VERDICT_RECHECKS = 1 };
 #endif
 
+/* 169.254.169.254; 169.254.170.2 and .23 (containers at AWS);
+ * 100.100.100.200 (Alibaba). Network order. */
+static __always_inline int sn_verdict_is_metadata4(__u32 address)
+{
+	return address == bpf_htonl(0xa9fea9fe) ||
+	       address == bpf_htonl(0xa9feaa02) ||
+	       address == bpf_htonl(0xa9feaa17) ||
+	       address == bpf_htonl(0x646464c8);
+}
+
 /* Addresses at which cloud providers hand credentials to whoever asks. */
 static __always_inline int sn_verdict_is_metadata(const struct sn_flow_key *key)
 {
 	const __u32 *a = (const __u32 *)key->remote;
 
 	if (key->family == SN_FAMILY_IPV4)
-		return a[0] == bpf_htonl(0xa9fea9fe); /* 169.254.169.254 */
-	/* fd00:ec2::254, fd20:ce::254, fe80::a9fe:a9fe */
-	if (a[0] == bpf_htonl(0xfd000ec2) || a[0] == bpf_htonl(0xfd2000ce))
-		return a[1] == 0 && a[2] == 0 && a[3] == bpf_htonl(0x254);
-	return a[0] == bpf_htonl(0xfe800000) && a[1] == 0 && a[2] == 0 &&
-	       a[3] == bpf_htonl(0xa9fea9fe);
+		return sn_verdict_is_metadata4(a[0]);
+	if (a[1] != 0 || a[2] != 0)
+		return 0;
+	/* fd00:ec2::254 and ::23, fd20:ce::254 */
+	if (a[0] == bpf_htonl(0xfd000ec2))
+		return a[3] == bpf_htonl(0x254) || a[3] == bpf_htonl(0x23);
+	if (a[0] == bpf_htonl(0xfd2000ce))
+		return a[3] == bpf_htonl(0x254);
+	/* fe80::a9fe:a9fe; NAT64, 64:ff9b::a9fe:a9fe (RFC 6052) */
+	if (a[0] == bpf_htonl(0xfe800000))
+		return a[3] == bpf_htonl(0xa9fea9fe);
+	return a[0] == bpf_htonl(0x0064ff9b) && sn_verdict_is_metadata4(a[3]);
+}
+
+/* What a workload sends as neighbour discovery to an address that routers
+ * forward must be about the two ends and nothing else: a solicitation for its
+ * destination, an advertisement of its source, one option at most. */
+SN_GLOBAL int sn_verdict_is_near(struct __sk_buff *skb, struct sn_packet *p)
+{
+	__u8 message[24] SN_ALIGNED;
+	__u32 reserved;
+
+	if (!p)
+		return 0;
+	if (p->key.remote[0] == 0xff)
+		return sn_packet_is_link_multicast(p->key.remote);
+	if (p->key.remote[0] == 0xfe && (p->key.remote[1] & 0xc0) == 0x80)
+		return 1;
+	if (p->length > 72 ||
+	    sn_packet_load(skb, p->transport, message, sizeof(message)))
+		return 0;
+	reserved = *(__u32 *)(message + 4);
+	if (p->icmp_type == 135)
+		return !reserved && sn_equal16(message + 8, p->key.remote);
+	return p->icmp_type == 136 && !(reserved & bpf_htonl(0x1fffffff)) &&
+	       sn_equal16(message + 8, p->key.local);
 }
 
 /* Neighbour discovery and MLD (RFC 4861, RFC 3810): what this side may send.
@@ -152,7 +192,13 @@ static __always_inline __u32 sn_verdict_quoted(struct __sk_buff *skb,
 			return 0;
 		quoted->key.protocol = header[6];
 		sn_packet_set_addresses(quoted, header + 8, header + 24, 16);
-		return at + 40;
+		if (quoted->key.protocol != SN_PROTOCOL_FRAGMENT)
+			return at + 40;
+		if (sn_packet_load(skb, at + 40, header, 8) ||
+		    (*(__u16 *)(header + 2) & bpf_htons(0xfff8)))
+			return 0;
+		quoted->key.protocol = header[0];
+		return at + 48;
 	}
 	if (sn_packet_load(skb, at, header, 20) || header[0] >> 4 != 4 ||
 	    (header[0] & 0x0f) < 5)
@@ -165,9 +211,10 @@ static __always_inline __u32 sn_verdict_quoted(struct __sk_buff *skb,
 }
 
 /* The flow that an ICMP error speaks of: what it quotes, turned round. An error
- * that the workload sends must go to the one who sent the quoted packet. */
+ * that the workload sends must go to the one who sent the quoted packet, and
+ * that flow must stand under `word`; 0: any. */
 SN_GLOBAL int sn_verdict_quotes_flow(struct __sk_buff *skb, struct sn_packet *p,
-				     __u64 now)
+				     __u64 word, __u64 now)
 {
 	struct sn_packet quoted = {};
 	__u8 header[8] SN_ALIGNED;
@@ -191,7 +238,7 @@ SN_GLOBAL int sn_verdict_quotes_flow(struct __sk_buff *skb, struct sn_packet *p,
 	if (p->direction == SN_EGRESS &&
 	    !sn_equal16(p->key.remote, quoted.key.remote))
 		return 0;
-	return sn_flow_exists(&quoted.key, 0, now);
+	return sn_flow_exists(&quoted.key, word, now);
 }
 
 /* Packets that are not for the rules: malformed ones and those passed or
@@ -222,11 +269,11 @@ static __always_inline __u32 sn_verdict_by_kind(const struct sn_packet *p,
 }
 
 /* Packets that no flow carries: what their kind needs besides. */
-static __always_inline __u32 sn_verdict_without_flow(struct sn_packet *p,
-						     __u64 now)
+static __always_inline __u32
+sn_verdict_without_flow(struct sn_packet *p, const struct sn_verdict_result *v)
 {
 	if (p->fragment == SN_PACKET_LATER)
-		return sn_flow_fragment_passes(p, now) ?
+		return sn_flow_fragment_passes(p, v->word, v->now) ?
 			       SN_REASON_PASS_FRAGMENT :
 			       SN_REASON_FRAGMENT;
 	if (p->kind == SN_PACKET_ICMP_ERROR)
@@ -251,7 +298,7 @@ static __always_inline __u32 sn_verdict_opener(const struct sn_packet *p,
 		inbound = policy->inbound == SN_INBOUND_ALLOW;
 	if (!inbound)
 		return SN_REASON_COUNT;
-	if (policy->inbound == SN_INBOUND_ALLOW)
+	if (policy->inbound == SN_INBOUND_ALLOW && !p->reflected)
 		return SN_REASON_ALLOWED;
 	if (p->direction == SN_INGRESS)
 		return SN_REASON_INBOUND;
@@ -271,13 +318,14 @@ SN_GLOBAL int sn_verdict_judge(struct sn_packet *p, struct sn_policy *policy,
 		return SN_REASON_HELPER;
 	v->audit = policy->audit;
 	v->send_only = policy->inbound == SN_INBOUND_BLOCK;
+	v->reopens = policy->inbound == SN_INBOUND_ALLOW;
 	v->no_flow = 1;
 	v->rule_id = 0;
 	if (policy->mode == SN_MODE_DISABLED)
 		return SN_REASON_ALLOWED;
 	r = sn_verdict_by_kind(p, policy);
 	if (r == SN_REASON_COUNT)
-		r = sn_verdict_without_flow(p, v->now);
+		r = sn_verdict_without_flow(p, v);
 	if (r == SN_REASON_COUNT)
 		r = sn_verdict_opener(p, policy, v);
 	if (r == SN_REASON_COUNT)
@@ -360,13 +408,11 @@ static __always_inline int sn_verdict_is_failure(__u32 reason)
 /* A loopback packet from one socket of a cgroup to another is seen by both
  * sockets' hooks; the flow is the opener's, seen from the other end it is
  * turned round. */
-static __always_inline int sn_verdict_is_local(const struct sn_packet *p,
-					       __u64 word, __u64 now)
+static __always_inline int sn_verdict_has_mirror(const struct sn_packet *p,
+						 __u64 word, __u64 now)
 {
 	struct sn_flow_key key = {};
 
-	if (!p->loopback || !p->has_ports || p->error)
-		return 0;
 	key.slot = p->key.slot;
 	key.protocol = p->key.protocol;
 	key.family = p->key.family;
@@ -377,16 +423,24 @@ static __always_inline int sn_verdict_is_local(const struct sn_packet *p,
 	return sn_flow_exists(&key, word, now);
 }
 
+static __always_inline int sn_verdict_is_local(const struct sn_packet *p,
+					       __u64 word, __u64 now)
+{
+	return p->loopback && p->has_ports && !p->error &&
+	       sn_verdict_has_mirror(p, word, now);
+}
+
 /* Books a verdict: counters, reason, event. Returns 1 to pass. */
 static __always_inline int sn_verdict_finish(struct __sk_buff *skb,
 					     struct sn_packet *p,
 					     struct sn_verdict_result *v)
 {
 	int passes = sn_verdict_is_pass(v->reason);
+	__u32 n = sn_count_segments(skb, p);
 
-	sn_count_packet(skb, p->key.slot, p->direction, p->length, !passes);
+	sn_count_packet(p->key.slot, p->direction, n, p->length, !passes);
 	if (v->reason != SN_REASON_ALLOWED)
-		sn_count_reason(p->key.slot, v->reason);
+		sn_count_reasons(p->key.slot, v->reason, n);
 	if (passes)
 		return 1;
 	if (sn_verdict_is_failure(v->reason))
@@ -405,10 +459,13 @@ SN_GLOBAL int sn_verdict_book(struct sn_packet *p, struct sn_verdict_result *v)
 	allowed = v->reason == SN_REASON_ALLOWED;
 	if (allowed || (v->audit && p->direction == SN_EGRESS))
 		sn_flow_store(p, v, !allowed);
+	else if (v->flow.alive && !v->audit && v->reopens &&
+		 !(v->flow.flags & SN_FLOW_INBOUND))
+		sn_flow_mark_denied(p, v);
 	else if (v->flow.alive && !v->audit)
 		sn_flow_forget(p, v);
 	if ((allowed || v->audit) && p->fragment == SN_PACKET_FIRST)
-		sn_flow_fragment_put(p, v->now);
+		sn_flow_fragment_put(p, v->word, v->now);
 	return 0;
 }
 
@@ -438,7 +495,7 @@ static __always_inline int sn_verdict_packet(struct __sk_buff *skb,
 		if (sn_flow_check(p, &v)) {
 			v.reason = SN_REASON_ALLOWED;
 			if (p->fragment == SN_PACKET_FIRST)
-				sn_flow_fragment_put(p, v.now);
+				sn_flow_fragment_put(p, v.word, v.now);
 			return sn_verdict_finish(skb, p, &v);
 		}
 		if (p->loopback && !v.flow.alive && !sn_flow_is_opening(p) &&
@@ -446,9 +503,19 @@ static __always_inline int sn_verdict_packet(struct __sk_buff *skb,
 			v.reason = SN_REASON_PASS_LOCAL;
 			return sn_verdict_finish(skb, p, &v);
 		}
+		/* A packet with a forged source that the workload sent to itself
+		 * must not open the way to that source. */
+		if (p->hook == SN_HOOK_TC && p->direction == SN_INGRESS &&
+		    !v.flow.alive)
+			p->reflected = (__u8)sn_verdict_has_mirror(p, 0, v.now);
 	}
+	if (!p->error && p->kind == SN_PACKET_NEIGHBOUR &&
+	    p->direction == SN_EGRESS && p->role != SN_ROLE_HOST &&
+	    !sn_verdict_is_near(skb, p))
+		p->error = SN_REASON_NEIGHBOUR;
 	if (!p->error && p->kind == SN_PACKET_ICMP_ERROR)
-		p->quotes_flow = (__u8)sn_verdict_quotes_flow(skb, p, v.now);
+		p->quotes_flow = (__u8)sn_verdict_quotes_flow(
+			skb, p, p->direction == SN_EGRESS ? v.word : 0, v.now);
 	sn_verdict_settle(p, word, &v);
 	sn_verdict_book(p, &v);
 	return sn_verdict_finish(skb, p, &v);

@@ -9,12 +9,26 @@
 /* Addresses at which clouds hand out credentials. */
 static const struct cp_policy_cidr metadata[] = {
 	{ { 169, 254, 169, 254 }, SN_FAMILY_IPV4, 32 },
+	{ { 169, 254, 170, 2 }, SN_FAMILY_IPV4, 32 },
+	{ { 169, 254, 170, 23 }, SN_FAMILY_IPV4, 32 },
+	{ { 100, 100, 100, 200 }, SN_FAMILY_IPV4, 32 },
+	{ { 0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23 }, SN_FAMILY_IPV6, 128 },
 	{ { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 },
 	  SN_FAMILY_IPV6,
 	  128 },
 	{ { 0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54 },
 	  SN_FAMILY_IPV6,
 	  128 },
+#define NAT64(a, b, c, d)                                                        \
+	{                                                                        \
+		{ 0, 0x64, 0xff, 0x9b, [12] = a, [13] = b, [14] = c, [15] = d }, \
+			SN_FAMILY_IPV6, 128                                      \
+	}
+	NAT64(169, 254, 169, 254),
+	NAT64(169, 254, 170, 2),
+	NAT64(169, 254, 170, 23),
+	NAT64(100, 100, 100, 200),
+#undef NAT64
 	{ { 0xfe, 0x80, [12] = 0xa9, [13] = 0xfe, [14] = 0xa9, [15] = 0xfe },
 	  SN_FAMILY_IPV6,
 	  128 },
@@ -167,9 +181,10 @@ judge_rules(const struct cp_policy_match_source *source,
 
 /* May others open flows to the workload? */
 static struct cp_policy_match_verdict
-judge_inbound(const struct cp_policy_match_source *source)
+judge_inbound(const struct cp_policy_match_source *source, bool is_reflected)
 {
-	bool pass = source->settings.inbound == SN_INBOUND_ALLOW;
+	bool pass = source->settings.inbound == SN_INBOUND_ALLOW &&
+		    !is_reflected;
 
 	return (struct cp_policy_match_verdict){
 		.pass = pass,
@@ -185,7 +200,7 @@ judge_new(const struct cp_policy_match_source *source,
 
 	verdict = packet->direction == SN_EGRESS ?
 			  judge_rules(source, packet, now_ns, now_ns) :
-			  judge_inbound(source);
+			  judge_inbound(source, packet->is_reflected);
 	verdict.makes_flow = true;
 	return verdict;
 }
@@ -198,18 +213,21 @@ judge_flow(const struct cp_policy_match_source *source,
 {
 	bool restarts = packet->direction == SN_EGRESS && packet->is_tcp_syn;
 	struct cp_policy_match_verdict verdict;
+	uint64_t admitted_ns;
 
 	if (restarts)
 		return judge_new(source, packet, now_ns);
-	if (flow->word_is_current && !flow->is_audit)
+	if (flow->word_is_current && !flow->is_audit && !flow->is_denied)
 		return (struct cp_policy_match_verdict){
 			.pass = true,
 			.reason = SN_REASON_ALLOWED,
 		};
-	verdict = flow->is_inbound ? judge_inbound(source) :
-				     judge_rules(source, packet,
-						 flow->admitted_ns, now_ns);
-	verdict.makes_flow = flow->is_audit && verdict.pass;
+	admitted_ns = flow->is_denied ? now_ns : flow->admitted_ns;
+	verdict = flow->is_inbound && !flow->is_denied ?
+			  judge_inbound(source, false) :
+			  judge_rules(source, packet, admitted_ns, now_ns);
+	verdict.makes_flow = (flow->is_audit || flow->is_denied) &&
+			     verdict.pass;
 	if (verdict.pass || packet->direction == SN_INGRESS)
 		return verdict;
 	return judge_new(source, packet, now_ns);

@@ -17,8 +17,10 @@
  *     as of its own `admitted`. An egress TCP SYN never rests on a flow. A flow
  *     made by audit is always judged. An ingress packet of a flow that fails
  *     is blocked for that reason; an egress one is judged like a new flow.
+ *     A flow of the workload that was denied, and that its peer could open
+ *     anew, is judged by the rules of now in both directions.
  *  6. a new flow: egress by metadata addresses and rules, ingress by
- *     `inbound`.
+ *     `inbound`; what the workload sent to itself opens nothing.
  * Then audit turns a POLICY drop into a pass that keeps its reason. */
 
 #include <stdbool.h>
@@ -36,10 +38,12 @@ enum cp_policy_match_kind {
 	CP_POLICY_MATCH_KIND_ICMP_ERROR,
 	CP_POLICY_MATCH_KIND_ARP,
 	CP_POLICY_MATCH_KIND_ARP_FORGED, /* sender is not the frame's source */
-	CP_POLICY_MATCH_KIND_NEIGHBOUR, /* 135, 136 with hop limit 255 */
-	CP_POLICY_MATCH_KIND_ROUTER_SOLICIT, /* 133 with hop limit 255 */
+	/* 135, 136 with hop limit 255. What a workload sends goes to a neighbour
+	 * or a link's group, or speaks of its two ends and of nothing else. */
+	CP_POLICY_MATCH_KIND_NEIGHBOUR,
+	CP_POLICY_MATCH_KIND_ROUTER_SOLICIT, /* 133, as above */
 	CP_POLICY_MATCH_KIND_ROUTER, /* 134 with hop limit 255 */
-	CP_POLICY_MATCH_KIND_NEIGHBOUR_BAD, /* other hop limit, or 137 */
+	CP_POLICY_MATCH_KIND_NEIGHBOUR_BAD, /* neither of these, or 137 */
 	CP_POLICY_MATCH_KIND_MLD,
 	CP_POLICY_MATCH_KIND_DHCP_CLIENT, /* sent by a client */
 	CP_POLICY_MATCH_KIND_DHCP_SERVER,
@@ -60,8 +64,13 @@ struct cp_policy_match_packet {
 	enum sn_family family;
 	uint8_t protocol;
 	bool is_tcp_syn; /* SYN without ACK */
-	bool has_fragment_entry; /* FRAGMENT_LATER */
-	bool quotes_live_flow; /* ICMP_ERROR */
+	bool has_fragment_entry; /* FRAGMENT_LATER: of the current word */
+	/* ICMP_ERROR; from the workload: one that stands under the current
+	 * word. A denied flow is none. */
+	bool quotes_live_flow;
+	/* Ingress: a live flow has its addresses and ports the other way
+	 * round. */
+	bool is_reflected;
 	uint16_t local_port;
 	uint16_t remote_port;
 	uint8_t local[16];
@@ -73,6 +82,7 @@ struct cp_policy_match_flow {
 	bool word_is_current; /* and judged within SN_REJUDGE_NS */
 	bool is_inbound; /* SN_FLOW_INBOUND */
 	bool is_audit; /* SN_FLOW_AUDIT */
+	bool is_denied; /* SN_FLOW_DENIED */
 	uint64_t admitted_ns;
 };
 

@@ -199,8 +199,10 @@ static void sort_ids(const struct cp_policy *policy)
 	if (!policy->is_unsorted)
 		return;
 	compact(cache);
-	qsort(cache->by_id, cache->n_slots, sizeof(*cache->by_id),
-	      compare_slots);
+	/* qsort() must not be given NULL, not even for nothing. */
+	if (cache->n_slots > 0)
+		qsort(cache->by_id, cache->n_slots, sizeof(*cache->by_id),
+		      compare_slots);
 	cache->is_unsorted = false;
 }
 
@@ -497,6 +499,18 @@ const struct cp_policy_rule *cp_policy_next_rule(const struct cp_policy *policy,
 	for (size_t i = find_slot(policy, id + 1); i < policy->n_slots; i++) {
 		if (policy->by_id[i].node)
 			return &policy->by_id[i].node->rule;
+	}
+	return NULL;
+}
+
+const struct cp_policy_rule *
+cp_policy_walk_rules(const struct cp_policy *policy, size_t *cursor)
+{
+	while (*cursor < policy->n_slots) {
+		const struct node *node = policy->by_id[(*cursor)++].node;
+
+		if (node)
+			return &node->rule;
 	}
 	return NULL;
 }

@@ -111,6 +111,10 @@ const struct cp_policy_rule *cp_policy_get_rule(const struct cp_policy *policy,
 						uint32_t id);
 const struct cp_policy_rule *cp_policy_next_rule(const struct cp_policy *policy,
 						 uint32_t id);
+/* All of them in the order of their ids; *cursor begins as 0 and is good until
+ * the policy changes. NULL after the last. */
+const struct cp_policy_rule *
+cp_policy_walk_rules(const struct cp_policy *policy, size_t *cursor);
 
 /* False: the prefix has no rule. */
 bool cp_policy_get_prefix(const struct cp_policy *policy,

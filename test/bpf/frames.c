@@ -338,6 +338,7 @@ static void make_plain(struct frames_frame *f, const struct frames_wish *wish,
 	behind = put_network(f, wish, random, wish->protocol,
 			     wish->first_fragment ? 8 : 9);
 	put_transport(f, wish, random);
+	f->payload = f->size;
 	f->header_bytes = (uint16_t)(f->header_bytes + behind);
 	frames_noise(f, random, world_random_below(random, 40));
 	frames_finish(f, wish, random);
@@ -351,6 +352,21 @@ static void make_later(struct frames_frame *f, const struct frames_wish *wish,
 	(void)put_network(f, wish, random, wish->protocol, 7);
 	frames_noise(f, random, 1 + world_random_below(random, 40));
 	frames_finish(f, wish, random);
+}
+
+/* Of a first fragment the flow is known, of a later one it is not. */
+static void put_quoted_fragment(struct frames_frame *f,
+				struct world_random *random, uint8_t protocol)
+{
+	uint8_t *at = frames_grow(f, 8);
+
+	at[0] = protocol;
+	frames_put16(at + 2, 1);
+	frames_put16(at + 6, 77);
+	if (world_random_chance(random, 30)) {
+		frames_put16(at + 2, 8 * (1 + world_random_below(random, 99)));
+		f->fragment_quoted = FRAMES_LATER;
+	}
 }
 
 /* The quoted packet is one that went the other way, between the wish's
@@ -374,12 +390,15 @@ static void put_quote(struct frames_frame *f, const struct frames_wish *wish,
 	} else {
 		(void)frames_grow(f, 40);
 		f->bytes[at] = 0x60;
-		f->bytes[at + 6] = protocol;
+		f->bytes[at + 6] = f->fragment_quoted ? IPPROTO_FRAGMENT :
+							protocol;
 		(void)memcpy(f->bytes + at + 8,
 			     leaves ? wish->remote : wish->local, 16);
 		(void)memcpy(f->bytes + at + 24,
 			     leaves ? wish->local : wish->remote, 16);
 	}
+	if (f->fragment_quoted)
+		put_quoted_fragment(f, random, protocol);
 	at = f->size;
 	(void)frames_grow(f, 8);
 	if (protocol == icmp) {
@@ -415,14 +434,17 @@ static bool choose_ends(struct world_random *random, uint32_t last,
 
 /* Network header and the first 64 bits behind it (RFC 792); without ports to
  * find a flow by, the fixed header alone. */
-static size_t quote_bytes(const struct frames_wish *wish, size_t whole)
+static size_t quote_bytes(const struct frames_frame *f,
+			  const struct frames_wish *wish, size_t whole)
 {
 	bool is4 = wish->family == SN_FAMILY_IPV4;
 
 	if (cp_policy_ports_has_ports(wish->protocol) ||
 	    wish->protocol == (is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return whole;
-	return is4 ? 20 : 40;
+	if (is4)
+		return 20;
+	return f->fragment_quoted == FRAMES_WHOLE ? 40 : 48;
 }
 
 static void make_icmp_error(struct frames_frame *f,
@@ -444,12 +466,15 @@ static void make_icmp_error(struct frames_frame *f,
 	at[0] = is4 ? types4[world_random_below(random, 3)] :
 		      (uint8_t)(1 + world_random_below(random, 4));
 	start = f->size;
+	if (!is4 && world_random_chance(random, 30))
+		f->fragment_quoted = FRAMES_FIRST;
 	put_quote(f, wish, random, wish->protocol);
-	needed = quote_bytes(wish, f->size - start);
+	needed = quote_bytes(f, wish, f->size - start);
 	is_cut = world_random_chance(random, 10);
 	if (is_cut)
 		f->size -= 1 + world_random_below(random, 20);
-	f->quotes = is_between && f->size - start >= needed;
+	f->is_about = is_between && f->size - start >= needed;
+	f->quotes = f->is_about && f->fragment_quoted != FRAMES_LATER;
 	at = f->bytes + f->network + (is4 ? 2 : 4);
 	frames_finish(f, &outer, random);
 	if (is_cut) /* padding must not complete it */

@@ -38,6 +38,7 @@ struct frames_frame {
 	uint8_t bytes[FRAMES_BYTES];
 	size_t size;
 	size_t network; /* offset of the network header */
+	size_t payload; /* behind the transport header, where a flow is possible */
 	struct cp_policy_match_packet packet;
 	bool may_have_flow;
 	bool keeps_flow; /* a new flow is stored for it */
@@ -49,6 +50,8 @@ struct frames_frame {
 	uint16_t fragment_offset;
 	uint16_t header_bytes; /* of a first fragment */
 	uint8_t fragment_protocol;
+	enum frames_fragment fragment_quoted; /* in an ICMP error */
+	bool is_about; /* an ICMP error with a whole quote of its receiver's */
 	bool quotes; /* an ICMP error with a whole, believable quote of: */
 	struct sn_flow_key quoted; /* slot 0 */
 };

@@ -71,30 +71,109 @@ static void put_option(struct frames_frame *f, uint8_t type)
 	at[1] = 1;
 }
 
+static const uint8_t link_group[16] = { 0xff, 2, [13] = 1, 0xff, 9 };
+static const uint8_t link_local[16] = { 0xfe, 0xbf, [15] = 7 };
+
+/* Where a workload may send: to the link, or about the two ends; `about` tells
+ * which of the two. A router may sit at any address, but is only asked on the
+ * link. */
+static void choose_near(struct frames_wish *wish, struct world_random *random,
+			uint8_t type, bool *about)
+{
+	uint32_t pick = world_random_below(random, 3);
+
+	*about = pick == 2 && type != TYPE_ROUTER_SOLICIT;
+	if (!*about)
+		(void)memcpy(wish->remote, pick ? link_local : link_group, 16);
+}
+
+/* A solicitation for its destination, an advertisement of its source. */
+static void put_target(struct frames_frame *f, const struct frames_wish *wish,
+		       size_t start)
+{
+	bool asks = f->bytes[start] == TYPE_NEIGHBOUR_SOLICIT;
+
+	if (!asks)
+		f->bytes[start + 4] = 0xa0; /* router, override */
+	(void)memcpy(f->bytes + start + 8, asks ? wish->remote : wish->local,
+		     16);
+}
+
+/* To an address that routers forward, and not as it should be. */
+static void make_far(struct frames_frame *f, const struct frames_wish *wish,
+		     struct world_random *random)
+{
+	uint32_t wrong = world_random_below(random, 5);
+	struct frames_wish with = *wish;
+	size_t start;
+
+	with.remote[0] = wrong == 0 ? 0xff : 0x20;
+	if (wrong == 0) /* a group of a wider scope */
+		with.remote[1] = 0x05;
+	(void)memcpy(f->packet.remote, with.remote, 16);
+	(void)put_ipv6(f, &with, IPPROTO_ICMPV6, 255);
+	start = f->size;
+	frames_grow(f, 24)[0] = (uint8_t)(TYPE_NEIGHBOUR_SOLICIT +
+					  world_random_below(random, 2));
+	put_target(f, &with, start);
+	if (wrong == 1)
+		f->bytes[start + 8 + world_random_below(random, 16)] ^= 1;
+	if (wrong == 2)
+		f->bytes[start + 5 + world_random_below(random, 3)] ^= 0x10;
+	if (wrong == 3)
+		f->bytes[start] = TYPE_ROUTER_SOLICIT;
+	for (int i = 0; wrong == 4 && i < 2; i++)
+		put_option(f, 14);
+	end_ipv6(f);
+}
+
+/* A redirect, one that came over a router, a long one, or one that goes too
+ * far. Chooses among the last two only where they are refused. */
+static bool spoil(struct frames_frame *f, const struct frames_wish *wish,
+		  struct world_random *random, bool is_bounded, uint8_t type,
+		  uint8_t *hops, bool *too_long)
+{
+	if (is_bounded && world_random_chance(random, 40)) {
+		make_far(f, wish, random);
+		return true;
+	}
+	*too_long = is_bounded && world_random_chance(random, 30);
+	if (type != TYPE_REDIRECT && !*too_long)
+		*hops = (uint8_t)world_random_below(random, 255);
+	if (type == TYPE_REDIRECT && world_random_chance(random, 30)) {
+		frames_link_mld(f, wish, random, false);
+		return true;
+	}
+	return false;
+}
+
 void frames_link_neighbour(struct frames_frame *f,
 			   const struct frames_wish *wish,
 			   struct world_random *random)
 {
-	/* A workload's message has at most 80 bytes with its IPv6 header. */
+	/* A workload's message has at most 80 bytes with its IPv6 header, and
+	 * 72 off the link. */
 	bool is_bounded = wish->direction == SN_EGRESS &&
 			  wish->role == SN_ROLE_WORKLOAD;
 	size_t limit = is_bounded ? 40 : 200, start;
 	uint8_t type = choose_type(wish->kind, random), hops = 255;
-	bool too_long = false;
+	bool too_long = false, about = false;
+	struct frames_wish with = *wish;
 
-	/* A redirect, one that came over a router, or a long one. */
-	if (wish->kind == CP_POLICY_MATCH_KIND_NEIGHBOUR_BAD) {
-		too_long = is_bounded && world_random_chance(random, 30);
-		if (type != TYPE_REDIRECT && !too_long)
-			hops = (uint8_t)world_random_below(random, 255);
-		if (type == TYPE_REDIRECT && world_random_chance(random, 30)) {
-			frames_link_mld(f, wish, random, false);
-			return;
-		}
-	}
-	(void)put_ipv6(f, wish, IPPROTO_ICMPV6, hops);
+	if (wish->kind == CP_POLICY_MATCH_KIND_NEIGHBOUR_BAD &&
+	    spoil(f, wish, random, is_bounded, type, &hops, &too_long))
+		return;
+	if (is_bounded)
+		choose_near(&with, random, type, &about);
+	(void)memcpy(f->packet.remote, with.remote, 16);
+	(void)put_ipv6(f, &with, IPPROTO_ICMPV6, hops);
 	start = f->size;
 	frames_grow(f, message_bytes(type))[0] = type;
+	if (about &&
+	    (type == TYPE_NEIGHBOUR_SOLICIT || type == TYPE_NEIGHBOUR)) {
+		put_target(f, &with, start);
+		limit = 32;
+	}
 	while (f->size - start + 8 <= limit && world_random_chance(random, 60))
 		put_option(f, (uint8_t)(1 + world_random_below(random, 5)));
 	while (too_long && f->size - start <= 40)
@@ -196,6 +275,7 @@ void frames_link_dhcp(struct frames_frame *f, const struct frames_wish *wish,
 	at = frames_grow(f, 8);
 	frames_put16(at, from_client ? client : server);
 	frames_put16(at + 2, from_client ? server : client);
+	f->payload = f->size;
 	f->packet.local_port = from_client == leaves ? client : server;
 	f->packet.remote_port = from_client == leaves ? server : client;
 	f->key_local_port = htons(f->packet.local_port);

@@ -11,15 +11,15 @@
 enum {
 	TCP_FIN = 1,
 	TCP_RST = 4,
+	FINS = SN_FLOW_FIN_LOCAL | SN_FLOW_FIN_REMOTE,
 };
 
 /* RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508 REQ-1; see shared/abi.h. */
 static uint64_t idle_s(uint8_t protocol, bool answered, uint32_t flags)
 {
-	uint32_t fins = SN_FLOW_FIN_LOCAL | SN_FLOW_FIN_REMOTE;
-
+	answered = answered || (flags & SN_FLOW_ANSWERED);
 	if (protocol == IPPROTO_TCP) {
-		if ((flags & SN_FLOW_RST) || (flags & fins) == fins)
+		if ((flags & SN_FLOW_RST) || (flags & FINS) == FINS)
 			return 60;
 		return answered ? 7440 : 240;
 	}
@@ -35,6 +35,23 @@ static bool restarts(const struct frames_frame *f)
 	return f->packet.direction == SN_EGRESS && f->packet.is_tcp_syn;
 }
 
+uint64_t model_seal(const struct model_case *c, uint64_t word)
+{
+	struct sn_flow_key key = frames_flow_key(&c->frame, WORLD_SLOT);
+
+	return word ^ sn_flow_tag(&key);
+}
+
+/* An entry that says, under the seal of its key, a generation that the slot
+ * cannot have had is another key's. */
+static bool is_foreign(const struct model_case *c)
+{
+	uint64_t word = model_seal(c, c->flow.value.sealed_word);
+
+	return SN_WORD_GENERATION(word) == 0 ||
+	       SN_WORD_GENERATION(word) > SN_WORD_GENERATION(c->word) + 1ULL;
+}
+
 bool model_flow_is_alive(const struct model_case *c, uint64_t now_ns)
 {
 	const struct sn_flow *flow = &c->flow.value;
@@ -42,7 +59,8 @@ bool model_flow_is_alive(const struct model_case *c, uint64_t now_ns)
 				  flow->flags) *
 			   SN_NS_PER_S;
 
-	return c->flow.exists && now_ns - flow->last_seen < idle_ns;
+	return c->flow.exists && now_ns - flow->last_seen < idle_ns &&
+	       !is_foreign(c);
 }
 
 bool model_flow_stands(const struct model_case *c, uint64_t now_ns)
@@ -50,23 +68,29 @@ bool model_flow_stands(const struct model_case *c, uint64_t now_ns)
 	const struct sn_flow *flow = &c->flow.value;
 
 	return c->frame.may_have_flow && model_flow_is_alive(c, now_ns) &&
-	       !restarts(&c->frame) && flow->word == c->word &&
+	       !restarts(&c->frame) &&
+	       flow->sealed_word == model_seal(c, c->word) &&
 	       now_ns - flow->judged < 64 * SN_NS_PER_S &&
-	       !(flow->flags & SN_FLOW_AUDIT) &&
+	       !(flow->flags & (SN_FLOW_AUDIT | SN_FLOW_DENIED)) &&
 	       !(c->frame.packet.direction == SN_INGRESS &&
 		 (flow->flags & SN_FLOW_SEND_ONLY));
 }
 
-static uint32_t tcp_flags(const struct frames_frame *f)
+/* What is known of the connection after this packet: a segment disproves a
+ * reset, and the opener's SYN begins a new connection. */
+static uint32_t tcp_flags(const struct frames_frame *f, uint32_t flags)
 {
-	uint32_t flags = 0;
+	bool leaves = f->packet.direction == SN_EGRESS;
 
+	if (f->packet.protocol != IPPROTO_TCP)
+		return flags;
+	if (!leaves && (flags & SN_FLOW_INBOUND) && f->packet.is_tcp_syn)
+		flags &= ~(uint32_t)FINS;
 	if (f->tcp_flags & TCP_FIN)
-		flags |= f->packet.direction == SN_EGRESS ? SN_FLOW_FIN_LOCAL :
-							    SN_FLOW_FIN_REMOTE;
+		flags |= leaves ? SN_FLOW_FIN_LOCAL : SN_FLOW_FIN_REMOTE;
 	if (f->tcp_flags & TCP_RST)
-		flags |= SN_FLOW_RST;
-	return flags;
+		return flags | SN_FLOW_RST;
+	return flags & ~(uint32_t)SN_FLOW_RST;
 }
 
 /* Does the packet go the other way than the one that opened the flow? */
@@ -91,45 +115,68 @@ static bool promote(const struct model_case *c, struct model_outcome *ret)
 static void expect_standing(const struct model_case *c,
 			    struct model_outcome *ret)
 {
+	uint32_t *flags = &ret->flow.value.flags;
+
 	ret->is_touched = true;
-	ret->flow.value.flags |= tcp_flags(&c->frame);
-	if (!c->flow.answered && is_answer(&c->frame, c->flow.value.flags))
-		(void)promote(c, ret);
+	*flags = tcp_flags(&c->frame, *flags);
+	if (is_answer(&c->frame, *flags)) {
+		*flags |= SN_FLOW_ANSWERED;
+		if (!c->flow.answered)
+			(void)promote(c, ret);
+	}
 	ret->puts_fragment = c->frame.fragment == FRAMES_FIRST;
 }
 
 static void expect_stored(const struct model_case *c, bool alive, bool audited,
 			  struct model_outcome *ret)
 {
-	const uint32_t kept = SN_FLOW_INBOUND | SN_FLOW_FIN_LOCAL |
-			      SN_FLOW_FIN_REMOTE | SN_FLOW_RST;
+	const uint32_t kept = SN_FLOW_INBOUND | FINS | SN_FLOW_ANSWERED;
+	uint32_t before = c->flow.value.flags;
 	bool leaves = c->frame.packet.direction == SN_EGRESS;
 	/* An inbound flow ends with the permission for it; the workload may
 	 * go on by its own right. */
-	bool goes_on = alive &&
-		       !(leaves && (c->flow.value.flags & SN_FLOW_INBOUND) &&
-			 c->block.inbound != SN_INBOUND_ALLOW);
+	bool goes_on = alive && !(leaves && (before & SN_FLOW_INBOUND) &&
+				  c->block.inbound != SN_INBOUND_ALLOW);
 	struct sn_flow flow = {
-		.word = c->word,
-		.admitted = goes_on ? c->flow.value.admitted : 0,
+		.sealed_word = model_seal(c, c->word),
 		.rule_id = ret->verdict.rule_id,
-		.flags = tcp_flags(&c->frame),
 	};
 
+	/* A denied flow is admitted anew. */
+	if (goes_on && !(before & SN_FLOW_DENIED))
+		flow.admitted = c->flow.value.admitted;
 	if (goes_on)
-		flow.flags |= c->flow.value.flags & kept;
+		flow.flags = before & kept;
 	else if (!leaves)
-		flow.flags |= SN_FLOW_INBOUND;
+		flow.flags = SN_FLOW_INBOUND;
+	if (goes_on && is_answer(&c->frame, flow.flags))
+		flow.flags |= SN_FLOW_ANSWERED;
+	flow.flags = tcp_flags(&c->frame, flow.flags);
 	if (c->block.inbound == SN_INBOUND_BLOCK)
 		flow.flags |= SN_FLOW_SEND_ONLY;
 	if (audited)
 		flow.flags |= SN_FLOW_AUDIT;
-	if (alive && !c->flow.answered && is_answer(&c->frame, flow.flags) &&
-	    !promote(c, ret))
-		return;
+	/* Over quota it stays where it is, judged like any other. */
+	if (alive && !c->flow.answered && is_answer(&c->frame, flow.flags))
+		(void)promote(c, ret);
 	ret->is_stored = true;
 	ret->flow.exists = true;
 	ret->flow.value = flow;
+}
+
+/* Where others may open flows, a denied flow of the workload stays marked, so
+ * that its peer's next packet does not count as an opening. */
+static void expect_denied(const struct model_case *c, struct model_outcome *ret)
+{
+	uint32_t before = c->flow.value.flags;
+
+	ret->flow.exists = c->block.inbound == SN_INBOUND_ALLOW &&
+			   !(before & SN_FLOW_INBOUND);
+	ret->is_stored = ret->flow.exists;
+	ret->flow.value = (struct sn_flow){
+		.sealed_word = model_seal(c, c->word),
+		.flags = SN_FLOW_DENIED | (before & SN_FLOW_ANSWERED),
+	};
 }
 
 /* Was it rules, or inbound for a new flow, that decided? */
@@ -158,7 +205,7 @@ static void expect_judged(const struct model_case *c, uint64_t now_ns,
 	if (allowed || (audited && leaves))
 		expect_stored(c, alive, audited, ret);
 	else if (alive && !audited)
-		ret->flow.exists = false;
+		expect_denied(c, ret);
 }
 
 static struct cp_policy_match_verdict
@@ -171,14 +218,29 @@ judge(const struct cp_policy_match_source *source, const struct model_case *c,
 		.word_is_current = model_flow_stands(c, now_ns),
 		.is_inbound = c->flow.value.flags & SN_FLOW_INBOUND,
 		.is_audit = c->flow.value.flags & SN_FLOW_AUDIT,
+		.is_denied = c->flow.value.flags & SN_FLOW_DENIED,
 		.admitted_ns = c->flow.value.admitted,
 	};
 	bool alive = f->may_have_flow && model_flow_is_alive(c, now_ns);
 
 	packet.has_fragment_entry = c->has_fragment;
 	packet.quotes_live_flow = c->quotes_live_flow;
+	packet.is_reflected = c->is_reflected;
 	return cp_policy_match_judge(source, &packet, alive ? &flow : NULL,
 				     now_ns);
+}
+
+/* GSO packets count as what the wire sees: whole headers in each segment. */
+static uint64_t count_segments(const struct model_case *c)
+{
+	size_t headers = c->frame.payload - c->frame.network;
+	size_t bytes = c->frame.size - c->frame.network;
+
+	if (c->gso_segs)
+		return c->gso_segs;
+	if (!c->gso_size || bytes <= headers)
+		return 1;
+	return (bytes - headers + c->gso_size - 1) / c->gso_size;
 }
 
 void model_expect(const struct cp_policy_match_source *source,
@@ -187,7 +249,7 @@ void model_expect(const struct cp_policy_match_source *source,
 {
 	const struct frames_frame *f = &c->frame;
 	enum sn_direction direction = f->packet.direction;
-	uint64_t packets = SN_MAX(c->gso_segs, 1U);
+	uint64_t packets = count_segments(c);
 	bool counts_allowed;
 
 	(void)memset(ret, 0, sizeof(*ret));
@@ -202,7 +264,7 @@ void model_expect(const struct cp_policy_match_source *source,
 			 SN_REASON_KIND_PASS;
 	ret->has_event = !counts_allowed;
 	if (ret->verdict.reason != SN_REASON_ALLOWED)
-		ret->reasons[ret->verdict.reason]++;
+		ret->reasons[ret->verdict.reason] += packets;
 	if (counts_allowed) {
 		ret->counters.allowed_packets[direction] = packets;
 		ret->counters.allowed_bytes[direction] = f->size - f->network;

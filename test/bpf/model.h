@@ -21,8 +21,11 @@ struct model_case {
 	struct model_flow flow; /* of the frame's key */
 	bool has_fragment; /* an entry that a later fragment may pass on */
 	bool quotes_live_flow;
+	bool has_mirror;
+	bool is_reflected; /* a live flow has its addresses turned round */
 	uint32_t flow_quota;
-	uint32_t gso_segs; /* 0: no GSO */
+	uint32_t gso_segs; /* 0: not told, or no GSO */
+	uint32_t gso_size; /* 0: no GSO */
 };
 
 struct model_outcome {
@@ -36,6 +39,8 @@ struct model_outcome {
 	bool puts_fragment;
 };
 
+/* The sealed word of a flow of the frame's key. */
+uint64_t model_seal(const struct model_case *c, uint64_t word);
 bool model_flow_is_alive(const struct model_case *c, uint64_t now_ns);
 /* The case's flow lets its packet pass without a judgement. */
 bool model_flow_stands(const struct model_case *c, uint64_t now_ns);

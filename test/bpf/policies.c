@@ -38,13 +38,18 @@ void policies_choose_local(enum sn_family family, uint8_t ret[16])
 
 static void choose_metadata6(struct world_random *random, uint8_t ret[16])
 {
-	static const uint8_t addresses[3][16] = {
+	static const uint8_t addresses[8][16] = {
 		{ 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 },
+		{ 0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23 },
+		{ 0, 0x64, 0xff, 0x9b, [12] = 169, 254, 169, 254 },
+		{ 0, 0x64, 0xff, 0x9b, [12] = 169, 254, 170, 2 },
+		{ 0, 0x64, 0xff, 0x9b, [12] = 169, 254, 170, 23 },
+		{ 0, 0x64, 0xff, 0x9b, [12] = 100, 100, 100, 200 },
 		{ 0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54 },
 		{ 0xfe, 0x80, [12] = 0xa9, [13] = 0xfe, 0xa9, 0xfe },
 	};
 
-	(void)memcpy(ret, addresses[world_random_below(random, 3)], 16);
+	(void)memcpy(ret, addresses[world_random_below(random, 8)], 16);
 	if (world_random_chance(random, 20)) /* a neighbour of it */
 		ret[15] ^= 1;
 }
@@ -52,15 +57,19 @@ static void choose_metadata6(struct world_random *random, uint8_t ret[16])
 void policies_choose_address(struct world_random *random, enum sn_family family,
 			     uint8_t ret[16])
 {
+	static const uint8_t metadata[4][4] = {
+		{ 169, 254, 169, 254 },
+		{ 169, 254, 170, 2 },
+		{ 169, 254, 170, 23 },
+		{ 100, 100, 100, 200 },
+	};
 	uint64_t bits = world_random(random);
 	uint32_t kind = world_random_below(random, 100);
 
 	(void)memset(ret, 0, 16);
 	if (family == SN_FAMILY_IPV4) {
 		if (kind < 6) {
-			(void)memcpy(ret,
-				     (const uint8_t[]){ 169, 254, 169, 254 },
-				     4);
+			(void)memcpy(ret, metadata[bits & 3], 4);
 			ret[3] = (uint8_t)(ret[3] ^ (kind == 5));
 			return;
 		}

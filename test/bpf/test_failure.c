@@ -42,7 +42,7 @@ static struct frames_frame udp_frame(uint16_t local_port)
 
 static uint32_t run(const struct world *world, const struct frames_frame *frame)
 {
-	return world_run(world, WORLD_TC_INGRESS, frame->bytes, frame->size, 0);
+	return world_run(world, WORLD_TC_INGRESS, frame->bytes, frame->size);
 }
 
 static void put_policy(const struct world *world, enum sn_mode mode, bool audit,
@@ -78,7 +78,7 @@ static void without_an_interface_record_packets_drop(void)
 	struct sn_event event;
 
 	t_eq((int)run(world, &frame), WORLD_DROP);
-	t_eq((int)world_run(world, WORLD_TC_EGRESS, frame.bytes, frame.size, 0),
+	t_eq((int)world_run(world, WORLD_TC_EGRESS, frame.bytes, frame.size),
 	     WORLD_DROP);
 	t_eq(count(world, 0, SN_REASON_NO_SLOT), 2);
 	t_eq(blocked(world, 0, SN_EGRESS), 1);
@@ -116,9 +116,8 @@ static void cgroup_programs_drop_where_no_slot_is_stored(void)
 	struct world *world = world_new(NULL);
 
 	put_policy(world, SN_MODE_DISABLED, false, 1);
-	t_eq(world_run(world, WORLD_SKB_EGRESS, frame.bytes, frame.size, 0), 0);
-	t_eq(world_run(world, WORLD_SKB_INGRESS, frame.bytes, frame.size, 0),
-	     0);
+	t_eq(world_run(world, WORLD_SKB_EGRESS, frame.bytes, frame.size), 0);
+	t_eq(world_run(world, WORLD_SKB_INGRESS, frame.bytes, frame.size), 0);
 	t_eq(count(world, 0, SN_REASON_NO_SLOT), 2);
 	t_eq(blocked(world, 0, SN_EGRESS), 1);
 	t_eq(blocked(world, 0, SN_INGRESS), 1);
@@ -367,7 +366,7 @@ static void exchange(const struct world *world, uint16_t port)
 
 	t_eq((int)run(world, &frame), WORLD_PASS);
 	frames_make(&random, &wish, &frame);
-	t_eq((int)world_run(world, WORLD_TC_EGRESS, frame.bytes, frame.size, 0),
+	t_eq((int)world_run(world, WORLD_TC_EGRESS, frame.bytes, frame.size),
 	     WORLD_PASS);
 }
 
@@ -394,7 +393,7 @@ static void a_full_flow_table_is_counted_and_passes(void)
 {
 	struct world *world = world_new(NULL);
 	struct sn_flow_key key = { .slot = 1 };
-	struct sn_flow flow = { .word = 1 };
+	struct sn_flow flow = { .sealed_word = 1 };
 
 	put_policy(world, SN_MODE_DENYLIST, false, 1);
 	world->usage[WORLD_SLOT].flow_quota = 10;

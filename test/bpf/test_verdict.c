@@ -63,6 +63,21 @@ static uint64_t choose_admitted(struct stage *s, uint64_t now)
 	return ago_ns(s, now, 0, 1200);
 }
 
+/* Of the present word, of another, or another key's. */
+static void seal_flow(struct stage *s, struct model_case *c, bool stale)
+{
+	struct sn_flow *flow = &c->flow.value;
+	uint64_t word = c->word;
+
+	if (stale)
+		word ^= 1ULL << world_random_below(&s->random, 40);
+	flow->sealed_word = model_seal(c, word);
+	if (world_random_chance(&s->random, 10))
+		flow->sealed_word ^= world_random(&s->random) | 1ULL << 63;
+	if (world_random_chance(&s->random, 15))
+		flow->flags = SN_FLOW_DENIED | (flow->flags & SN_FLOW_ANSWERED);
+}
+
 static void choose_flow(struct stage *s, struct model_case *c, uint64_t now)
 {
 	struct sn_flow *flow = &c->flow.value;
@@ -72,6 +87,7 @@ static void choose_flow(struct stage *s, struct model_case *c, uint64_t now)
 	c->flow.exists = true;
 	c->flow.answered = world_random_chance(&s->random, 50);
 	*flow = (struct sn_flow){
+		.flags = world_random(&s->random) & SN_FLOW_ANSWERED,
 		.admitted = choose_admitted(s, now),
 		.judged = ago_ns(s, now, 0, 60),
 		.last_seen = ago_ns(s, now, 0, 55),
@@ -97,9 +113,7 @@ static void choose_flow(struct stage *s, struct model_case *c, uint64_t now)
 	if (c->block.mode == SN_MODE_BLOCK_ALL ||
 	    (is_inbound && c->block.inbound != SN_INBOUND_ALLOW))
 		stale = true;
-	flow->word =
-		stale ? c->word ^ (1ULL << world_random_below(&s->random, 40)) :
-			c->word;
+	seal_flow(s, c, stale);
 	if (stale && world_random_chance(&s->random, 20))
 		flow->flags ^= SN_FLOW_SEND_ONLY;
 }
@@ -108,26 +122,41 @@ static void choose_flow(struct stage *s, struct model_case *c, uint64_t now)
 static void put_quoted(struct stage *s, struct model_case *c, uint64_t now)
 {
 	struct sn_flow_key key = c->frame.quoted;
+	static const uint32_t flags[] = { 0,
+					  0,
+					  SN_FLOW_INBOUND,
+					  SN_FLOW_AUDIT,
+					  SN_FLOW_SEND_ONLY,
+					  SN_FLOW_DENIED };
 	struct sn_flow flow = {
-		.word = world_random(&s->random),
 		.admitted = 1,
 		.last_seen = ago_ns(s, now, 0, 50),
-		.flags = world_random_chance(&s->random, 30) ? SN_FLOW_AUDIT :
-							       0,
+		.flags = flags[world_random_below(&s->random,
+						  SN_ARRAY_SIZE(flags))],
 	};
+	bool is_current = world_random_chance(&s->random, 70);
 	bool is_idle = world_random_chance(&s->random, 20) &&
 		       now > 1000 * SN_NS_PER_S;
 
 	if (world_random_chance(&s->random, 30))
 		return;
 	key.slot = WORLD_SLOT;
+	flow.sealed_word = c->word ^ sn_flow_tag(&key);
+	if (!is_current)
+		flow.sealed_word ^= 1ULL << world_random_below(&s->random, 64);
 	if (is_idle)
 		flow.last_seen = now - 900 * SN_NS_PER_S;
 	if (world_random_chance(&s->random, 15)) { /* another flow */
 		((uint8_t *)&key)[8 + world_random_below(&s->random, 36)] ^= 1;
 		c->quotes_live_flow = false;
 	} else {
-		c->quotes_live_flow = c->frame.quotes && !is_idle;
+		c->quotes_live_flow = c->frame.quotes && !is_idle &&
+				      !(flow.flags & SN_FLOW_DENIED);
+		/* What the workload says of a flow needs that flow to stand. */
+		if (c->frame.packet.direction == SN_EGRESS &&
+		    (!is_current ||
+		     (flow.flags & (SN_FLOW_AUDIT | SN_FLOW_SEND_ONLY))))
+			c->quotes_live_flow = false;
 	}
 	/* In sn_flows TCP lives longer than the idle time here. */
 	world_put(s->world,
@@ -142,6 +171,7 @@ static void put_fragment(struct stage *s, struct model_case *c, uint64_t now)
 	struct sn_fragment_key key = frames_fragment_key(&c->frame, WORLD_SLOT);
 	struct sn_fragment entry = {
 		.expires = now + 20 * SN_NS_PER_S,
+		.word = c->word,
 		.header_bytes = c->frame.fragment_offset,
 	};
 
@@ -154,11 +184,49 @@ static void put_fragment(struct stage *s, struct model_case *c, uint64_t now)
 	} else if (world_random_chance(&s->random, 20)) {
 		c->has_fragment = false;
 		entry.header_bytes++;
+	} else if (world_random_chance(&s->random, 20)) {
+		c->has_fragment = false;
+		entry.word ^= 1ULL << world_random_below(&s->random, 64);
 	} else if (world_random_chance(&s->random, 10)) {
 		c->has_fragment = false;
 		((uint8_t *)&key)[world_random_below(&s->random, 44)] ^= 1;
 	}
 	world_put(s->world, WORLD_FRAGMENTS, &key, &entry);
+}
+
+/* The key of the flow that the same packet makes when it is sent the other
+ * way, as one with a forged source is. */
+static struct sn_flow_key mirror_key(const struct frames_frame *frame)
+{
+	struct sn_flow_key key = frames_flow_key(frame, WORLD_SLOT);
+
+	(void)memcpy(key.local, frame->packet.remote, 16);
+	(void)memcpy(key.remote, frame->packet.local, 16);
+	key.local_port = frame->key_remote_port;
+	key.remote_port = frame->key_local_port;
+	return key;
+}
+
+static void put_mirror(struct stage *s, struct model_case *c, uint64_t now)
+{
+	struct sn_flow_key key = mirror_key(&c->frame);
+	struct sn_flow flow = {
+		.sealed_word = world_random(&s->random),
+		.last_seen = ago_ns(s, now, 0, 50),
+	};
+
+	if (c->frame.packet.direction == SN_EGRESS || !c->frame.may_have_flow ||
+	    world_random_chance(&s->random, 70))
+		return;
+	c->has_mirror = true;
+	if (world_random_chance(&s->random, 20))
+		flow.flags = SN_FLOW_DENIED;
+	else if (world_random_chance(&s->random, 20) &&
+		 now > 1000 * SN_NS_PER_S)
+		flow.last_seen = now - 900 * SN_NS_PER_S;
+	else
+		c->is_reflected = true;
+	world_put(s->world, WORLD_FLOWS_NEW, &key, &flow);
 }
 
 static void put_state(struct stage *s, struct model_case *c, uint64_t now)
@@ -172,6 +240,7 @@ static void put_state(struct stage *s, struct model_case *c, uint64_t now)
 		put_quoted(s, c, now);
 	if (c->frame.fragment == FRAMES_LATER)
 		put_fragment(s, c, now);
+	put_mirror(s, c, now);
 	if (!c->frame.may_have_flow || world_random_chance(&s->random, 40))
 		return;
 	choose_flow(s, c, now);
@@ -276,11 +345,12 @@ static void run_case(struct stage *s, const struct model_case *c,
 	struct world_found denied;
 	struct sn_reasons before = *reasons;
 	struct sn_counters counters = world_get_counters(world, WORLD_SLOT);
+	struct sn_flow_key mirror = mirror_key(&c->frame);
 
 	(void)memset(ret, 0, sizeof(*ret));
 	ret->begin_ns = world_now_ns();
-	ret->answer = world_run(world, program, c->frame.bytes, c->frame.size,
-				c->gso_segs);
+	ret->answer = world_run_gso(world, program, c->frame.bytes,
+				    c->frame.size, c->gso_segs, c->gso_size);
 	ret->end_ns = world_now_ns();
 	ret->counters = world_get_counters(world, WORLD_SLOT);
 	subtract(&ret->counters, &counters);
@@ -288,6 +358,8 @@ static void run_case(struct stage *s, const struct model_case *c,
 		ret->reasons[i] = reasons->count[i] - before.count[i];
 	ret->n_usage = world->usage[WORLD_SLOT].flows;
 	ret->n_events = world_take_events(world, &ret->event);
+	if (c->has_mirror)
+		t_true(world_del(world, WORLD_FLOWS_NEW, &mirror));
 	world_take_all(world, WORLD_DENIED, &denied);
 	world_take_all(world, WORLD_FLOWS, &ret->flows);
 	world_take_all(world, WORLD_FLOWS_NEW, &ret->flows_new);
@@ -354,6 +426,8 @@ static const char *check_fragment(const struct model_case *c,
 		return NULL;
 	if (memcmp(&got->fragments.keys[0], &key, sizeof(key)) != 0)
 		return "the fragment's key";
+	if (entry->word != c->word)
+		return "the fragment's word";
 	if (entry->header_bytes != c->frame.header_bytes)
 		return "the fragment's header_bytes";
 	if (entry->expires < got->begin_ns + SN_FRAGMENT_NS ||
@@ -449,9 +523,10 @@ static void print_flow(const char *title, bool exists, bool answered,
 		(void)printf("%s: none\n", title);
 		return;
 	}
-	(void)printf("%s: %s word %" PRIx64 ", seconds ago: admitted %.6f, "
+	(void)printf("%s: %s sealed %" PRIx64 ", seconds ago: admitted %.6f, "
 		     "judged %.3f, seen %.3f; rule %u, flags %x\n",
-		     title, answered ? "answered" : "new", (uint64_t)flow->word,
+		     title, answered ? "answered" : "new",
+		     (uint64_t)flow->sealed_word,
 		     (double)(int64_t)(now - flow->admitted) / 1e9,
 		     (double)(int64_t)(now - flow->judged) / 1e9,
 		     (double)(int64_t)(now - flow->last_seen) / 1e9,
@@ -469,12 +544,12 @@ static void print_case(struct stage *s, const struct model_case *c,
 		     s->n_packets, s->seed);
 	(void)printf("kind %d, %s, role %d, family %d, protocol %u, ports "
 		     "%u -> %u, tcp flags %x, fragment %d, entry %d, quote "
-		     "%d, quota %u, gso %u\n",
+		     "%d, reflected %d, quota %u, gso %u of %u\n",
 		     p->kind, p->direction == SN_EGRESS ? "egress" : "ingress",
 		     p->role, p->family, p->protocol, p->local_port,
 		     p->remote_port, c->frame.tcp_flags, c->frame.fragment,
-		     c->has_fragment, c->quotes_live_flow, c->flow_quota,
-		     c->gso_segs);
+		     c->has_fragment, c->quotes_live_flow, c->is_reflected,
+		     c->flow_quota, c->gso_segs, c->gso_size);
 	policies_print(&s->set, p, now);
 	frames_print(&c->frame);
 	print_flow("flow before", c->flow.exists, c->flow.answered,
@@ -503,6 +578,21 @@ static void print_case(struct stage *s, const struct model_case *c,
 	(void)fflush(stdout);
 }
 
+/* What comes from a tap says the size of its segments, not how many. */
+static void choose_gso(struct stage *s, struct model_case *c)
+{
+	uint8_t protocol = c->frame.packet.protocol;
+
+	if (c->frame.packet.kind != CP_POLICY_MATCH_KIND_PLAIN ||
+	    !c->frame.may_have_flow || !world_random_chance(&s->random, 10))
+		return;
+	c->gso_size = 1 + world_random_below(&s->random, 20);
+	if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) ||
+	    c->frame.fragment != FRAMES_WHOLE ||
+	    world_random_chance(&s->random, 50))
+		c->gso_segs = 2 + world_random_below(&s->random, 40);
+}
+
 static void try_packet(struct stage *s)
 {
 	struct model_case c = {
@@ -518,9 +608,7 @@ static void try_packet(struct stage *s)
 
 	choose_wish(s, &wish);
 	frames_make(&s->random, &wish, &c.frame);
-	if (wish.kind == CP_POLICY_MATCH_KIND_PLAIN &&
-	    world_random_chance(&s->random, 5))
-		c.gso_segs = 2 + world_random_below(&s->random, 40);
+	choose_gso(s, &c);
 	world_put_iface(s->world, WORLD_SLOT, wish.role, wish.ethernet);
 	now = world_now_ns();
 	put_state(s, &c, now);

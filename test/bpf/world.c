@@ -193,16 +193,23 @@ static uint32_t run(const struct world *world, enum world_program program,
 }
 
 uint32_t world_run(const struct world *world, enum world_program program,
-		   const void *frame, size_t size, uint32_t gso_segs)
+		   const void *frame, size_t size)
+{
+	return world_run_gso(world, program, frame, size, 0, 0);
+}
+
+uint32_t world_run_gso(const struct world *world, enum world_program program,
+		       const void *frame, size_t size, uint32_t gso_segs,
+		       uint32_t gso_size)
 {
 	struct __sk_buff context = {
 		.gso_segs = gso_segs,
-		.gso_size = gso_segs ? 1000 : 0,
+		.gso_size = gso_size,
 	};
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame,
 		    .data_size_in = (uint32_t)size);
 
-	if (gso_segs) {
+	if (gso_size) {
 		options.ctx_in = &context;
 		options.ctx_size_in = sizeof(context);
 	}
@@ -262,6 +269,7 @@ void world_put_iface(const struct world *world, uint32_t slot,
 	uint32_t ifindex = WORLD_IFINDEX;
 	struct sn_iface iface = {
 		.slot = slot,
+		.ifindex = ifindex,
 		.role = (uint8_t)role,
 		.ethernet = ethernet,
 	};

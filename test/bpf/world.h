@@ -78,9 +78,13 @@ struct world *world_free(struct world *world);
 
 uint64_t world_now_ns(void);
 
-/* Runs a program on a frame; returns what it returned. gso_segs 0: no GSO. */
+/* Runs a program on a frame; returns what it returned. */
 uint32_t world_run(const struct world *world, enum world_program program,
-		   const void *frame, size_t size, uint32_t gso_segs);
+		   const void *frame, size_t size);
+/* As a GSO packet. segs 0: not counted yet; size 0: no GSO. */
+uint32_t world_run_gso(const struct world *world, enum world_program program,
+		       const void *frame, size_t size, uint32_t gso_segs,
+		       uint32_t gso_size);
 /* The same `repeat` times in one call; the last run's answer. */
 uint32_t world_repeat(const struct world *world, enum world_program program,
 		      const void *frame, size_t size, uint32_t repeat);

@@ -27,7 +27,10 @@ def test_attachments_and_rules_outlive_the_process(host, peer, how):
     host.start()
     peer = host.connect()
     after, = check_whole(host, peer)
-    assert after == before and after["staged"] == 2
+    # Every flow is judged again: the death may have been between the rows of a
+    # narrowing batch and its bump.
+    assert after == {**before, "revision": before["revision"] + 1}
+    assert after["staged"] == 2
     assert len(peer.get("RULES", slot)) == 30
     peer.sweep("RULES", slot, 2)
     peer.flip(slot, dp.policy(2, dp.DISABLED))

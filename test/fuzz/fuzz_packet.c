@@ -33,6 +33,7 @@ enum {
 	VALUE_BYTES = 512,
 	KEY_BYTES = 48,
 	FRAME_BYTES = 2048,
+	GSO_BYTES = 100,
 };
 
 static const uint64_t now_ns = 1000000ULL * SN_NS_PER_S;
@@ -400,23 +401,33 @@ static void put_policy(const struct cp_policy *policy, struct sn_policy *block)
 	require(!bpf_map_update_elem(&sn_words, &slot, &word, BPF_ANY));
 }
 
+/* One bit of the situation says in which table the flow is, and that it is
+ * answered; one that was denied says little else. */
+static uint32_t flags_of(const struct situation *s)
+{
+	if (s->flow_flags & SN_FLOW_DENIED)
+		return s->flow_flags & (SN_FLOW_DENIED | SN_FLOW_ANSWERED);
+	return s->flow_flags;
+}
+
 static void put_flow(const struct situation *s, const struct sn_packet *p)
 {
 	struct sn_usage usage = { .flow_quota = s->flow_flags & 1 };
 	struct sn_flow_key key = p->key;
 	struct sn_flow flow = {
-		.word = SN_WORD(GENERATION, 2),
+		.sealed_word = SN_WORD(GENERATION, 2),
 		.admitted = now_ns / 4,
 		.judged = now_ns - 1,
 		.last_seen = now_ns - 1,
-		.flags = s->flow_flags & 63,
+		.flags = flags_of(s),
 	};
 	uint32_t slot = SLOT;
 
 	key.slot = SLOT;
+	flow.sealed_word ^= sn_flow_tag(&key);
 	require(!bpf_map_update_elem(&sn_usage, &slot, &usage, BPF_ANY));
 	if (s->has_flow)
-		require(!bpf_map_update_elem(s->flow_flags & 64 ?
+		require(!bpf_map_update_elem(s->flow_flags & SN_FLOW_ANSWERED ?
 						     (void *)&sn_flows :
 						     (void *)&sn_flows_new,
 					     &key, &flow, BPF_ANY));
@@ -434,8 +445,9 @@ static void check_verdict(const struct situation *s, const struct sn_packet *p,
 		.role = s->is_host ? SN_ROLE_HOST : SN_ROLE_WORKLOAD,
 	};
 	struct cp_policy_match_flow flow = {
-		.is_inbound = s->flow_flags & SN_FLOW_INBOUND,
-		.is_audit = s->flow_flags & SN_FLOW_AUDIT,
+		.is_inbound = flags_of(s) & SN_FLOW_INBOUND,
+		.is_audit = flags_of(s) & SN_FLOW_AUDIT,
+		.is_denied = flags_of(s) & SN_FLOW_DENIED,
 		.admitted_ns = now_ns / 4,
 	};
 	bool leaves = packet.direction == SN_EGRESS;
@@ -502,7 +514,9 @@ static void check_always(const struct situation *s, const struct sn_packet *p,
 
 	for (int i = 0; i < 2; i++)
 		n += c->allowed_packets[i] + c->blocked_packets[i];
-	require(n == 1);
+	/* The segments of a GSO packet are as many as its payload fills. */
+	require(n == 1 || (s->gso && !p->error && n > 1 &&
+			   n <= (p->length + GSO_BYTES - 1) / GSO_BYTES));
 	require(!event_is_out);
 	if (s->settings.mode == SN_MODE_DISABLED) {
 		require(passed);
@@ -521,7 +535,7 @@ static void try_frame(const struct situation *s)
 	sn_cleanup(cp_policy_freep) struct cp_policy *policy = NULL;
 	struct __sk_buff skb = {
 		.len = frame_bytes,
-		.gso_size = s->gso ? 100 : 0,
+		.gso_size = s->gso ? GSO_BYTES : 0,
 	};
 	struct sn_packet p;
 	struct sn_policy block;

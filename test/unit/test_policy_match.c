@@ -196,10 +196,12 @@ static void tunnels_do_not_pass_port_rules(void)
 static void metadata_addresses_need_a_host_rule(void)
 {
 	static const char *const addresses[] = {
-		"169.254.169.254",
-		"fd00:ec2::254",
-		"fd20:ce::254",
-		"fe80::a9fe:a9fe",
+		"169.254.169.254",    "169.254.170.2",
+		"169.254.170.23",     "100.100.100.200",
+		"fd00:ec2::254",      "fd00:ec2::23",
+		"fd20:ce::254",	      "fe80::a9fe:a9fe",
+		"64:ff9b::a9fe:a9fe", "64:ff9b::a9fe:aa02",
+		"64:ff9b::a9fe:aa17", "64:ff9b::6464:64c8",
 	};
 
 	for (size_t i = 0; i < SN_ARRAY_SIZE(addresses); i++) {
@@ -403,6 +405,44 @@ static void a_lapsed_deny_binds_nobody(void)
 	t_true(judge_at(policy, &p, NULL, 10 * unit).pass);
 }
 
+static void a_denied_flow_is_judged_by_the_rules_of_now(void)
+{
+	sn_cleanup(cp_policy_freep) struct cp_policy *policy =
+		make(SN_MODE_ALLOWLIST, SN_INBOUND_ALLOW, false);
+	const uint64_t unit = 1ULL << SN_EXPIRES_SHIFT;
+	const struct cp_policy_match_flow flow = {
+		.word_is_current = true,
+		.is_denied = true,
+		.admitted_ns = 1,
+	};
+	struct cp_policy_match_packet p = packet("10.0.0.1", 6, 443);
+
+	for (int i = 0; i < 2; i++) {
+		t_eq(judge_at(policy, &p, &flow, 5).reason, SN_REASON_NO_RULE);
+		p.direction = SN_INGRESS;
+	}
+	add(policy, SN_VERDICT_ALLOW, "10.0.0.1", NULL, 10 * unit);
+	t_true(judge_at(policy, &p, &flow, 9 * unit).pass);
+	t_true(judge_at(policy, &p, &flow, 9 * unit).makes_flow);
+	/* What lapsed since it was denied is of no use to it. */
+	t_eq(judge_at(policy, &p, &flow, 10 * unit).reason, SN_REASON_NO_RULE);
+}
+
+static void what_the_workload_sent_to_itself_opens_nothing(void)
+{
+	sn_cleanup(cp_policy_freep) struct cp_policy *policy =
+		make(SN_MODE_ALLOWLIST, SN_INBOUND_ALLOW, false);
+	const struct cp_policy_match_flow flow = { .is_inbound = true };
+	struct cp_policy_match_packet p = packet("10.0.0.1", 17, 443);
+
+	p.direction = SN_INGRESS;
+	verdict_is(policy, p, true, SN_REASON_ALLOWED, 0);
+	p.is_reflected = true;
+	verdict_is(policy, p, false, SN_REASON_INBOUND, 0);
+	/* A flow that is there was opened before. */
+	t_true(judge_at(policy, &p, &flow, 5).pass);
+}
+
 static void a_revocation_stops_flows_in_both_directions(void)
 {
 	sn_cleanup(cp_policy_freep) struct cp_policy *policy =
@@ -517,6 +557,8 @@ T_MAIN("policy_match", the_longest_matching_prefix_decides,
        later_fragments_and_icmp_errors_rest_on_what_they_belong_to,
        inbound_decides_what_others_may_send, ttl_ends_new_flows_only,
        a_lapsed_deny_binds_nobody, a_revocation_stops_flows_in_both_directions,
+       a_denied_flow_is_judged_by_the_rules_of_now,
+       what_the_workload_sent_to_itself_opens_nothing,
        an_inbound_flow_lives_as_long_as_inbound_is_allowed,
        audit_passes_policy_drops_and_no_failures,
        sources_agree_on_random_policies)
