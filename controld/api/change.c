@@ -67,17 +67,6 @@ static int attach(struct cp_api_pending *pending,
 	return 0;
 }
 
-/* Ends a call that was refused before it reached the manager. */
-static void drop(struct cp_api_pending *pending, int r,
-		 const struct sn_diag *diag)
-{
-	struct cp_rpc_call *call = pending->call;
-
-	free(pending);
-	cp_rpc_call_set_data(call, NULL);
-	cp_api_pending_refuse_errno(call, r, diag);
-}
-
 CP_API_CHANGE(attach)
 {
 	struct cp_api_pending *pending;
@@ -89,7 +78,7 @@ CP_API_CHANGE(attach)
 		return;
 	r = attach(pending, AS(AttachRequest, message), &diag);
 	if (r)
-		drop(pending, r, &diag);
+		cp_api_pending_drop(pending, r, &diag);
 }
 
 /* Checks the id, and makes the pending change; NULL: the call has ended. */
@@ -99,13 +88,19 @@ begin(struct cp_api *api, struct cp_rpc_call *call, const char *method,
       void (*reply)(struct cp_rpc_call *call,
 		    const struct cp_attach_result *result))
 {
+	struct cp_api_pending *pending;
 	struct sn_diag diag = { 0 };
 
+	pending = cp_api_pending_new(api, call, method, reply);
+	if (!pending)
+		return NULL;
 	if (cp_api_validate_id(id, &diag)) {
-		cp_api_pending_refuse(call, &diag);
+		cp_api_pending_drop(pending, CP_POLICY_CONVERT_E_INVALID,
+				    &diag);
 		return NULL;
 	}
-	return cp_api_pending_new(api, call, method, reply);
+	(void)snprintf(pending->id, sizeof(pending->id), "%s", id);
+	return pending;
 }
 
 static void reply_detach(struct cp_rpc_call *call,
@@ -153,19 +148,20 @@ CP_API_CHANGE(apply)
 	struct sn_diag diag = { 0 };
 	int r;
 
-	if (!request->policy) {
-		sn_diag_set(&diag, "policy", "must be stated");
-		cp_api_pending_refuse(call, &diag);
-		return;
-	}
 	pending = begin(api, call, "Apply", request->id, reply_apply);
 	if (!pending)
 		return;
+	if (!request->policy) {
+		sn_diag_set(&diag, "policy", "must be stated");
+		cp_api_pending_drop(pending, CP_POLICY_CONVERT_E_INVALID,
+				    &diag);
+		return;
+	}
 	r = cp_policy_convert_policy(request->policy, api->options.max_rules,
 				     CP_POLICY_OWNER_LOCAL, "policy", &policy,
 				     &diag);
 	if (r) {
-		drop(pending, r, &diag);
+		cp_api_pending_drop(pending, r, &diag);
 		return;
 	}
 	(void)snprintf(pending->what, sizeof(pending->what),
@@ -187,6 +183,23 @@ static void reply_set_mode(struct cp_rpc_call *call,
 	cp_rpc_call_reply(call, &answer.base);
 }
 
+static const char *name_of(enum sn_mode mode)
+{
+	switch (mode) {
+	case SN_MODE_DISABLED:
+		return "disabled";
+	case SN_MODE_ALLOWLIST:
+		return "allowlist";
+	case SN_MODE_DENYLIST:
+		return "denylist";
+	case SN_MODE_BLOCK_ALL:
+		return "block-all";
+	case SN_MODE_NONE:
+		break;
+	}
+	return "-";
+}
+
 CP_API_CHANGE(set_mode)
 {
 	const Sentinel__V1__SetModeRequest *request =
@@ -197,20 +210,20 @@ CP_API_CHANGE(set_mode)
 	struct sn_diag diag = { 0 };
 	int r;
 
+	pending = begin(api, call, "SetMode", request->id, reply_set_mode);
+	if (!pending)
+		return;
 	r = cp_policy_convert_mode(request->mode, "mode", &mode, &diag);
 	if (r == 0 && mode == SN_MODE_NONE) {
 		sn_diag_set(&diag, "mode", "must be stated");
 		r = CP_POLICY_CONVERT_E_INVALID;
 	}
 	if (r) {
-		cp_api_pending_refuse(call, &diag);
+		cp_api_pending_drop(pending, r, &diag);
 		return;
 	}
-	pending = begin(api, call, "SetMode", request->id, reply_set_mode);
-	if (!pending)
-		return;
 	(void)snprintf(pending->what, sizeof(pending->what),
-		       " mode=%d audit=%d", (int)mode, (int)request->audit);
+		       " mode=%s audit=%d", name_of(mode), (int)request->audit);
 	cp_api_pending_started(
 		pending, cp_attach_set_mode(api->options.manager, request->id,
 					    mode, request->audit,
@@ -262,11 +275,29 @@ struct parts {
 		      const struct cp_attach_result *result);
 };
 
+static void describe_rule(const struct cp_policy_rule *rule,
+			  struct cp_api_pending *pending)
+{
+	char ports[CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES] = "any";
+	char cidr[CP_POLICY_CIDR_TEXT_BYTES], one[CP_POLICY_PORTS_TEXT_BYTES];
+	size_t n = 0;
+
+	for (uint8_t i = 0; i < rule->n_ports; i++) {
+		(void)snprintf(ports + n, sizeof(ports) - n, "%s%s",
+			       i ? "," : "",
+			       cp_policy_ports_format(&rule->ports[i], one));
+		n += strlen(ports + n);
+	}
+	(void)snprintf(pending->what, sizeof(pending->what),
+		       " cidr=%s ports=%s ttl=%u",
+		       cp_policy_cidr_format(&rule->cidr, cidr), ports,
+		       rule->ttl_s);
+}
+
 static void change_rule(struct cp_api *api, struct cp_rpc_call *call,
 			const struct parts *parts)
 {
 	struct cp_attach *manager = api->options.manager;
-	char text[CP_POLICY_CIDR_TEXT_BYTES];
 	struct cp_api_pending *pending;
 	struct cp_policy_rule rule;
 	struct sn_diag diag = { 0 };
@@ -280,13 +311,10 @@ static void change_rule(struct cp_api *api, struct cp_rpc_call *call,
 		parts->ports, parts->n_ports, parts->ttl_s,
 		CP_POLICY_OWNER_LOCAL, "", &rule, &diag);
 	if (r) {
-		drop(pending, r, &diag);
+		cp_api_pending_drop(pending, r, &diag);
 		return;
 	}
-	(void)snprintf(pending->what, sizeof(pending->what),
-		       " cidr=%s ports=%u ttl=%u",
-		       cp_policy_cidr_format(&rule.cidr, text), rule.n_ports,
-		       rule.ttl_s);
+	describe_rule(&rule, pending);
 	if (parts->verdict)
 		r = cp_attach_add_rule(manager, parts->id, &rule,
 				       cp_api_pending_done, pending);

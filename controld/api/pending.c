@@ -66,10 +66,23 @@ void cp_api_pending_started(struct cp_api_pending *pending, int r)
 	if (r == 0)
 		return;
 	sn_diag_set(&result.diag, NULL, "%s",
-		    r == -ENOBUFS ? "too many attachments (limits.attachments) "
-				    "or changes that wait" :
+		    r == -EDQUOT  ? "there are as many attachments as there "
+				    "may be (limits.attachments)" :
+		    r == -ENOBUFS ? "too many changes wait; try again" :
 				    strerror(-r));
 	cp_api_pending_done(pending, &result);
+}
+
+static void log_change(const struct cp_api_pending *pending, const char *id,
+		       int status, const char *reason)
+{
+	sn_log(SN_LOG_INFO,
+	       "audit method=%s pid=%d uid=%u id=%s%s result=%s%s%s%s",
+	       pending->method, (int)pending->pid, (unsigned int)pending->uid,
+	       id[0] ? id : "-", pending->what,
+	       status == GRPC_STATUS_OK ? "OK" : cp_rpc_status_name(status),
+	       status ? " reason='" : "", status ? reason : "",
+	       status ? "'" : "");
 }
 
 void cp_api_pending_done(void *userdata, const struct cp_attach_result *result)
@@ -77,12 +90,8 @@ void cp_api_pending_done(void *userdata, const struct cp_attach_result *result)
 	struct cp_api_pending *pending = userdata;
 	int status = status_of(result->code);
 
-	sn_log(SN_LOG_INFO,
-	       "audit method=%s pid=%d uid=%u id=%s%s result=%s%s%s%s",
-	       pending->method, (int)pending->pid, (unsigned int)pending->uid,
-	       result->id[0] ? result->id : "-", pending->what,
-	       status == GRPC_STATUS_OK ? "OK" : cp_rpc_status_name(status),
-	       status ? " reason='" : "", result->diag.text, status ? "'" : "");
+	log_change(pending, result->id[0] ? result->id : pending->id, status,
+		   result->diag.text);
 	if (pending->call && status == GRPC_STATUS_OK)
 		pending->reply(pending->call, result);
 	else if (pending->call)
@@ -99,26 +108,35 @@ void cp_api_pending_cancel(struct cp_rpc_call *call, void *user)
 		pending->call = NULL;
 }
 
-void cp_api_pending_refuse(struct cp_rpc_call *call, const struct sn_diag *diag)
-{
-	char text[sizeof(diag->field) + sizeof(diag->text) + 4];
+enum { TEXT_BYTES = sizeof(struct sn_diag) + 4 };
 
-	(void)snprintf(text, sizeof(text), "%s%s%s", diag->field,
-		       diag->field[0] ? ": " : "", diag->text);
-	cp_rpc_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT, text);
+/* "field: text" */
+static void put_text(const char *field, const char *what, char text[TEXT_BYTES])
+{
+	(void)snprintf(text, TEXT_BYTES, "%s%s%s", field, field[0] ? ": " : "",
+		       what);
 }
 
-void cp_api_pending_refuse_errno(struct cp_rpc_call *call, int r,
-				 const struct sn_diag *diag)
+void cp_api_pending_drop(struct cp_api_pending *pending, int r,
+			 const struct sn_diag *diag)
 {
-	char text[sizeof(diag->field) + sizeof(diag->text) + 4];
+	struct cp_rpc_call *call = pending->call;
+	int status = r == CP_POLICY_CONVERT_E_INVALID ?
+			     GRPC_STATUS_INVALID_ARGUMENT :
+			     GRPC_STATUS_RESOURCE_EXHAUSTED;
+	char text[TEXT_BYTES];
 
-	if (r == CP_POLICY_CONVERT_E_INVALID) {
-		cp_api_pending_refuse(call, diag);
-		return;
-	}
-	(void)snprintf(text, sizeof(text), "%s%s%s", diag->field,
-		       diag->field[0] ? ": " : "",
-		       r > 0 ? diag->text : strerror(-r));
-	cp_rpc_call_fail(call, GRPC_STATUS_RESOURCE_EXHAUSTED, text);
+	put_text(diag->field, r > 0 ? diag->text : strerror(-r), text);
+	log_change(pending, pending->id, status, text);
+	free(pending);
+	cp_rpc_call_set_data(call, NULL);
+	cp_rpc_call_fail(call, status, text);
+}
+
+void cp_api_pending_refuse(struct cp_rpc_call *call, const struct sn_diag *diag)
+{
+	char text[TEXT_BYTES];
+
+	put_text(diag->field, diag->text, text);
+	cp_rpc_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT, text);
 }

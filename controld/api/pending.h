@@ -27,7 +27,10 @@ struct cp_api_pending {
 	const char *method;
 	pid_t pid;
 	uid_t uid;
-	char what[CP_POLICY_CIDR_TEXT_BYTES + 128]; /* for the log */
+	char id[CP_ATTACH_ID_CHARS + 1]; /* "" until it was checked */
+	/* For the log. */
+	char what[CP_POLICY_CIDR_TEXT_BYTES + 128 +
+		  CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES];
 	void (*reply)(struct cp_rpc_call *call,
 		      const struct cp_attach_result *result);
 };
@@ -45,9 +48,12 @@ void cp_api_pending_done(void *userdata, const struct cp_attach_result *result);
 /* on_cancel of unary methods. */
 void cp_api_pending_cancel(struct cp_rpc_call *call, void *user);
 
-/* Ends the call with INVALID_ARGUMENT, or by a positive answer or errno of
+/* Ends a change that was refused before it reached the manager: logs it, frees
+ * it and fails the call. r: a positive answer or -errno of
  * controld/policy/convert.h. */
+void cp_api_pending_drop(struct cp_api_pending *pending, int r,
+			 const struct sn_diag *diag);
+
+/* Ends a call that is no change with INVALID_ARGUMENT. */
 void cp_api_pending_refuse(struct cp_rpc_call *call,
 			   const struct sn_diag *diag);
-void cp_api_pending_refuse_errno(struct cp_rpc_call *call, int r,
-				 const struct sn_diag *diag);

@@ -182,6 +182,11 @@ static void warn_of_item(struct report *report,
 		     "our program is gone from a hook of %.200s (%s): it is "
 		     "not enforced; detach and attach it again",
 		     info->target, info->id);
+	else if (info->state == CP_ATTACH_STATE_REPAIRING)
+		warn(report,
+		     "%s (%.200s) does not have its policy; this is tried "
+		     "again",
+		     info->id, info->target);
 	else if (info->position > 0)
 		warn(report,
 		     "another program runs before ours on %.200s (%s) and "

@@ -4,6 +4,7 @@
 #include <grpc/status.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "controld/api/pending.h"
 #include "controld/api/validate.h"
@@ -58,6 +59,23 @@ void cp_api_stream_call(struct cp_rpc_call *call,
 	cp_rpc_call_next(call);
 }
 
+static void reply(struct cp_rpc_call *call,
+		  const struct cp_attach_result *result);
+
+/* Ends the stream and its call. */
+static void refuse(struct cp_rpc_call *call, struct stream *stream, int r,
+		   const struct sn_diag *diag)
+{
+	struct cp_api_pending *pending;
+
+	pending = cp_api_pending_new(stream->api, call, "ApplyStream", reply);
+	if (pending) {
+		memcpy(pending->id, stream->id, sizeof(pending->id));
+		cp_api_pending_drop(pending, r, diag);
+	}
+	free_stream(stream);
+}
+
 static int take_first(struct stream *stream,
 		      const Sentinel__V1__ApplyStreamRequest *request,
 		      struct sn_diag *diag)
@@ -102,7 +120,7 @@ static int take(struct stream *stream,
 	}
 	r = cp_policy_convert_add_rules(stream->policy, request->rules,
 					request->n_rules, stream->n_rules,
-					CP_POLICY_OWNER_LOCAL, "rules", diag);
+					CP_POLICY_OWNER_LOCAL, "", diag);
 	stream->n_rules += request->n_rules;
 	return r;
 }
@@ -117,16 +135,15 @@ void cp_api_stream_message(struct cp_rpc_call *call,
 	(void)user;
 	stream->bytes += protobuf_c_message_get_packed_size(message);
 	if (stream->bytes > stream->api->options.max_policy_bytes) {
-		give_up(call, stream);
-		cp_rpc_call_fail(call, GRPC_STATUS_RESOURCE_EXHAUSTED,
-				 "the policy has more bytes than it may have "
-				 "(api.max_policy)");
+		sn_diag_set(&diag, NULL,
+			    "the policy has more bytes than it may have "
+			    "(api.max_policy)");
+		refuse(call, stream, CP_POLICY_CONVERT_E_FULL, &diag);
 		return;
 	}
 	r = take(stream, (const void *)message, &diag);
 	if (r) {
-		give_up(call, stream);
-		cp_api_pending_refuse_errno(call, r, &diag);
+		refuse(call, stream, r, &diag);
 		return;
 	}
 	cp_rpc_call_next(call);
@@ -162,13 +179,13 @@ static void applied(void *userdata, const struct cp_attach_result *result)
 void cp_api_stream_half_close(struct cp_rpc_call *call, void *user)
 {
 	struct stream *stream = cp_rpc_call_get_data(call);
+	struct sn_diag diag = { 0 };
 	struct cp_api *api = user;
 	int r;
 
 	if (!stream->policy) {
-		give_up(call, stream);
-		cp_rpc_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT,
-				 "id: the stream has no message");
+		sn_diag_set(&diag, "id", "the stream has no message");
+		refuse(call, stream, CP_POLICY_CONVERT_E_INVALID, &diag);
 		return;
 	}
 	stream->pending = cp_api_pending_new(api, call, "ApplyStream", reply);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/api/validate.h"
 
+#include <limits.h>
 #include <net/if.h>
 #include <string.h>
 
 #include "controld/policy/convert.h"
+#include "controld/target/name.h"
 
 #define HEX "0123456789abcdef"
 #define KEY_CHARS                    \
@@ -62,13 +64,10 @@ int cp_api_validate_rule_token(const char *token, uint32_t *ret,
 
 static int check_interface(const char *name, struct sn_diag *diag)
 {
-	size_t n = strlen(name);
-
-	if (n >= IF_NAMESIZE)
+	if (strlen(name) >= IF_NAMESIZE)
 		return refuse(diag, "interface_name", "has more than %d bytes",
 			      IF_NAMESIZE - 1);
-	if (strcspn(name, "/: \t\n\r\v\f") != n || strcmp(name, ".") == 0 ||
-	    strcmp(name, "..") == 0)
+	if (!cp_target_name_is_iface(name))
 		return refuse(diag, "interface_name",
 			      "is no possible name of an interface");
 	return 0;
@@ -81,9 +80,11 @@ static int check_cgroup(const char *path, struct sn_diag *diag)
 	if (strlen(path) >= CP_ATTACH_TARGET_BYTES)
 		return refuse(diag, "cgroup_path", "has more than %d bytes",
 			      CP_ATTACH_TARGET_BYTES - 1);
-	if (strstr(path, "/../") || strstr(path, "/./"))
+	if (!cp_target_name_is_cgroup(path))
 		return refuse(diag, "cgroup_path",
-			      "must not contain '.' or '..'");
+			      "must not contain '.', '..', '//' or a name of "
+			      "more than %d bytes, nor end with '/'",
+			      NAME_MAX);
 	return 0;
 }
 

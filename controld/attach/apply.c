@@ -43,6 +43,9 @@ static void saved(struct cp_attach_op *op, int r)
 			  strerror(-r));
 	cp_policy_free(item->policy);
 	item->policy = sn_steal(&op->previous);
+	/* The rows of the policy before are swept first, so that two copies
+	 * are enough. */
+	item->has_strays = true;
 	if (item->slot)
 		cp_attach_stage_run(op, restored);
 	else
@@ -138,12 +141,15 @@ static void again_staged(struct cp_attach_op *op, int r)
 
 	item->is_suspect = r < 0;
 	if (r < 0) {
-		sn_log(SN_LOG_WARNING,
-		       "restage id=%s error=%s: tried again later",
-		       item->id_text, strerror(-r));
+		if (item->told_cause != r)
+			sn_log(SN_LOG_WARNING,
+			       "restage id=%s error=%s: tried again later",
+			       item->id_text, strerror(-r));
+		item->told_cause = r;
 		cp_attach_op_finish(op);
 		return;
 	}
+	item->told_cause = 0;
 	sn_log(SN_LOG_INFO, "restaged id=%s generation=%u", item->id_text,
 	       item->generation);
 	(void)cp_attach_op_enqueue(item, cp_attach_stage_sweep_run, true);

@@ -42,6 +42,13 @@ static void target_gone(void *userdata, void *cookie, const char *reason)
 	(void)cp_attach_op_enqueue(item, cp_attach_target_gone_run, false);
 }
 
+static void name_saved(void *userdata, int error)
+{
+	(void)userdata;
+	if (error < 0)
+		sn_log(SN_LOG_WARNING, "state file error=%s", strerror(-error));
+}
+
 static void target_renamed(void *userdata, void *cookie, const char *name)
 {
 	struct cp_attach_item *item = cookie;
@@ -54,8 +61,10 @@ static void target_renamed(void *userdata, void *cookie, const char *name)
 	       item->target, name);
 	free(item->target);
 	item->target = copy;
-	/* Without waiting: what is lost with it is a name. */
-	if (!item->is_new && cp_attach_state_put(item) < 0)
+	/* After a reboot the name is all that finds the target again. */
+	if (!item->is_new &&
+	    (cp_attach_state_put(item) < 0 ||
+	     cp_state_sync(item->manager->options.store, name_saved, NULL) < 0))
 		sn_log(SN_LOG_WARNING, "state file error=memory");
 }
 
@@ -285,7 +294,7 @@ int cp_attach_add(struct cp_attach *manager,
 	int r;
 
 	if (manager->n_items >= manager->options.max_attachments)
-		return -ENOBUFS;
+		return -EDQUOT;
 	r = cp_attach_op_new(&op, manager, NULL, cp_attach_target_add_run, done,
 			     userdata);
 	if (r < 0)

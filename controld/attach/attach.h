@@ -99,6 +99,7 @@ void cp_attach_reload(struct cp_attach *manager,
 void cp_attach_close(struct cp_attach *manager, void (*closed)(void *userdata),
 		     void *userdata);
 
+/* Also -EDQUOT: as many as there may be. */
 int cp_attach_add(struct cp_attach *manager,
 		  const struct cp_attach_request *request, cp_attach_done done,
 		  void *userdata);
@@ -119,7 +120,7 @@ int cp_attach_add_rule(struct cp_attach *manager, const char *id,
 		       const struct cp_policy_rule *rule, cp_attach_done done,
 		       void *userdata);
 /* Every rule of the prefix with the owner of rule; with ports, only rules of
- * exactly these. result.removed counts them, 0 is no failure. */
+ * exactly these. result.removed counts them; NOT_FOUND if there are none. */
 int cp_attach_remove_rules(struct cp_attach *manager, const char *id,
 			   const struct cp_policy_rule *rule,
 			   cp_attach_done done, void *userdata);

@@ -98,6 +98,11 @@ static void put_position(void *userdata, const struct sn_ipc_target *target)
 		       "ours",
 		       item->id_text, item->target, target->position);
 	item->position = target->position;
+	if (cp_attach_item_is_lost(item) && !item->is_gone && is_idle(item)) {
+		item->is_gone = true;
+		(void)cp_attach_op_enqueue(item, cp_attach_target_gone_run,
+					   false);
+	}
 }
 
 static void polled(void *userdata, int status, uint64_t deleted)

@@ -45,6 +45,8 @@ static enum cp_attach_state state_of(const struct cp_attach_item *item)
 		return CP_ATTACH_STATE_WAITING;
 	if (!manager->link || !cp_link_is_up(manager->link))
 		return CP_ATTACH_STATE_DETACHED_DP;
+	if (item->is_suspect || item->position == -2)
+		return CP_ATTACH_STATE_REPAIRING;
 	return CP_ATTACH_STATE_ENFORCED;
 }
 
@@ -112,7 +114,7 @@ void cp_attach_info_get_status(const struct cp_attach *manager,
 		ret->n_attachments++;
 		if (state_of(item) == CP_ATTACH_STATE_WAITING)
 			ret->n_waiting++;
-		else
+		else if (cp_attach_item_has_rows(&item->block))
 			count_rows(item, ret);
 	}
 }

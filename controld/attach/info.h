@@ -17,6 +17,7 @@ enum cp_attach_state {
 	CP_ATTACH_STATE_ENFORCED = 1,
 	CP_ATTACH_STATE_DETACHED_DP = 2, /* the last policy stays enforced */
 	CP_ATTACH_STATE_WAITING = 3, /* the target is not there */
+	CP_ATTACH_STATE_REPAIRING = 4, /* the kernel differs from the policy */
 };
 
 enum { CP_ATTACH_NOTES_MAX = 8 };

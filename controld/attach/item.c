@@ -221,6 +221,17 @@ void cp_attach_item_handle_closed(struct cp_attach *manager)
 		closed(userdata);
 }
 
+bool cp_attach_item_is_lost(const struct cp_attach_item *item)
+{
+	return item->position == -2 &&
+	       (item->type == SN_TARGET_CGROUP || item->manager->hello.tcx);
+}
+
+bool cp_attach_item_has_rows(const struct sn_policy *block)
+{
+	return block->mode != SN_MODE_BLOCK_ALL;
+}
+
 size_t cp_attach_item_count_prefixes(const struct cp_attach_item *item)
 {
 	size_t n = 0;

@@ -41,6 +41,7 @@ struct cp_attach_item {
 	bool is_recovering; /* its rules are being read from the kernel */
 	bool is_detaching; /* found so in the state file */
 	bool is_suspect; /* the kernel may differ, to be staged again */
+	int told_cause; /* why trying again fails, logged once; 0: it did not */
 
 	struct cp_attach_ops ops; /* waiting, oldest first */
 	struct cp_attach_op *running;
@@ -132,6 +133,14 @@ void cp_attach_item_put_slot(struct cp_attach_item *item, uint32_t slot);
 /* One of the manager's handles is gone; the last one of a closed manager takes
  * it along. */
 void cp_attach_item_handle_closed(struct cp_attach *manager);
+
+/* Links die only with their target (clsact filters also when somebody deletes
+ * them): whatever has its ifindex now is another one. */
+bool cp_attach_item_is_lost(const struct cp_attach_item *item);
+
+/* Where rules have no effect their rows are not written: a block of everything
+ * must not fail because a table is full. */
+bool cp_attach_item_has_rows(const struct sn_policy *block);
 
 size_t cp_attach_item_count_prefixes(const struct cp_attach_item *item);
 

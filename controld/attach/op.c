@@ -243,6 +243,31 @@ static void fail_link(struct cp_attach_op *op)
 				  why[0] ? why : "not yet");
 }
 
+void cp_attach_op_refuse_waiting(struct cp_attach *manager)
+{
+	struct cp_attach_ops refused = TAILQ_HEAD_INITIALIZER(refused);
+	struct cp_attach_op *op, *next;
+
+	for (size_t i = 0; i < manager->n_items; i++) {
+		struct cp_attach_item *item = manager->items[i];
+
+		for (op = TAILQ_FIRST(&item->ops); op; op = next) {
+			next = TAILQ_NEXT(op, entry);
+			/* A new attachment's goes on to end it. */
+			if (op->is_internal || item->is_new)
+				continue;
+			TAILQ_REMOVE(&item->ops, op, entry);
+			TAILQ_INSERT_TAIL(&refused, op, entry);
+		}
+	}
+	while ((op = TAILQ_FIRST(&refused))) {
+		TAILQ_REMOVE(&refused, op, entry);
+		fail_link(op);
+		answer(op);
+		cp_attach_op_free(op);
+	}
+}
+
 void cp_attach_op_fail_errno(struct cp_attach_op *op, int r, const char *what)
 {
 	if (cp_attach_op_is_link_error(r))

@@ -73,6 +73,9 @@ struct cp_attach_op *cp_attach_op_enqueue(struct cp_attach_item *item,
 void cp_attach_op_kick(struct cp_attach *manager);
 /* Answers and frees what waits for the attachment. */
 void cp_attach_op_cancel(struct cp_attach_item *item);
+/* The link broke: changes that wait are answered, since they were asked for
+ * before kernel and policies are compared again. */
+void cp_attach_op_refuse_waiting(struct cp_attach *manager);
 /* Answers and frees it; with drops_item also the attachment. */
 void cp_attach_op_finish(struct cp_attach_op *op);
 

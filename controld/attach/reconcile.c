@@ -78,11 +78,14 @@ static bool is_block_equal(const struct cp_attach_item *item)
 
 static bool is_equal(const struct cp_attach_item *item)
 {
+	size_t n_wanted = cp_attach_item_has_rows(&item->block) ?
+				  cp_attach_item_count_prefixes(item) :
+				  0;
+
 	return !item->is_different && !item->has_strays &&
 	       item->generation == item->listed.generation &&
 	       is_block_equal(item) &&
-	       (item->is_recovering ||
-		item->n_matched == cp_attach_item_count_prefixes(item));
+	       (item->is_recovering || item->n_matched == n_wanted);
 }
 
 static void settle_listed(struct cp_attach_item *item)
@@ -96,6 +99,7 @@ static void settle_listed(struct cp_attach_item *item)
 	item->generation = item->listed.generation ?
 				   item->listed.generation :
 				   item->listed.next_generation - 1;
+	item->is_gone = item->is_gone || cp_attach_item_is_lost(item);
 	if (item->is_gone || item->is_detaching) {
 		settle(item, cp_attach_target_gone_run);
 		return;
@@ -104,11 +108,12 @@ static void settle_listed(struct cp_attach_item *item)
 		(void)cp_attach_state_put(item);
 	item->is_recovering = false;
 	cp_attach_target_watch(item);
+	/* Until it has been written again. */
+	item->is_suspect = !same;
 	if (!same)
 		settle(item, cp_attach_apply_again_run);
 	else if (has_strays)
 		settle(item, cp_attach_stage_sweep_run);
-	item->is_suspect = false;
 }
 
 static void settle_absent(struct cp_attach_item *item)
@@ -261,8 +266,8 @@ static struct cp_policy_settings settings_of(const struct sn_policy *block)
 }
 
 /* The kernel enforces what the state file does not know: it goes on so, with
- * the mode and the rules that are read back. Metadata and a cgroup's path are
- * lost. */
+ * the mode and the rules that are read back. Metadata, a cgroup's path and, in
+ * block-all, the rules (it has no rows) are lost. */
 static struct cp_attach_item *adopt(struct cp_attach *manager,
 				    const struct sn_ipc_target *target)
 {
@@ -320,6 +325,9 @@ static void got_target(void *userdata, const struct sn_ipc_target *target)
 	item->object = target->object;
 	item->position = target->position;
 	cp_attach_item_put_slot(item, target->slot);
+	/* What the slot counted before may be another attachment's. */
+	if (item->is_recovering)
+		cp_attach_counters_rebase(item);
 	/* Rows are compared under the block that the kernel has. */
 	item->block = target->policy;
 	if (item->is_recovering && target->generation) {
@@ -465,5 +473,6 @@ void cp_attach_reconcile_down(struct cp_attach *manager, const char *why)
 	sn_log(SN_LOG_WARNING,
 	       "sentinel-dp %s reason='%s': the last policies stay enforced",
 	       was_up ? "lost" : "not connected", why);
+	cp_attach_op_refuse_waiting(manager);
 	(void)uv_async_send(&manager->kick);
 }

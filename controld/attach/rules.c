@@ -58,7 +58,7 @@ static void write_prefix(struct cp_attach_op *op, uint32_t flags,
 	uint8_t *bytes;
 	int absent;
 
-	if (item->slot == 0) {
+	if (item->slot == 0 || !cp_attach_item_has_rows(&item->block)) {
 		step(op, 0);
 		return;
 	}
@@ -172,10 +172,24 @@ static bool fits(const struct cp_attach_op *op)
 	       cp_policy_compile_fits(&op->item->block, &op->rule.cidr);
 }
 
+/* Lapsed rules of a full prefix make room for one that is asked for; flows
+ * that still rest on them end. False: there are none. */
+static bool evict(struct cp_attach_op *op)
+{
+	struct cp_policy *policy = op->item->policy;
+	uint64_t now_ns = cp_attach_item_now(op->manager);
+	bool any = false;
+
+	for (uint8_t i = 0; i < op->n_before; i++)
+		if (cp_policy_rule_is_lapsed(&op->before[i], now_ns))
+			any |= cp_policy_remove_id(policy, op->before[i].id);
+	return any;
+}
+
 void cp_attach_rules_add_run(struct cp_attach_op *op)
 {
 	struct cp_policy_rule now_rule, previous;
-	bool is_replaced;
+	bool is_replaced, is_evicting = false;
 	int r;
 
 	op->rule.expires_ns = 0;
@@ -188,7 +202,14 @@ void cp_attach_rules_add_run(struct cp_attach_op *op)
 	}
 	remember(op);
 	r = cp_policy_add(op->item->policy, &op->rule, &now_rule, &previous);
+	if (r == CP_POLICY_E_PREFIX_FULL && evict(op)) {
+		is_evicting = true;
+		r = cp_policy_add(op->item->policy, &op->rule, &now_rule,
+				  &previous);
+	}
 	if (r < 0 || r > CP_POLICY_E_REPLACED) {
+		if (is_evicting)
+			undo_model(op);
 		fail_add(op, r);
 		return;
 	}
@@ -199,7 +220,8 @@ void cp_attach_rules_add_run(struct cp_attach_op *op)
 		!cp_policy_rule_is_lapsed(&previous,
 					  cp_attach_item_now(op->manager));
 	write_prefix(op,
-		     is_narrowing(&now_rule, is_replaced, &previous) ?
+		     is_evicting || is_narrowing(&now_rule, is_replaced,
+						 &previous) ?
 			     SN_IPC_TABLE_NARROW :
 			     0,
 		     written);
@@ -218,6 +240,9 @@ void cp_attach_rules_remove_run(struct cp_attach_op *op)
 			     cp_attach_item_now(op->manager));
 	op->result.removed = (uint32_t)n;
 	op->result.generation = op->item->generation;
+	if (n == 0)
+		cp_attach_op_fail(op, CP_ATTACH_CODE_NOT_FOUND,
+				  "there is no such rule");
 	if (cp_policy_count(policy) == n_before)
 		cp_attach_op_finish(op);
 	else
@@ -297,7 +322,8 @@ static void delete_lapsed(struct cp_attach_op *op, size_t from, size_t to,
 	uint8_t *keys;
 
 	op->cursor = from;
-	if (from == to || item->slot == 0) {
+	if (from == to || item->slot == 0 ||
+	    !cp_attach_item_has_rows(&item->block)) {
 		step(op, 0);
 		return;
 	}

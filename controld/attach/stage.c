@@ -28,6 +28,8 @@ static int compose(struct cp_attach_op *op, const struct cp_policy *policy,
 	int n = 0;
 
 	*ret = NULL;
+	if (!cp_attach_item_has_rows(&op->block))
+		return 0;
 	rows = malloc(CHUNK_ROWS * row_bytes);
 	if (!rows)
 		return -ENOMEM;

@@ -36,12 +36,10 @@ static int alloc_packed(const struct cp_policy *policy,
 {
 	const struct cp_policy_rule *rule;
 	size_t n_rules = cp_policy_count(policy), n_ports = 0;
-	uint32_t id = 0;
+	size_t cursor = 0;
 
-	while ((rule = cp_policy_next_rule(policy, id))) {
-		id = rule->id;
+	while ((rule = cp_policy_walk_rules(policy, &cursor)))
 		n_ports += rule->n_ports;
-	}
 	packed->rules = calloc(n_rules + 1, sizeof(*packed->rules));
 	packed->rule_ptrs = calloc(n_rules + 1, sizeof(*packed->rule_ptrs));
 	packed->ports = calloc(n_ports + 1, sizeof(*packed->ports));
@@ -93,8 +91,7 @@ static int pack_policy(const struct cp_policy *policy,
 {
 	struct cp_policy_settings settings = cp_policy_get_settings(policy);
 	const struct cp_policy_rule *rule;
-	size_t n_ports = 0;
-	uint32_t id = 0;
+	size_t n_ports = 0, cursor = 0;
 	int r;
 
 	r = alloc_packed(policy, packed);
@@ -104,8 +101,7 @@ static int pack_policy(const struct cp_policy *policy,
 	ret->audit = settings.audit;
 	ret->inbound = settings.inbound;
 	ret->rules = packed->rule_ptrs;
-	while ((rule = cp_policy_next_rule(policy, id))) {
-		id = rule->id;
+	while ((rule = cp_policy_walk_rules(policy, &cursor))) {
 		pack_rule(rule, now, &packed->rules[ret->n_rules],
 			  &packed->ports[n_ports], &packed->port_ptrs[n_ports]);
 		n_ports += rule->n_ports;
@@ -235,6 +231,23 @@ static bool has_known_settings(const Sentinel__State__V1__Policy *message)
 	       message->inbound <= SN_INBOUND_BLOCK;
 }
 
+/* Prefixes of which nothing is live are asked of the kernel: if flows rest on
+ * them, reconciling takes them back. A lapsed rule beside a live one stays. */
+static void drop_lapsed(struct cp_policy *policy, uint64_t now_ns)
+{
+	const struct cp_policy_rule *rule;
+	struct cp_policy_prefix prefix;
+	uint32_t id = 0;
+
+	while ((rule = cp_policy_next_rule(policy, id))) {
+		id = rule->id;
+		if (cp_policy_rule_is_lapsed(rule, now_ns) &&
+		    cp_policy_get_prefix(policy, &rule->cidr, &prefix) &&
+		    cp_policy_prefix_is_lapsed(&prefix, now_ns))
+			(void)cp_policy_remove_id(policy, id);
+	}
+}
+
 static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 {
 	const Sentinel__State__V1__Policy *from = message->policy;
@@ -266,15 +279,15 @@ static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 				message->saved_boot_ns, &now, &rule);
 		if (r < 0)
 			return r;
-		/* What lapsed meanwhile is asked of the kernel: if flows rest
-		 * on it, reconciling takes it back. */
-		if (cp_policy_rule_is_lapsed(&rule, now.boot_ns))
+		/* No flow outlives a boot. */
+		if (!same_boot && cp_policy_rule_is_lapsed(&rule, now.boot_ns))
 			continue;
 		r = cp_policy_add(item->policy, &rule, NULL, NULL);
 		if (r != 0)
 			return r < 0 ? r : -EBADMSG;
 	}
 	cp_policy_raise_next_id(item->policy, message->next_rule_id);
+	drop_lapsed(item->policy, now.boot_ns);
 	if (!same_boot) {
 		/* Slots and interface indexes are those of another boot. */
 		item->slot = 0;

@@ -122,9 +122,12 @@ static void end_failed(struct cp_attach_op *op)
 		item->is_waiting = true;
 		if (is_absent)
 			cp_attach_target_watch(item);
-		sn_log(is_absent ? SN_LOG_INFO : SN_LOG_WARNING,
-		       "waiting id=%s target=%s reason='%s'", item->id_text,
-		       item->target, op->result.diag.text);
+		if (item->told_cause != op->cause)
+			sn_log(is_absent ? SN_LOG_INFO : SN_LOG_WARNING,
+			       "waiting id=%s target=%s reason='%s'",
+			       item->id_text, item->target,
+			       op->result.diag.text);
+		item->told_cause = op->cause;
 	}
 	cp_attach_op_finish(op);
 }
@@ -166,6 +169,7 @@ static void saved(struct cp_attach_op *op, int r)
 		return;
 	}
 	item->is_new = false;
+	item->told_cause = 0;
 	op->result.code = CP_ATTACH_CODE_OK;
 	op->result.generation = item->generation;
 	sn_log(SN_LOG_INFO, "attached id=%s target=%s slot=%u generation=%u",
@@ -349,8 +353,18 @@ static void forget(struct cp_attach_op *op)
 
 static void kept_again(struct cp_attach_op *op, int r)
 {
-	if (r < 0)
-		sn_log(SN_LOG_WARNING, "state file error=%s", strerror(-r));
+	if (r < 0) {
+		/* The file may still have the intent. */
+		sn_log(SN_LOG_ERROR,
+		       "state file error=%s: id=%s may be detached when "
+		       "sentinel-cp starts again",
+		       strerror(-r), op->item->id_text);
+		sn_diag_set(&op->result.diag, NULL,
+			    "it was not detached, and the state file cannot be "
+			    "written: %s; it may be detached when sentinel-cp "
+			    "starts again",
+			    strerror(-r));
+	}
 	cp_attach_op_finish(op);
 }
 

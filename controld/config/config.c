@@ -135,6 +135,7 @@ static const struct cp_config_schema_item limits_items[] = {
 		.min = 1,
 		.max = 65535,
 		.fallback = "10000",
+		.reloadable = true,
 		.description = "Interfaces and cgroups that may be attached "
 			       "at one time.",
 	},

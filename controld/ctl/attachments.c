@@ -153,6 +153,10 @@ enum cp_ctl_exit cp_ctl_attachments_attach(struct cp_ctl_session *session)
 		return cp_ctl_session_fail(session, CP_CTL_EXIT_USAGE,
 					   "give either --interface or "
 					   "--cgroup");
+	if (options->cgroup_path ? !*options->cgroup_path :
+				   !*options->interface_name)
+		return cp_ctl_session_fail(session, CP_CTL_EXIT_USAGE,
+					   "the target has no name");
 	if (options->cgroup_path && options->role)
 		return cp_ctl_session_fail(session, CP_CTL_EXIT_USAGE,
 					   "--role is for interfaces only");

@@ -70,7 +70,7 @@ char *cp_ctl_output_mode(Sentinel__V1__Mode mode, bool audit,
 	n = strlen(buffer);
 	if (audit)
 		(void)snprintf(buffer + n, CP_CTL_OUTPUT_TEXT_BYTES - n,
-			       ", audit");
+			       "(audit)");
 	return buffer;
 }
 

@@ -32,7 +32,7 @@ void cp_ctl_output_end(struct cp_ctl_output_array *array);
 char *cp_ctl_output_enum(const ProtobufCEnumDescriptor *type, int value,
 			 char buffer[CP_CTL_OUTPUT_TEXT_BYTES]);
 
-/* "allowlist", with ", audit" if it is on. */
+/* "allowlist", with "(audit)" if it is on. */
 char *cp_ctl_output_mode(Sentinel__V1__Mode mode, bool audit,
 			 char buffer[CP_CTL_OUTPUT_TEXT_BYTES]);
 

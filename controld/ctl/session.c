@@ -44,7 +44,7 @@ enum cp_ctl_exit cp_ctl_session_fail_errno(struct cp_ctl_session *session,
 }
 
 /* What an operator may do next; NULL: the server's text says all. */
-static const char *advice(int code, bool is_connected)
+static const char *advice(const char *command, int code, bool is_connected)
 {
 	switch (code) {
 	case GRPC_STATUS_UNAVAILABLE:
@@ -55,6 +55,13 @@ static const char *advice(int code, bool is_connected)
 		return "root and members of the API's group (sentinel-admin) "
 		       "may call";
 	case GRPC_STATUS_NOT_FOUND:
+		/* It was the target that is not there. */
+		if (strcmp(command, "attach") == 0)
+			return NULL;
+		if (strcmp(command, "remove") == 0)
+			return "'sentinelctl list' shows what is attached, "
+			       "'sentinelctl rules ID' its rules";
+		return "'sentinelctl list' shows what is attached";
 	case GRPC_STATUS_ALREADY_EXISTS:
 		return "'sentinelctl list' shows what is attached";
 	case GRPC_STATUS_RESOURCE_EXHAUSTED:
@@ -69,7 +76,7 @@ static const char *advice(int code, bool is_connected)
 enum cp_ctl_exit cp_ctl_session_fail_status(struct cp_ctl_session *session,
 					    const struct cp_rpc_status *status)
 {
-	const char *next = advice(status->code, session->client);
+	const char *next = advice(session->name, status->code, session->client);
 
 	(void)cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED, "%s",
 				  status->text[0] ?

@@ -181,10 +181,10 @@ static void drop_socket(struct cp_link *link)
 	link->watched = 0;
 }
 
-/* Tells a reason once, unless a working link broke meanwhile. */
-static void tell_down(struct cp_link *link, bool was_up, const char *why)
+/* Tells a reason once. */
+static void tell_down(struct cp_link *link, const char *why)
 {
-	if (!was_up && strcmp(link->why, why) == 0)
+	if (strcmp(link->why, why) == 0)
 		return;
 	(void)snprintf(link->why, sizeof(link->why), "%s", why);
 	link->events.down(link->userdata, link->why);
@@ -196,12 +196,16 @@ break_link(struct cp_link *link, const char *format, ...)
 	char why[CP_LINK_WHY_BYTES];
 	bool was_up = link->state == STATE_UP;
 	struct queue sent, queued;
+	bool is_news;
 	va_list args;
 
 	va_start(args, format);
 	(void)vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
 
+	/* Those whose requests fail now may ask for the reason. */
+	is_news = was_up || strcmp(link->why, why) != 0;
+	(void)memcpy(link->why, why, sizeof(link->why));
 	link->state = STATE_DOWN;
 	link->send_error = 0;
 	(void)uv_timer_stop(&link->timer);
@@ -213,8 +217,8 @@ break_link(struct cp_link *link, const char *format, ...)
 	fail_all(&sent);
 	fail_all(&queued);
 	/* One of them may have closed the link. */
-	if (link->state != STATE_CLOSING)
-		tell_down(link, was_up, why);
+	if (link->state != STATE_CLOSING && is_news)
+		link->events.down(link->userdata, link->why);
 }
 
 /* 0 or -errno; the caller breaks the link. */
@@ -518,7 +522,7 @@ static void try_connect(struct cp_link *link)
 		link->pause_ms = SN_MIN(link->pause_ms * 2, link->pause_max_ms);
 		(void)snprintf(why, sizeof(why), "cannot connect to %s: %s",
 			       link->address.sun_path, strerror(-r));
-		tell_down(link, false, why);
+		tell_down(link, why);
 		return;
 	}
 	link->state = STATE_HELLO;

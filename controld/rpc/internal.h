@@ -16,6 +16,7 @@
 struct cp_rpc_server {
 	uv_loop_t *loop;
 	struct cp_rpc_server_options options;
+	uid_t uid; /* its own, which may call as well */
 	struct cp_rpc_listen listener;
 	struct cp_rpc_queue queue;
 	uv_poll_t accept_watch;

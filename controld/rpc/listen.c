@@ -2,14 +2,19 @@
 #include "controld/rpc/listen.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "shared/util.h"
 
-enum { SOCKET_MODE = 0660 };
+enum {
+	SOCKET_MODE = 0660,
+	SOCKET_MODE_OWN = 0600, /* without a group */
+};
 
 static int fail(struct sn_diag *diag, const char *what, const char *path)
 {
@@ -70,7 +75,7 @@ static int open_socket(struct cp_rpc_listen *listener, gid_t gid,
 		return fail(diag, "bind", path);
 	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) < 0)
 		return fail(diag, "change the group of", path);
-	if (chmod(path, SOCKET_MODE) < 0)
+	if (chmod(path, gid == (gid_t)-1 ? SOCKET_MODE_OWN : SOCKET_MODE) < 0)
 		return fail(diag, "change the mode of", path);
 	if (listen(listener->fd, CP_RPC_LISTEN_BACKLOG) < 0)
 		return fail(diag, "listen on", path);
@@ -148,6 +153,30 @@ int cp_rpc_listen_accept(struct cp_rpc_listen *listener, int *ret,
 		return sn_trace(-errno);
 	*ret = sn_steal_fd(&fd);
 	return 0;
+}
+
+/* Supplementary groups as they were when the peer connected. */
+static bool is_in_group(int fd, gid_t gid)
+{
+	socklen_t size = NGROUPS_MAX * sizeof(gid_t);
+	sn_cleanup(sn_freep) gid_t *groups = malloc(size);
+
+	if (!groups ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+		return false;
+	for (size_t i = 0; i < size / sizeof(*groups); i++) {
+		if (groups[i] == gid)
+			return true;
+	}
+	return false;
+}
+
+bool cp_rpc_listen_admits(int fd, const struct ucred *peer, uid_t uid,
+			  gid_t gid)
+{
+	if (peer->uid == 0 || peer->uid == uid)
+		return true;
+	return gid != (gid_t)-1 && (peer->gid == gid || is_in_group(fd, gid));
 }
 
 void cp_rpc_listen_done(struct cp_rpc_listen *listener)

@@ -46,12 +46,17 @@ enum {
 	CP_RPC_LISTEN_E_DROPPED, /* out of descriptors, one client dropped */
 };
 
-/* Binds path with mode 0660 and, unless it is (gid_t)-1, group gid, and
+/* Binds path with group gid and mode 0660, or 0600 if gid is (gid_t)-1, and
  * listens, non-blocking. No client gets in before mode and group are set. */
 int cp_rpc_listen_init(struct cp_rpc_listen *listener, const char *path,
 		       gid_t gid, struct sn_diag *diag);
 /* *ret: a non-blocking, close-on-exec descriptor; *peer: who made it. */
 int cp_rpc_listen_accept(struct cp_rpc_listen *listener, int *ret,
 			 struct ucred *peer);
+/* Whether the peer is root, of user `uid`, or a member of group `gid` (unless
+ * that is (gid_t)-1). It holds what the file's mode says also when somebody
+ * has changed the mode. */
+bool cp_rpc_listen_admits(int fd, const struct ucred *peer, uid_t uid,
+			  gid_t gid);
 /* Removes the socket, keeps the lock file; takes a half-made one. */
 void cp_rpc_listen_done(struct cp_rpc_listen *listener);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controld/rpc/core.h"
 #include "controld/rpc/internal.h"
@@ -152,6 +153,11 @@ static void client_came(uv_poll_t *watch, int status, int events)
 		r = cp_rpc_listen_accept(&server->listener, &fd, &peer);
 		if (r == CP_RPC_LISTEN_E_AGAIN)
 			return;
+		if (r == 0 && !cp_rpc_listen_admits(fd, &peer, server->uid,
+						    server->options.gid)) {
+			server->stats.n_peers_refused++;
+			continue;
+		}
 		if (r ||
 		    server->stats.n_connections >=
 			    server->options.max_connections ||
@@ -216,6 +222,7 @@ static void set_options(struct cp_rpc_server *server,
 	struct cp_rpc_server_options *own = &server->options;
 
 	*own = *options;
+	server->uid = geteuid();
 	own->path = NULL;
 	own->max_connections = or_default(options->max_connections,
 					  CP_RPC_SERVER_MAX_CONNECTIONS);

@@ -66,7 +66,9 @@ struct cp_rpc_method {
 /* Limits that are 0 take the value of the constant of the same name. */
 struct cp_rpc_server_options {
 	const char *path;
-	/* Group of the socket file, (gid_t)-1 leaves it. */
+	/* Group whose members may call besides root and the server's own
+	 * user; (gid_t)-1: nobody else. The peer of each connection is asked
+	 * for, whatever the mode of the socket file. */
 	gid_t gid;
 	const struct cp_rpc_method *methods;
 	size_t n_methods;
@@ -87,6 +89,7 @@ struct cp_rpc_server_stats {
 	/* Since the start. */
 	uint64_t n_accepted;
 	uint64_t n_connections_refused; /* over the limit, or no descriptor */
+	uint64_t n_peers_refused; /* of no group that may call */
 	uint64_t n_calls_started; /* those that reached a handler */
 	uint64_t n_calls_refused; /* over a limit, or of no known method */
 	uint64_t n_messages_refused; /* by cp_rpc_message_unpack() */

@@ -59,8 +59,9 @@ static void put64(uint8_t *at, uint64_t v)
 static int refuse(struct sn_diag *diag, const char *text)
 {
 	sn_diag_set(diag, NULL,
-		    "%s; restore a copy, or remove the file to forget all "
-		    "attachments",
+		    "%s; restore a copy, or remove the file: what the kernel "
+		    "still enforces is then read back from it, without "
+		    "metadata, paths of cgroups and the rules of block-all",
 		    text);
 	return CP_STATE_FILE_E_REFUSED;
 }

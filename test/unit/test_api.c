@@ -22,6 +22,11 @@ static Sentinel__V1__AttachRequest attach_request(char *iface, char *cgroup)
 	return ret;
 }
 
+/* 255 bytes, as many as a directory's name may have. */
+#define X5	  "xxxxx"
+#define X85	  X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5 X5
+#define LONG_NAME X85 X85 X85
+
 static void targets_are_checked_by_field(void)
 {
 	static const struct {
@@ -41,13 +46,19 @@ static void targets_are_checked_by_field(void)
 		{ "", "relative", 0, "cgroup_path" },
 		{ "", "/a/../b", 0, "cgroup_path" },
 		{ "", "/a", 1, "role" },
+		{ "", "/a/b/", 0, "cgroup_path" },
+		{ "", "//a", 0, "cgroup_path" },
+		{ "", "/a/.", 0, "cgroup_path" },
+		{ "", "/a/..", 0, "cgroup_path" },
+		{ "", "/" LONG_NAME, 0, NULL },
+		{ "", "/" LONG_NAME "x", 0, "cgroup_path" },
 	};
 
 	for (size_t i = 0; i < SN_ARRAY_SIZE(cases); i++) {
 		struct cp_attach_pair pairs[CP_ATTACH_METADATA_MAX];
 		struct cp_attach_request request = { 0 };
 		struct sn_diag diag = { 0 };
-		char iface[64], cgroup[64];
+		char iface[64], cgroup[300];
 		Sentinel__V1__AttachRequest message =
 			attach_request(iface, cgroup);
 
@@ -265,6 +276,55 @@ static void call_allow(struct script *script, const char *cidr, int code)
 	cp_rpc_message_free((void *)answer);
 }
 
+/* Refused before it reaches the manager. */
+static void call_deny(struct script *script)
+{
+	static char cidr[] = "192.0.2.1/24", tcp[] = "443/tcp",
+		    udp[] = "8000-8100/udp";
+	char *ports[] = { tcp, udp };
+	Sentinel__V1__DenyCIDRRequest request;
+
+	sentinel__v1__deny_cidrrequest__init(&request);
+	request.id = script->id;
+	request.cidr = cidr;
+	request.ports = ports;
+	request.n_ports = 2;
+	EXPECT(script, !call(script, SERVICE "DenyCIDR", &request.base,
+			     &sentinel__v1__deny_cidrresponse__descriptor));
+	EXPECT(script, script->status.code == GRPC_STATUS_INVALID_ARGUMENT);
+	cidr[8] = '0';
+	request.cidr = cidr;
+	cp_rpc_message_free(call(script, SERVICE "DenyCIDR", &request.base,
+				 &sentinel__v1__deny_cidrresponse__descriptor));
+	EXPECT(script, script->status.code == 0);
+}
+
+static void call_remove(struct script *script, int code)
+{
+	Sentinel__V1__RemoveCIDRRequest request;
+
+	sentinel__v1__remove_cidrrequest__init(&request);
+	request.id = script->id;
+	request.cidr = (char[]){ "192.0.2.0/24" };
+	cp_rpc_message_free(
+		call(script, SERVICE "RemoveCIDR", &request.base,
+		     &sentinel__v1__remove_cidrresponse__descriptor));
+	EXPECT(script, script->status.code == code);
+}
+
+static void call_mode(struct script *script)
+{
+	Sentinel__V1__SetModeRequest request;
+
+	sentinel__v1__set_mode_request__init(&request);
+	request.id = script->id;
+	request.mode = SENTINEL__V1__MODE__MODE_BLOCK_ALL;
+	request.audit = 1;
+	cp_rpc_message_free(call(script, SERVICE "SetMode", &request.base,
+				 &sentinel__v1__set_mode_response__descriptor));
+	EXPECT(script, script->status.code == 0);
+}
+
 static void call_reads(struct script *script)
 {
 	Sentinel__V1__ListRequest list;
@@ -288,10 +348,10 @@ static void call_reads(struct script *script)
 	ruled = (void *)call(script, SERVICE "GetRules", &rules.base,
 			     &sentinel__v1__get_rules_response__descriptor);
 	EXPECT(script, ruled && ruled->n_rules == 2);
-	EXPECT(script, ruled && strcmp(ruled->next_page_token, "2") == 0);
+	EXPECT(script, ruled && strcmp(ruled->next_page_token, "3") == 0);
 	EXPECT(script, ruled && ruled->rules[0]->ttl_seconds == 60);
 	cp_rpc_message_free((void *)ruled);
-	rules.page_token = (char[]){ "2" };
+	rules.page_token = (char[]){ "3" };
 	ruled = (void *)call(script, SERVICE "GetRules", &rules.base,
 			     &sentinel__v1__get_rules_response__descriptor);
 	EXPECT(script, ruled && ruled->n_rules == 1);
@@ -363,6 +423,10 @@ static void call_all(void *userdata)
 	EXPECT(script, cp_rpc_client_new(&script->client, script->path, 20000,
 					 &script->status) == 0);
 	call_attach(script);
+	call_deny(script);
+	call_remove(script, 0);
+	call_remove(script, GRPC_STATUS_NOT_FOUND);
+	call_mode(script);
 	call_allow(script, "192.0.2.1", 0);
 	call_allow(script, "192.0.2.0/24", 0);
 	call_allow(script, "2001:db8::1", 0);
@@ -385,6 +449,46 @@ static void script_done(uv_async_t *handle)
 	uv_close((uv_handle_t *)handle, NULL);
 }
 
+/* What is logged between the two goes to a file. */
+static int log_to_file(const struct rig *rig, char path[128])
+{
+	int before = dup(STDERR_FILENO), fd;
+
+	(void)snprintf(path, 128, "%s/log", rig->folder);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	t_true(before >= 0 && fd >= 0);
+	t_true(dup2(fd, STDERR_FILENO) >= 0);
+	(void)close(fd);
+	return before;
+}
+
+static void log_has(const char *path, const char *const *texts, size_t n_texts)
+{
+	static char bytes[256 * 1024];
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	t_not_null(file);
+	n = fread(bytes, 1, sizeof(bytes) - 1, file);
+	(void)fclose(file);
+	bytes[n] = '\0';
+	for (size_t i = 0; i < n_texts; i++) {
+		if (!strstr(bytes, texts[i]))
+			t_fail("'%s' is not in the log:\n%s", texts[i], bytes);
+	}
+}
+
+static const char *const logged[] = {
+	"audit method=Attach pid=",
+	" result=INVALID_ARGUMENT reason='interface_name: ",
+	" cidr=192.0.2.0/24 ports=443/tcp,8000-8100/udp ttl=0 result=OK\n",
+	" result=INVALID_ARGUMENT reason='cidr: ",
+	" cidr=192.0.2.0/24 ports=any ttl=0 result=NOT_FOUND reason='",
+	" mode=block-all audit=1 result=OK\n",
+	"audit method=ApplyStream pid=",
+	" result=INVALID_ARGUMENT reason='id: belongs into the first",
+};
+
 static void calls_do_what_they_say_and_streams_apply_as_one(void)
 {
 	struct rig *rig = rig_new();
@@ -392,6 +496,8 @@ static void calls_do_what_they_say_and_streams_apply_as_one(void)
 	struct sn_diag diag = { 0 };
 	struct cp_api *api = NULL;
 	uv_thread_t thread;
+	char log[128];
+	int before;
 	struct cp_api_options options = {
 		.loop = &rig->loop,
 		.manager = rig->manager,
@@ -410,11 +516,15 @@ static void calls_do_what_they_say_and_streams_apply_as_one(void)
 	cp_rpc_core_init();
 	t_eq(cp_api_new(&api, &options, &diag), 0);
 	script.done.data = &script;
+	before = log_to_file(rig, log);
 	t_eq(uv_async_init(&rig->loop, &script.done, script_done), 0);
 	t_eq(uv_thread_create(&thread, call_all, &script), 0);
 	TURN_UNTIL(rig, script.is_done);
 	t_eq(uv_thread_join(&thread), 0);
+	t_true(dup2(before, STDERR_FILENO) >= 0);
+	(void)close(before);
 	t_str_eq(script.failed, "");
+	log_has(log, logged, SN_ARRAY_SIZE(logged));
 	t_eq(get_info(rig, script.id).n_rules, 900);
 	agrees(rig, script.id);
 	rig->is_closed = false;

@@ -188,7 +188,7 @@ static void single_rules_fit_the_block_or_make_a_generation(void)
 	outcome = drop_rules(rig, id, "172.16.0.0/20");
 	t_eq(outcome.result.removed, 1);
 	outcome = drop_rules(rig, id, "172.16.0.0/20");
-	t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
+	t_eq(outcome.result.code, CP_ATTACH_CODE_NOT_FOUND);
 	t_eq(outcome.result.removed, 0);
 	agrees(rig, id);
 	rig_free(rig);
@@ -233,6 +233,85 @@ static void a_full_table_refuses_a_rule_and_changes_nothing(void)
 	outcome = apply(rig, id, policy("192.0.2.1", "192.0.2.2", NULL), false);
 	t_eq(outcome.result.code, CP_ATTACH_CODE_EXHAUSTED);
 	agrees(rig, id);
+	rig_free(rig);
+}
+
+/* A permanent rule and seven that lapse use all eight items of the prefix. */
+static void lapsed_rules_of_a_full_prefix_make_room(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome;
+	char id[CP_ATTACH_ID_CHARS + 1];
+
+	outcome = attach(rig, policy(NULL, NULL, NULL));
+	memcpy(id, outcome.result.id, sizeof(id));
+	for (uint16_t port = 1; port <= 8; port++)
+		t_eq(add_port(rig, id, "192.0.2.7", port, port == 1 ? 0 : 60)
+			     .result.code,
+		     CP_ATTACH_CODE_OK);
+	outcome = add_port(rig, id, "192.0.2.7", 9, 0);
+	t_eq(outcome.result.code, CP_ATTACH_CODE_EXHAUSTED);
+	t_eq(get_info(rig, id).n_rules, 8);
+	agrees(rig, id);
+
+	now_ns += 61 * SN_NS_PER_S;
+	fake_arm(rig->fake, 1, -EIO, 0, FAKE_CUT_NONE);
+	outcome = add_port(rig, id, "192.0.2.7", 9, 0);
+	t_eq(outcome.result.code, CP_ATTACH_CODE_INTERNAL);
+	t_eq(cp_policy_count(get_info(rig, id).policy), 8);
+	agrees(rig, id);
+	outcome = add_port(rig, id, "192.0.2.7", 9, 0);
+	t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
+	t_eq(get_info(rig, id).n_rules, 2);
+	t_eq(cp_policy_count(get_info(rig, id).policy), 2);
+	agrees(rig, id);
+	rig_free(rig);
+}
+
+static void block_all_needs_no_room_and_keeps_the_rules(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome;
+	struct cp_attach_status status;
+	char id[CP_ATTACH_ID_CHARS + 1];
+	unsigned int n_puts, n_flips;
+
+	outcome = attach(rig, policy("10.0.0.0/8", "192.0.2.1", "::/0"));
+	memcpy(id, outcome.result.id, sizeof(id));
+	rig->fake->capacity = 3;
+	t_eq(set_mode(rig, id, SN_MODE_BLOCK_ALL, false).result.code,
+	     CP_ATTACH_CODE_OK);
+	agrees(rig, id);
+	t_eq(rig->fake->n_rows, 0);
+	t_eq(get_info(rig, id).n_rules, 3);
+	cp_attach_info_get_status(rig->manager, &status);
+	t_eq(status.n_rules, 0);
+
+	t_eq(add(rig, id, SN_VERDICT_ALLOW, "192.0.2.2", 60).result.code,
+	     CP_ATTACH_CODE_OK);
+	t_eq(add(rig, id, SN_VERDICT_ALLOW, "198.51.100.0/24", 0).result.code,
+	     CP_ATTACH_CODE_OK);
+	t_eq(drop_rules(rig, id, "198.51.100.0/24").result.removed, 1);
+	agrees(rig, id);
+	n_puts = rig->fake->n_puts;
+	n_flips = rig->fake->n_flips;
+	restart(rig);
+	agrees(rig, id);
+	t_eq(rig->fake->n_puts, n_puts);
+	t_eq(rig->fake->n_flips, n_flips);
+	t_eq(get_info(rig, id).n_rules, 4);
+
+	/* Four rows do not fit: it stays blocked. */
+	t_eq(set_mode(rig, id, SN_MODE_ALLOWLIST, false).result.code,
+	     CP_ATTACH_CODE_EXHAUSTED);
+	t_eq(slot_of(rig)->policy.mode, SN_MODE_BLOCK_ALL);
+	agrees(rig, id);
+	now_ns += 61 * SN_NS_PER_S;
+	cp_attach_collect_lapsed(rig->manager);
+	t_eq(set_mode(rig, id, SN_MODE_ALLOWLIST, false).result.code,
+	     CP_ATTACH_CODE_OK);
+	agrees(rig, id);
+	t_eq(rig->fake->n_rows, 3);
 	rig_free(rig);
 }
 
@@ -349,6 +428,15 @@ static void counters_begin_when_the_slot_is_given_out(void)
 	restart(rig);
 	info = get_info(rig, outcome.result.id);
 	t_eq(info.totals.counters.blocked_packets[SN_EGRESS], 7);
+	/* What is recovered does not show what the slot counted before. */
+	close_daemon(rig);
+	t_eq(unlink(rig->path), 0);
+	open_daemon(rig);
+	TURN_UNTIL(rig, is_ready(rig));
+	counters[1].blocked_packets[SN_EGRESS] += 2;
+	info = get_info(rig, outcome.result.id);
+	t_eq(info.totals.counters.blocked_packets[SN_EGRESS], 2);
+	t_eq(info.totals.reasons.count[SN_REASON_NO_RULE], 0);
 	(void)munmap(counters, FAKE_SLOTS * sizeof(*counters));
 	(void)munmap(reasons, FAKE_SLOTS * sizeof(*reasons));
 	rig_free(rig);
@@ -362,7 +450,9 @@ T_MAIN("attach", attach_enforces_and_detach_leaves_nothing,
        a_dry_run_compares_and_changes_nothing,
        single_rules_fit_the_block_or_make_a_generation,
        many_prefix_lengths_go_into_the_trie,
-       a_full_table_refuses_a_rule_and_changes_nothing, modes_are_generations,
+       a_full_table_refuses_a_rule_and_changes_nothing,
+       lapsed_rules_of_a_full_prefix_make_room,
+       block_all_needs_no_room_and_keeps_the_rules, modes_are_generations,
        lapsed_rules_leave_when_no_flow_rests_on_them,
        operations_of_one_attachment_run_in_order,
        counters_begin_when_the_slot_is_given_out)

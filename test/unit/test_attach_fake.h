@@ -55,7 +55,10 @@ struct fake {
 	int fail_with;
 	unsigned int cut_at;
 	enum fake_cut cut;
+	void (*at_cut)(void *userdata); /* or NULL */
+	void *at_cut_userdata;
 	bool in_use; /* lapsed entries are */
+	bool is_clsact; /* no TCX links */
 	unsigned int n_puts, n_flips, n_attaches;
 };
 
@@ -150,7 +153,7 @@ static inline void fake_hello(struct fake *fake, struct fake_answer *answer)
 		.abi = SN_ABI_VERSION,
 		.n_slots = FAKE_SLOTS,
 		.n_cpus = 1,
-		.tcx = 1,
+		.tcx = !fake->is_clsact,
 		.version = "fake",
 	};
 
@@ -465,6 +468,8 @@ static inline bool fake_answer(struct fake *fake, size_t size)
 		fake->n_requests++;
 	is_cut = header.type != SN_IPC_HELLO && fake->cut_at &&
 		 fake->n_requests == fake->cut_at;
+	if (is_cut && fake->at_cut)
+		fake->at_cut(fake->at_cut_userdata);
 	if (is_cut && fake->cut == FAKE_CUT_BEFORE)
 		return false;
 	if (fake->fail_at && fake->n_requests == fake->fail_at &&

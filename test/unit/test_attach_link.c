@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/attach/attach.h"
 
+#include <sched.h>
+
 #include "sentinel/state/v1/state.pb-c.h"
 #include "test/unit/test_attach_rig.h"
 
@@ -196,7 +198,7 @@ static void what_only_the_kernel_knows_is_recovered(void)
 
 	outcome = attach(rig, policy("10.0.0.0/8", "192.0.2.1", NULL));
 	memcpy(id, outcome.result.id, sizeof(id));
-	outcome = set_mode(rig, id, SN_MODE_BLOCK_ALL, true);
+	outcome = set_mode(rig, id, SN_MODE_DENYLIST, true);
 	t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
 	generation = get_info(rig, id).generation;
 	close_daemon(rig);
@@ -207,9 +209,9 @@ static void what_only_the_kernel_knows_is_recovered(void)
 	info = get_info(rig, id);
 	t_eq(info.n_rules, 2);
 	t_eq(info.generation, generation);
-	t_eq(cp_policy_get_settings(info.policy).mode, SN_MODE_BLOCK_ALL);
+	t_eq(cp_policy_get_settings(info.policy).mode, SN_MODE_DENYLIST);
 	t_true(cp_policy_get_settings(info.policy).audit);
-	t_eq(slot_of(rig)->policy.mode, SN_MODE_BLOCK_ALL);
+	t_eq(slot_of(rig)->policy.mode, SN_MODE_DENYLIST);
 	outcome = add(rig, id, SN_VERDICT_ALLOW, "192.0.2.2", 0);
 	t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
 	agrees(rig, id);
@@ -374,13 +376,210 @@ static void a_policy_without_room_stays_closed_until_there_is(void)
 	t_not_null(slot_of(rig));
 	t_eq(slot_of(rig)->target.generation, 0);
 	t_eq(rig->fake->n_rows, 0);
+	t_eq(get_info(rig, id).state, CP_ATTACH_STATE_REPAIRING);
 	rig->fake->capacity = FAKE_ROWS;
 	cp_attach_collect_lapsed(rig->manager);
+	agrees(rig, id);
+	t_eq(get_info(rig, id).state, CP_ATTACH_STATE_ENFORCED);
+	rig_free(rig);
+}
+
+/* With links, position -2 says that the interface ended; whatever has its
+ * index now is another one. */
+static void another_target_of_the_same_index_is_not_taken_over(void)
+{
+	for (int is_away = 0; is_away < 2; is_away++) {
+		struct rig *rig = rig_new();
+		struct outcome outcome;
+
+		outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+		t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
+		if (is_away)
+			close_daemon(rig);
+		slot_of(rig)->target.position = -2;
+		if (is_away) {
+			open_daemon(rig);
+			TURN_UNTIL(rig, is_ready(rig));
+		} else {
+			cp_attach_collect_positions(rig->manager);
+		}
+		TURN_UNTIL(rig, !cp_attach_get_next(rig->manager, NULL));
+		t_null(slot_of(rig));
+		outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+		t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
+		agrees(rig, outcome.result.id);
+		rig_free(rig);
+	}
+}
+
+/* With clsact it may be a filter that somebody deleted. */
+static void a_deleted_filter_is_told_and_ends_nothing(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome;
+	char id[CP_ATTACH_ID_CHARS + 1];
+
+	rig->fake->is_clsact = true;
+	restart(rig);
+	outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+	memcpy(id, outcome.result.id, sizeof(id));
+	slot_of(rig)->target.position = -2;
+	restart(rig);
+	settle(rig);
+	t_eq(get_info(rig, id).state, CP_ATTACH_STATE_REPAIRING);
+	t_eq(get_info(rig, id).position, -2);
 	agrees(rig, id);
 	rig_free(rig);
 }
 
-T_MAIN("attach_link", an_attach_that_was_cut_by_a_crash_is_undone,
+/* Flows may rest on the lapsed one: its item stays beside the live one. */
+static void a_restart_keeps_a_lapsed_rule_beside_a_live_one(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome;
+	char id[CP_ATTACH_ID_CHARS + 1];
+	unsigned int n_puts, n_flips;
+
+	outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+	memcpy(id, outcome.result.id, sizeof(id));
+	(void)add_port(rig, id, "192.0.2.7", 443, 0);
+	(void)add_port(rig, id, "192.0.2.7", 80, 60);
+	now_ns += 61 * SN_NS_PER_S;
+	n_puts = rig->fake->n_puts;
+	n_flips = rig->fake->n_flips;
+	restart(rig);
+	t_eq(cp_policy_count(get_info(rig, id).policy), 3);
+	t_eq(get_info(rig, id).n_rules, 2);
+	agrees(rig, id);
+	t_eq(rig->fake->n_puts, n_puts);
+	t_eq(rig->fake->n_flips, n_flips);
+	rig_free(rig);
+}
+
+static bool has_text(const char *path, const char *text)
+{
+	static char bytes[65536];
+	FILE *file = fopen(path, "re");
+	size_t n = file ? fread(bytes, 1, sizeof(bytes), file) : 0;
+
+	if (file)
+		(void)fclose(file);
+	return memmem(bytes, n, text, strlen(text)) != NULL;
+}
+
+static void a_new_name_is_saved_at_once(void)
+{
+	struct rig *rig;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		t_skip("needs CAP_SYS_ADMIN for a network namespace");
+	t_eq(system("ip link add sn-before type veth peer name sn-peer"), 0);
+	rig = rig_new();
+	t_eq(attach_to(rig, SN_TARGET_TC, "sn-before", policy(0, 0, 0))
+		     .result.code,
+	     CP_ATTACH_CODE_OK);
+	t_true(has_text(rig->path, "sn-before"));
+	t_eq(system("ip link set sn-before name sn-after"), 0);
+	/* No other change writes the file. */
+	TURN_UNTIL(rig, has_text(rig->path, "sn-after"));
+	rig_free(rig);
+}
+
+/* What was asked for before the break must not run, or be answered OK, before
+ * kernel and policies are compared: here the kernel has lost everything. */
+static void a_change_that_waits_when_the_link_breaks_is_refused(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome, first = { 0 }, second = { 0 };
+	struct cp_policy_rule one = rule(SN_VERDICT_ALLOW, "192.0.2.1", 0);
+	struct cp_policy_rule two = rule(SN_VERDICT_ALLOW, "192.0.2.2", 0);
+	char id[CP_ATTACH_ID_CHARS + 1];
+	unsigned int n_puts;
+
+	/* The first change is still being saved when the link is back. */
+	rig->group_ns = 100 * 1000000;
+	restart(rig);
+	outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+	memcpy(id, outcome.result.id, sizeof(id));
+	n_puts = rig->fake->n_puts;
+	t_eq(cp_attach_add_rule(rig->manager, id, &one, done, &first), 0);
+	t_eq(cp_attach_add_rule(rig->manager, id, &two, done, &second), 0);
+	TURN_UNTIL(rig, rig->fake->n_puts > n_puts);
+	settle(rig);
+	t_false(first.is_done);
+	memset(rig->fake->slots, 0, sizeof(rig->fake->slots));
+	rig->fake->n_rows = 0;
+	fake_hang_up(rig->fake);
+	TURN_UNTIL(rig, first.is_done && second.is_done && is_ready(rig));
+	t_eq(first.result.code, CP_ATTACH_CODE_OK);
+	t_eq(second.result.code, CP_ATTACH_CODE_UNAVAILABLE);
+	t_eq(get_info(rig, id).n_rules, 2);
+	agrees(rig, id);
+	rig_free(rig);
+}
+
+static void lose_folder(void *userdata)
+{
+	char path[96];
+
+	state_folder(userdata, path);
+	empty_folder(path);
+	t_eq(rmdir(path), 0);
+}
+
+/* The intent is in the file, and cannot be taken out of it. */
+static void a_failed_detach_that_is_not_saved_says_so(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome;
+	char id[CP_ATTACH_ID_CHARS + 1], path[96];
+
+	outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+	memcpy(id, outcome.result.id, sizeof(id));
+	fake_arm(rig->fake, 0, 0, 1, FAKE_CUT_BEFORE);
+	rig->fake->at_cut = lose_folder;
+	rig->fake->at_cut_userdata = rig;
+	outcome = detach(rig, id);
+	t_eq(outcome.result.code, CP_ATTACH_CODE_UNAVAILABLE);
+	t_not_null(strstr(outcome.result.diag.text, "may be detached when"));
+	rig->fake->cut_at = 0;
+	state_folder(rig, path);
+	t_eq(mkdir(path, 0700), 0);
+	TURN_UNTIL(rig, is_ready(rig));
+	agrees(rig, id);
+	rig_free(rig);
+}
+
+/* The table has room for two copies and not for three. */
+static void a_full_table_takes_the_policy_before_back(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome;
+	char id[CP_ATTACH_ID_CHARS + 1], path[96];
+
+	outcome = attach(rig, policy("10.0.0.0/8", "192.0.2.1", NULL));
+	memcpy(id, outcome.result.id, sizeof(id));
+	rig->fake->capacity = 4;
+	state_folder(rig, path);
+	empty_folder(path);
+	t_eq(rmdir(path), 0);
+	outcome = set_mode(rig, id, SN_MODE_DENYLIST, false);
+	t_eq(outcome.result.code, CP_ATTACH_CODE_INTERNAL);
+	t_eq(slot_of(rig)->policy.mode, SN_MODE_ALLOWLIST);
+	agrees(rig, id);
+	t_eq(get_info(rig, id).state, CP_ATTACH_STATE_ENFORCED);
+	t_eq(mkdir(path, 0700), 0);
+	rig_free(rig);
+}
+
+T_MAIN("attach_link", a_failed_detach_that_is_not_saved_says_so,
+       a_full_table_takes_the_policy_before_back,
+       a_change_that_waits_when_the_link_breaks_is_refused,
+       a_new_name_is_saved_at_once,
+       a_restart_keeps_a_lapsed_rule_beside_a_live_one,
+       a_deleted_filter_is_told_and_ends_nothing,
+       another_target_of_the_same_index_is_not_taken_over,
+       an_attach_that_was_cut_by_a_crash_is_undone,
        what_waits_for_its_target_can_be_changed_and_removed,
        a_detach_that_was_under_way_is_finished_at_the_start,
        a_policy_without_room_stays_closed_until_there_is,

@@ -5,6 +5,7 @@
  * the calls of its API as functions that wait for the answer. */
 
 #include <dirent.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -25,6 +26,7 @@ struct rig {
 	struct cp_state *state;
 	struct cp_attach *manager;
 	bool is_closed;
+	uint64_t group_ns; /* how long the state file gathers changes */
 };
 
 static uint64_t now_ns = 1000 * SN_NS_PER_S;
@@ -105,7 +107,9 @@ static inline void open_daemon(struct rig *rig)
 		.now_ns = get_now,
 	};
 
-	t_eq(cp_state_load(&rig->state, &rig->loop, rig->path, 0, &diag), 0);
+	t_eq(cp_state_load(&rig->state, &rig->loop, rig->path, rig->group_ns,
+			   &diag),
+	     0);
 	options.store = rig->state;
 	t_eq(cp_attach_new(&rig->manager, &options, &diag), 0);
 }
@@ -269,6 +273,25 @@ static inline struct outcome add(struct rig *rig, const char *id,
 	return outcome;
 }
 
+/* The same for one TCP port. */
+static inline struct outcome add_port(struct rig *rig, const char *id,
+				      const char *cidr, uint16_t port,
+				      uint64_t ttl_s)
+{
+	struct cp_policy_rule one = rule(SN_VERDICT_ALLOW, cidr, ttl_s);
+	struct outcome outcome = { 0 };
+
+	one.ports[0] = (struct cp_policy_ports){
+		.low = port,
+		.high = port,
+		.protocol = IPPROTO_TCP,
+	};
+	one.n_ports = 1;
+	t_eq(cp_attach_add_rule(rig->manager, id, &one, done, &outcome), 0);
+	TURN_UNTIL(rig, outcome.is_done);
+	return outcome;
+}
+
 static inline struct outcome drop_rules(struct rig *rig, const char *id,
 					const char *cidr)
 {
@@ -326,7 +349,8 @@ static inline struct fake_slot *slot_of(struct rig *rig)
 	return NULL;
 }
 
-/* The kernel has the rows of this policy, and no other of the slot. */
+/* The kernel has the rows of this policy, and no other of the slot; in
+ * block-all rules have no effect, and it has none. */
 static inline void kernel_has(struct rig *rig, const struct cp_policy *wanted)
 {
 	struct fake_slot *slot = slot_of(rig);
@@ -337,7 +361,8 @@ static inline void kernel_has(struct rig *rig, const struct cp_policy *wanted)
 	t_not_null(slot);
 	t_eq(slot->policy.mode, settings.mode);
 	t_eq(slot->policy.audit, settings.audit);
-	while (cp_policy_next_prefix(wanted, &cursor, &prefix)) {
+	while (settings.mode != SN_MODE_BLOCK_ALL &&
+	       cp_policy_next_prefix(wanted, &cursor, &prefix)) {
 		struct cp_policy_compile_row row, found;
 		struct fake_row *in;
 

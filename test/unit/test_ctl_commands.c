@@ -106,6 +106,10 @@ static void wrong_usage_exits_with_2_before_anything_is_called(void)
 	prints(NULL, "frobnicate", CP_CTL_EXIT_USAGE, "",
 	       "sentinelctl: there is no command 'frobnicate'; 'sentinelctl "
 	       "--help' lists them\n");
+	prints(NULL, "attach --interface=", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: attach: the target has no name\n");
+	prints(NULL, "attach --cgroup=", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: attach: the target has no name\n");
 	prints(NULL, "show", CP_CTL_EXIT_USAGE, "",
 	       "sentinelctl: show: usage: sentinelctl show ID\n");
 	prints(NULL, "list 1", CP_CTL_EXIT_USAGE, "",
@@ -210,7 +214,7 @@ static void rules_are_sent_as_they_were_given(void)
 	t_str_eq(fake.request, "{\"id\":\"" FAKE_ID3
 			       "\",\"cidr\":\"10.0.0.1\",\"ports\":[\"53\"]}");
 	prints(&fake, "mode bbbbbb block-all --audit", CP_CTL_EXIT_OK,
-	       "mode is block-all, audit\n", "");
+	       "mode is block-all(audit)\n", "");
 	t_str_eq(fake.request, "{\"id\":\"" FAKE_ID3
 			       "\",\"mode\":\"block-all\",\"audit\":true}");
 	prints(&fake, "mode bbbbbb allowlist -o json", CP_CTL_EXIT_OK, "{}\n",
@@ -370,6 +374,40 @@ static void large_policies_go_in_parts(void)
 	fake_end(&fake);
 }
 
+static void a_hint_fits_what_was_not_found(void)
+{
+	static const struct {
+		const char *command;
+		bool has_list, has_rules;
+	} cases[] = {
+		{ "attach", false, false },
+		{ "detach", true, false },
+		{ "remove", true, true },
+	};
+	const struct cp_rpc_status status = {
+		.code = GRPC_STATUS_NOT_FOUND,
+		.text = "there is none",
+	};
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(cases); i++) {
+		struct cp_ctl_session session = { .name = cases[i].command };
+		char *text = NULL;
+		size_t size;
+
+		session.errors = open_memstream(&text, &size);
+		t_not_null(session.errors);
+		t_eq(cp_ctl_session_fail_status(&session, &status),
+		     CP_CTL_EXIT_FAILED);
+		(void)fclose(session.errors);
+		t_not_null(strstr(text, ": there is none\n"));
+		t_eq(strstr(text, "sentinelctl list") != NULL,
+		     cases[i].has_list);
+		t_eq(strstr(text, "sentinelctl rules") != NULL,
+		     cases[i].has_rules);
+		free(text);
+	}
+}
+
 static void a_full_disk_fails_the_command(void)
 {
 	struct fake fake = { .n_parts = 0 };
@@ -393,4 +431,4 @@ T_MAIN("ctl_commands", help_is_as_it_was,
        short_ids_are_resolved_or_refused, rules_are_sent_as_they_were_given,
        attach_sends_target_and_settings, attach_makes_cgroup_paths_absolute,
        apply_sends_a_small_policy_in_one_message, large_policies_go_in_parts,
-       a_full_disk_fails_the_command)
+       a_hint_fits_what_was_not_found, a_full_disk_fails_the_command)

@@ -134,11 +134,14 @@ static void unknown_enum_values_are_numbers(void)
 
 	t_str_eq(cp_ctl_output_enum(&sentinel__v1__mode__descriptor, 4, text),
 		 "block-all");
+	t_str_eq(cp_ctl_output_enum(&sentinel__v1__attachment_state__descriptor,
+				    4, text),
+		 "repairing");
 	t_str_eq(cp_ctl_output_enum(&sentinel__v1__mode__descriptor, 77, text),
 		 "77");
 	t_str_eq(cp_ctl_output_mode(SENTINEL__V1__MODE__MODE_DENYLIST, true,
 				    text),
-		 "denylist, audit");
+		 "denylist(audit)");
 }
 
 T_MAIN("ctl_table", columns_are_aligned_without_blanks_at_the_end,
