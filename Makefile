@@ -96,6 +96,7 @@ FORCE:
 
 include mk/test.mk
 include mk/bench.mk
+include mk/soak.mk
 include mk/lint.mk
 include mk/install.mk
 include mk/packages.mk

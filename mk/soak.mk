@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-# The proofs of test/e2e/proof in their long form: the same tests as in `make
-# check` with the counts that need time, and those that measure.
+# The same tests as in `make check` with the counts that need time: the verdict
+# against the reference matcher, the races, the whole bypass table and the proofs
+# of test/e2e/proof, and those that measure.
 #   SN_TEST_SEED=number   another course of random events
 
-SOAK_ARGS ?= test/e2e/proof test/e2e/proof/soak_cost.py
+SOAK_SETS ?= 500000
+SOAK_RACE_S ?= 120
+SOAK_ARGS ?= test/e2e/bypass test/e2e/proof test/e2e/proof/soak_cost.py
 
-## make soak              long proofs: exchanges, floods, kills, churn, scale
-soak: all
+## make soak              long proofs: verdicts, races, floods, kills, scale
+soak: all tests
+	$(Q)CK_TIMEOUT_MULTIPLIER=10 SN_TEST_SETS=$(SOAK_SETS) \
+		SENTINEL_BUILD=$(abspath $(B)) $(B)/test/bpf/test_verdict
+	$(Q)SN_TEST_RACE_S=$(SOAK_RACE_S) SENTINEL_BUILD=$(abspath $(B)) \
+		$(B)/test/bpf/test_race
 	$(Q)SN_SOAK=1 SENTINEL_BUILD=$(abspath $(B)) PYTHONDONTWRITEBYTECODE=1 \
-		$(PYTHON) -m pytest -p no:cacheprovider --tb=short -s -v \
+		$(PYTHON) -m pytest -p no:cacheprovider --tb=short -s -q \
 		--durations=20 $(SOAK_ARGS)
 
 .PHONY: soak
