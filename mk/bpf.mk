@@ -11,7 +11,9 @@ bpf_target := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
 bpf_src := $(sort $(wildcard bpf/*.bpf.c))
 bpf_obj := $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf_src))
 skeleton := $(if $(bpf_src),$(B)/bpf/sentinel.skel.h)
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -I. -I$(B)/bpf \
+# Headers and keys are read by words all over; no aliasing games.
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -fno-strict-aliasing \
+	      -I. -I$(B)/bpf \
 	      -D__TARGET_ARCH_$(bpf_target) \
 	      -ffile-prefix-map=$(CURDIR)=. -Wall -Wextra -Wshadow \
 	      -Wno-unused-parameter -Werror

@@ -7,7 +7,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes \
 	    -Wstrict-prototypes -Wformat=2 -Wcast-qual -Wvla -Werror
 INCLUDES := -I.
 CPPFLAGS := -D_GNU_SOURCE
-CFLAGS := -std=gnu11 -O2 -g -fPIE -fstack-protector-strong \
+CFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong \
 	  -fstack-clash-protection -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 

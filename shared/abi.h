@@ -193,11 +193,15 @@ struct sn_rule_value {
 };
 _Static_assert(sizeof(struct sn_rule_value) == 160, "ABI");
 
+/* For reading a struct by words. */
+typedef __u32 __attribute__((may_alias)) sn_word32;
+typedef __u64 __attribute__((may_alias)) sn_word64;
+
 /* 64-bit mix of a 32-byte key of a sealed table. Not a MAC: it tells recycled
  * elements apart. Each round is a bijection of h for a fixed word. */
 static inline __u64 sn_seal_tag(const void *key)
 {
-	const __u64 *w = (const __u64 *)key;
+	const sn_word64 *w = (const sn_word64 *)key;
 	__u64 h = 0x9e3779b97f4a7c15ULL;
 
 #pragma GCC unroll 4
@@ -229,14 +233,15 @@ enum sn_flow_flag {
 	SN_FLOW_FIN_REMOTE = 8,
 	SN_FLOW_RST = 16,
 	SN_FLOW_SEND_ONLY = 32, /* inbound was BLOCK when it was judged */
-	SN_FLOW_ANSWERED = 64, /* seen in both directions, wherever it is kept */
+	SN_FLOW_ANSWERED =
+		64, /* seen in both directions, wherever it is kept */
 	SN_FLOW_DENIED = 128, /* no longer allowed; its peer cannot reopen it */
 };
 
 /* Of the kind of sn_seal_tag(), for the key of a flow. */
 static inline __u64 sn_flow_tag(const struct sn_flow_key *key)
 {
-	const __u32 *w = (const __u32 *)key;
+	const sn_word32 *w = (const sn_word32 *)key;
 	__u64 h = 0x9e3779b97f4a7c15ULL;
 
 #pragma GCC unroll 5

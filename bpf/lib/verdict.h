@@ -449,6 +449,18 @@ static __always_inline int sn_verdict_finish(struct __sk_buff *skb,
 	return v->audit != 0;
 }
 
+/* A flow that was judged again and failed. */
+static __always_inline void sn_verdict_revoke(struct sn_packet *p,
+					      struct sn_verdict_result *v)
+{
+	if (!v->flow.alive || v->audit)
+		return;
+	if (v->reopens && !(v->flow.flags & SN_FLOW_INBOUND))
+		sn_flow_mark_denied(p, v);
+	else
+		sn_flow_forget(p, v);
+}
+
 /* The flow side of a verdict that the rules made. */
 SN_GLOBAL int sn_verdict_book(struct sn_packet *p, struct sn_verdict_result *v)
 {
@@ -459,11 +471,8 @@ SN_GLOBAL int sn_verdict_book(struct sn_packet *p, struct sn_verdict_result *v)
 	allowed = v->reason == SN_REASON_ALLOWED;
 	if (allowed || (v->audit && p->direction == SN_EGRESS))
 		sn_flow_store(p, v, !allowed);
-	else if (v->flow.alive && !v->audit && v->reopens &&
-		 !(v->flow.flags & SN_FLOW_INBOUND))
-		sn_flow_mark_denied(p, v);
-	else if (v->flow.alive && !v->audit)
-		sn_flow_forget(p, v);
+	else
+		sn_verdict_revoke(p, v);
 	if ((allowed || v->audit) && p->fragment == SN_PACKET_FIRST)
 		sn_flow_fragment_put(p, v->word, v->now);
 	return 0;
@@ -474,6 +483,49 @@ static __always_inline int sn_verdict_has_flow(const struct sn_packet *p)
 {
 	return !p->error && p->fragment != SN_PACKET_LATER &&
 	       (p->kind == SN_PACKET_PLAIN || p->kind == SN_PACKET_DHCP);
+}
+
+/* True if the packet passes on what is stored, without a judgement. */
+static __always_inline int sn_verdict_is_known(struct sn_packet *p,
+					       struct sn_verdict_result *v)
+{
+	if (!v->word || !sn_verdict_has_flow(p))
+		return 0;
+	if (sn_flow_check(p, v)) {
+		v->reason = SN_REASON_ALLOWED;
+		if (p->fragment == SN_PACKET_FIRST)
+			sn_flow_fragment_put(p, v->word, v->now);
+		return 1;
+	}
+	if (v->flow.alive)
+		return 0;
+	if (p->loopback && !sn_flow_is_opening(p) &&
+	    sn_verdict_is_local(p, v->word, v->now)) {
+		v->reason = SN_REASON_PASS_LOCAL;
+		return 1;
+	}
+	/* A packet with a forged source that the workload sent to itself must
+	 * not open the way to that source. */
+	if (p->hook == SN_HOOK_TC && p->direction == SN_INGRESS)
+		p->reflected = (__u8)sn_verdict_has_mirror(p, 0, v->now);
+	return 0;
+}
+
+/* What a judgement needs from the packet's bytes beyond the parsed headers. */
+static __always_inline void sn_verdict_look_inside(struct __sk_buff *skb,
+						   struct sn_packet *p,
+						   struct sn_verdict_result *v)
+{
+	int leaves = p->direction == SN_EGRESS;
+
+	if (p->error)
+		return;
+	if (p->kind == SN_PACKET_ICMP_ERROR)
+		p->quotes_flow = (__u8)sn_verdict_quotes_flow(
+			skb, p, leaves ? v->word : 0, v->now);
+	else if (p->kind == SN_PACKET_NEIGHBOUR && leaves &&
+		 p->role != SN_ROLE_HOST && !sn_verdict_is_near(skb, p))
+		p->error = SN_REASON_NEIGHBOUR;
 }
 
 /* Verdict on a parsed packet of slot p->key.slot. Returns 1 to pass. */
@@ -491,31 +543,9 @@ static __always_inline int sn_verdict_packet(struct __sk_buff *skb,
 		return sn_verdict_finish(skb, p, &v);
 	}
 	v.word = SN_READ(*word);
-	if (v.word && sn_verdict_has_flow(p)) {
-		if (sn_flow_check(p, &v)) {
-			v.reason = SN_REASON_ALLOWED;
-			if (p->fragment == SN_PACKET_FIRST)
-				sn_flow_fragment_put(p, v.word, v.now);
-			return sn_verdict_finish(skb, p, &v);
-		}
-		if (p->loopback && !v.flow.alive && !sn_flow_is_opening(p) &&
-		    sn_verdict_is_local(p, v.word, v.now)) {
-			v.reason = SN_REASON_PASS_LOCAL;
-			return sn_verdict_finish(skb, p, &v);
-		}
-		/* A packet with a forged source that the workload sent to itself
-		 * must not open the way to that source. */
-		if (p->hook == SN_HOOK_TC && p->direction == SN_INGRESS &&
-		    !v.flow.alive)
-			p->reflected = (__u8)sn_verdict_has_mirror(p, 0, v.now);
-	}
-	if (!p->error && p->kind == SN_PACKET_NEIGHBOUR &&
-	    p->direction == SN_EGRESS && p->role != SN_ROLE_HOST &&
-	    !sn_verdict_is_near(skb, p))
-		p->error = SN_REASON_NEIGHBOUR;
-	if (!p->error && p->kind == SN_PACKET_ICMP_ERROR)
-		p->quotes_flow = (__u8)sn_verdict_quotes_flow(
-			skb, p, p->direction == SN_EGRESS ? v.word : 0, v.now);
+	if (sn_verdict_is_known(p, &v))
+		return sn_verdict_finish(skb, p, &v);
+	sn_verdict_look_inside(skb, p, &v);
 	sn_verdict_settle(p, word, &v);
 	sn_verdict_book(p, &v);
 	return sn_verdict_finish(skb, p, &v);
