@@ -81,10 +81,10 @@ static const struct cp_config_schema_item state_items[] = {
 		IN(state, group_interval_ms),
 		.unit_ns = MS,
 		.max = 1000,
-		.fallback = "50ms",
+		.fallback = "0s",
 		.description = "How long changes are gathered before they "
-			       "are written to disk together; 0s writes "
-			       "each at once.",
+			       "are written to disk together; with 0s "
+			       "only those that come during a write.",
 	},
 	{ .key = NULL },
 };

@@ -74,7 +74,7 @@ static void defaults_are_the_documented_ones(void)
 	t_eq(config->api.max_message_bytes, 4 << 20);
 	t_eq(config->api.max_connections, 64);
 	t_eq(config->api.max_policy_bytes, 64 << 20);
-	t_eq(config->state.group_interval_ms, 50);
+	t_eq(config->state.group_interval_ms, 0);
 	t_eq(config->dataplane.reconnect_min_ms, 100);
 	t_eq(config->dataplane.reconnect_max_ms, 5000);
 	t_eq(config->dataplane.collect_interval_ms, 10000);
@@ -121,13 +121,13 @@ static void file_overrides_what_it_names(void)
 	struct sn_diag diag = { 0 };
 
 	t_eq(load_text("log: {level: trace}\napi:\n  group: ops\n"
-		       "state:\n  group_interval: 0s\n",
+		       "state:\n  group_interval: 50ms\n",
 		       &config, &diag),
 	     0);
 	t_eq(config->log.level, SN_LOG_TRACE);
 	t_str_eq(config->api.group, "ops");
 	t_eq(config->api.max_connections, 64);
-	t_eq(config->state.group_interval_ms, 0);
+	t_eq(config->state.group_interval_ms, 50);
 }
 
 static void level_names_are_those_of_the_log(void)
