@@ -165,7 +165,7 @@ static int detach(struct dp_handlers *handlers, struct call *call)
 	if (r < 0) {
 		sn_log(SN_LOG_ERROR,
 		       "detach-failed id=%s slot=%u error='%s': it stays "
-		       "attached",
+		       "listed, and a hook of it may be open",
 		       id, request->slot, strerror(-r));
 		return r;
 	}

@@ -22,8 +22,8 @@ def rows(heading):
 
 def test_architecture_lists_every_reason_with_kind_and_meaning():
     defined = re.findall(
-        r'SN_REASON\((\w+), (\w+), "([^"]+)",\s*"([^"]+)"\)',
-        (ROOT / "shared/reasons.def").read_text())
+        r'^SN_REASON\((\w+), (\w+), "([^"]+)",\s*"([^"]+)"\)',
+        (ROOT / "shared/reasons.def").read_text(), re.M)
     expected = [[name, kind.lower(), meaning]
                 for _, kind, name, meaning in defined]
     assert len(expected) > 20
