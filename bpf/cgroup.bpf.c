@@ -90,6 +90,23 @@ static __always_inline int is_dhcp_discovery(const struct sn_packet *p)
 	       a[3] == bpf_htonl(0x00010002);
 }
 
+/* 127.0.0.0/8 or ::1. */
+static __always_inline int is_loopback(const struct sn_packet *p)
+{
+	const __u32 *a = (const __u32 *)p->key.remote;
+
+	if (p->key.family == SN_FAMILY_IPV4)
+		return p->key.remote[0] == 127;
+	return a[0] == 0 && a[1] == 0 && a[2] == 0 && a[3] == bpf_htonl(1);
+}
+
+/* Datagrams that only their packet can be judged by: a server's answer to a
+ * process of its own cgroup passes on that process's flow. */
+static __always_inline int is_judged_as_packet(const struct sn_packet *p)
+{
+	return is_loopback(p) || is_dhcp_discovery(p);
+}
+
 static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 				      int is6)
 {
@@ -122,7 +139,7 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 		set_ipv4(&p, ctx->user_ip4);
 	}
 	set_loopback(&p);
-	if (hook == SN_HOOK_SENDMSG && is_dhcp_discovery(&p))
+	if (hook == SN_HOOK_SENDMSG && is_judged_as_packet(&p))
 		return CALL_PASS;
 	return sn_verdict_call(&p) ? CALL_PASS : CALL_REFUSE;
 }
