@@ -201,7 +201,9 @@ int dp_check_policy(const struct sn_policy *policy)
 		return -EINVAL;
 	if (policy->audit > 1 || !are_tables(policy))
 		return -EINVAL;
-	if (policy->pad0 || !is_zero(policy->pad1, sizeof(policy->pad1)))
+	if (policy->dns > SN_DNS_STEERING_ON ||
+	    (policy->dns && policy->mode == SN_MODE_BLOCK_ALL) ||
+	    !is_zero(policy->pad, sizeof(policy->pad)))
 		return -EINVAL;
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include <linux/types.h>
 #endif
 
-#define SN_ABI_VERSION 1
+#define SN_ABI_VERSION 2
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "struct sn_rule_item is read as words: little-endian machines only"
@@ -76,6 +76,12 @@ enum sn_reason_kind {
 	SN_REASON_KIND_INFO,
 };
 
+/* What becomes of the workload's packets to port 53. */
+enum sn_dns_steering {
+	SN_DNS_STEERING_OFF = 0, /* judged like all others */
+	SN_DNS_STEERING_ON = 1, /* they go to the attachment's resolver */
+};
+
 enum {
 	SN_ITEMS_MAX = 8, /* items of one prefix */
 	SN_LENGTHS_MAX = 4, /* hashed prefix lengths besides /32 and /128 */
@@ -132,10 +138,11 @@ struct sn_policy {
 	__u8 trie6;
 	__u8 n_lengths4;
 	__u8 n_lengths6;
-	__u8 pad0;
+	__u8 dns; /* enum sn_dns_steering; ON only for role WORKLOAD and cgroups,
+		   * and never with mode BLOCK_ALL */
 	__u8 lengths4[SN_LENGTHS_MAX];
 	__u8 lengths6[SN_LENGTHS_MAX];
-	__u8 pad1[12];
+	__u8 pad[12];
 };
 _Static_assert(sizeof(struct sn_policy) == 32, "ABI");
 
@@ -352,6 +359,93 @@ enum {
 };
 /* A denied flow is reported again after this long. */
 #define SN_EVENT_REPEAT_NS (60ULL * 1000000000ULL)
+
+/* Name resolution. A slot's resolver is reached in one of two ways:
+ *  TC:     port-53 packets are translated and redirected into a veth pair whose
+ *          one end carries the resolver's addresses. The slot's own address in
+ *          range4 or range6 becomes the source: it is the identity.
+ *  cgroup: calls are redirected to the slot's loopback address, which is the
+ *          identity together with the mark that only the egress program sets.
+ * Of range4 (at most 2^17 addresses) and range6 (a /64) the address base + 1 is
+ * the resolver's own, base + SN_DNS_SLOT_FIRST + slot is the slot's. Loopback
+ * addresses are 127.16.0.0/12 with the alias in bits 16..19 and the slot in the
+ * low 16 bits, and in loopback6 (a /64) the alias in bytes 8..9 and the slot in
+ * bytes 12..15, network order. A slot that has no address in a range has no
+ * resolver there: its port 53 is dropped. */
+enum {
+	SN_DNS_PORT = 53,
+	SN_DNS_TLS_PORT = 853,
+	SN_DNS_SLOT_FIRST = 256,
+	SN_DNS_LOOPBACK4 = 0x7f100000, /* host order */
+	SN_DNS_LOOPBACK4_BITS = 12,
+	SN_DNS_ALIASES = 16, /* servers that one socket can ask by turns */
+	SN_DNS_NAT_TRIES = 8, /* places looked at for a translated port */
+	SN_DNS_NAT_PORT_MIN = 1024,
+};
+/* A translation that saw no packet for this long may be replaced. */
+#define SN_DNS_NAT_IDLE_NS (120ULL * 1000000000ULL)
+
+/* Value of sn_dns[0], written by sentinel-dp at its start. */
+struct sn_dns {
+	__u8 range4[4]; /* base, network order */
+	__u8 range4_bits; /* prefix length, 15..30 */
+	__u8 has_tc; /* 1: the veth pair is there */
+	__u8 mac_host[6]; /* of sentinel0, which has the resolver's addresses */
+	__u8 mac_steer[6]; /* of sentinel1, into which packets are redirected */
+	__u16 port_tc; /* of the listeners, network order */
+	__u16 port_cgroup;
+	__u8 pad[2];
+	__u8 range6[16];
+	__u8 loopback6[16];
+	__u32 ifindex_host;
+	__u32 ifindex_steer;
+	__u32 mark; /* random, not 0: of packets on their way back (TC) */
+	__u32 pad2;
+	__u64 netns_cookie; /* of the namespace that the listeners live in */
+};
+_Static_assert(sizeof(struct sn_dns) == 80, "ABI");
+
+/* Key of sn_dns_nat: what the resolver's answer is addressed to (TC path). */
+struct sn_dns_nat_key {
+	__u32 slot;
+	__u16 port; /* network order */
+	__u8 family;
+	__u8 protocol;
+};
+_Static_assert(sizeof(struct sn_dns_nat_key) == 8, "ABI");
+
+/* Who asked whom. Addresses as in struct sn_flow_key. */
+struct sn_dns_nat {
+	__u8 client[16];
+	__u8 server[16];
+	__u16 client_port; /* network order */
+	__u16 vlan_tci; /* with has_vlan */
+	__u32 ifindex;
+	__u64 last_seen;
+	__u8 mac_client[6];
+	__u8 mac_server[6];
+	__u8 ethernet; /* 0: the interface has no Ethernet header */
+	__u8 has_vlan;
+	__u16 vlan_protocol; /* network order */
+};
+_Static_assert(sizeof(struct sn_dns_nat) == 64, "ABI");
+
+/* Key of sn_dns_alias: which server a socket asked under an alias (cgroup
+ * path). */
+struct sn_dns_alias_key {
+	__u32 slot;
+	__u32 alias; /* 0..SN_DNS_ALIASES - 1 */
+	__u64 cookie; /* of the socket */
+};
+_Static_assert(sizeof(struct sn_dns_alias_key) == 16, "ABI");
+
+struct sn_dns_alias {
+	__u8 server[16]; /* as the caller wrote it: v4, v6 or v4-mapped */
+	__u16 port; /* network order */
+	__u8 family; /* of server */
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct sn_dns_alias) == 24, "ABI");
 
 /* What sentinel-dp remembers of a slot for its own restart (sn_targets). */
 enum sn_target_state {

@@ -20,9 +20,9 @@
 #include "shared/tables.h"
 
 enum {
-	SN_IPC_PROTOCOL = 1,
+	SN_IPC_PROTOCOL = 2,
 	SN_IPC_RECORD_BYTES = 65536, /* one record, header included */
-	SN_IPC_FDS_MAX = 4,
+	SN_IPC_FDS_MAX = 8,
 	SN_IPC_CURSOR_BYTES = 64,
 	SN_IPC_VERSION_BYTES = 32,
 	SN_IPC_TABLES_MAX = 64,
@@ -83,7 +83,8 @@ struct sn_ipc_hello {
 	uint32_t abi;
 };
 
-/* program_error[enum sn_program]: 0 loaded, else the errno of its load. */
+/* program_error[enum sn_program]: 0 loaded, else the errno of its load. dns:
+ * where listeners have to be and what addresses are slots'; mark is zero. */
 struct sn_ipc_hello_answer {
 	uint32_t protocol;
 	uint32_t abi;
@@ -93,6 +94,7 @@ struct sn_ipc_hello_answer {
 	uint8_t tcx; /* 1: TCX links, 0: clsact filters */
 	uint8_t pad[6];
 	char version[SN_IPC_VERSION_BYTES]; /* NUL-terminated */
+	struct sn_dns dns;
 	uint32_t capacity[SN_IPC_TABLES_MAX]; /* enum sn_table */
 	int32_t program_error[SN_IPC_PROGRAMS_MAX];
 };
@@ -213,7 +215,9 @@ struct sn_ipc_flip {
 	struct sn_policy policy; /* policy.generation must be current + 1 */
 };
 
-/* fds in this order: counters, reasons, events. */
+/* fds in this order: counters, reasons, events; then, as far as they loaded,
+ * the socket filters for the listeners of the TC path and of the cgroup path
+ * (program_error of HELLO tells which). */
 struct sn_ipc_fds_answer {
 	uint32_t n_fds;
 	uint32_t n_slots;

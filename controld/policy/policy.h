@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controld/dns/rules.h"
+#include "controld/dns/settings.h"
 #include "controld/policy/cidr.h"
 #include "controld/policy/ports.h"
 #include "shared/abi.h"
@@ -146,6 +148,24 @@ size_t cp_policy_count(const struct cp_policy *policy);
 size_t cp_policy_count_live(struct cp_policy *policy, uint64_t now_ns);
 /* The earliest moment at which a rule may lapse; 0: never. */
 uint64_t cp_policy_next_expiry(struct cp_policy *policy, uint64_t now_ns);
+
+/* Name resolution: settings, and domain rules with ids of the same numbers as
+ * the CIDR rules'. Answers of add are those of cp_dns_rules_add(), and
+ * CP_POLICY_E_FULL when no id is left; ret (may be NULL): the rule as it now
+ * is. Copy, adopt_ids and compare include the domain rules; settings that
+ * differ are no difference of rules. */
+const struct cp_dns_settings *cp_policy_get_dns(const struct cp_policy *policy);
+void cp_policy_put_dns(struct cp_policy *policy,
+		       const struct cp_dns_settings *settings);
+const struct cp_dns_rules *
+cp_policy_get_domains(const struct cp_policy *policy);
+int cp_policy_add_domain(struct cp_policy *policy,
+			 const struct cp_dns_rule *rule,
+			 struct cp_dns_rule *ret, struct cp_dns_rule *previous);
+size_t cp_policy_remove_domains(struct cp_policy *policy,
+				const struct cp_dns_name *name,
+				const struct cp_policy_ports *ports,
+				size_t n_ports, enum cp_policy_owner owner);
 
 /* Sets expires_ns of every rule: now_ns + TTL, or 0. For a whole policy that
  * is about to take effect. */

@@ -16,8 +16,8 @@ TABLES = re.findall(r"^SN_TABLE\((\w+)",
 TYPES = {name: int(number) for name, number in re.findall(
     r"^SN_IPC\((\w+), (\d+)", (ROOT / "shared/ipc.def").read_text(), re.M)}
 
-PROTOCOL = 1
-ABI = 1
+PROTOCOL = 2
+ABI = 2
 TC, CGROUP = 1, 2
 WORKLOAD, HOST = 1, 2
 DISABLED, ALLOWLIST, DENYLIST, BLOCK_ALL = 1, 2, 3, 4

@@ -303,7 +303,7 @@ static void apply_sends_a_small_policy_in_one_message(void)
 		 "\"inbound\":\"replies\",\"rules\":[{\"verdict\":\"deny\","
 		 "\"cidr\":\"10.0.0.0\",\"ports\":[\"443/tcp\",\"8000-8100/"
 		 "udp\"],\"ttl_seconds\":0,\"id\":0,\"owner\":\"\","
-		 "\"remaining_seconds\":0}]},\"dry_run\":true}");
+		 "\"remaining_seconds\":0}],\"dns\":null},\"dry_run\":true}");
 	(void)snprintf(line, sizeof(line),
 		       "attach --interface v --policy %s --mode allowlist",
 		       path);
@@ -333,7 +333,8 @@ static void large_policies_go_in_parts(void)
 	t_str_eq(fake.request,
 		 "{\"id\":\"" FAKE_ID3
 		 "\",\"policy\":{\"mode\":\"denylist\",\"audit\":false,"
-		 "\"inbound\":\"replies\",\"rules\":[]},\"dry_run\":false,"
+		 "\"inbound\":\"replies\",\"rules\":[],\"dns\":null},"
+		 "\"dry_run\":false,"
 		 "\"rules\":[]}");
 	t_true(fake.n_parts >= 4);
 	t_true(fake.largest_part <= CP_CTL_APPLY_PART_BYTES);

@@ -247,8 +247,11 @@ static void policy_fields_are_in_range(void)
 	POLICY(p.inbound = 4, -EINVAL);
 	POLICY(p.audit = 2, -EINVAL);
 	POLICY(p.audit = 1, 0);
-	POLICY(p.pad0 = 1, -EINVAL);
-	POLICY(p.pad1[11] = 1, -EINVAL);
+	POLICY(p.dns = SN_DNS_STEERING_ON, 0);
+	POLICY(p.dns = SN_DNS_STEERING_ON + 1, -EINVAL);
+	POLICY((p.dns = SN_DNS_STEERING_ON, p.mode = SN_MODE_BLOCK_ALL),
+	       -EINVAL);
+	POLICY(p.pad[11] = 1, -EINVAL);
 }
 
 static void policy_lengths_fall_and_exclude_the_trie(void)

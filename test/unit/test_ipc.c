@@ -337,9 +337,10 @@ static void too_much_is_refused_and_leaks_nothing(void)
 {
 	static _Alignas(8) uint8_t got[SN_IPC_RECORD_BYTES];
 	struct iovec part = { .iov_base = record, .iov_len = sizeof(record) };
+	enum { N_FDS = 2 * SN_IPC_FDS_MAX };
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(8 * sizeof(int))];
+		char bytes[CMSG_SPACE(N_FDS * sizeof(int))];
 	} control = { .bytes = { 0 } };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	int fds[SN_IPC_FDS_MAX];
@@ -356,7 +357,7 @@ static void too_much_is_refused_and_leaks_nothing(void)
 	message.msg_controllen = sizeof(control);
 	control.header.cmsg_level = SOL_SOCKET;
 	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(8 * sizeof(int));
+	control.header.cmsg_len = CMSG_LEN(N_FDS * sizeof(int));
 	n_before = count_fds();
 	t_true(sendmsg(ends[0], &message, 0) > 0);
 	t_eq(sn_ipc_receive(ends[1], got, &size, fds, &n_fds), -EPROTO);

@@ -60,7 +60,8 @@ static void a_policy_keeps_the_order_of_its_rules(void)
 		  "\"remaining_seconds\":0},"
 		  "{\"verdict\":\"deny\",\"cidr\":\"::/0\",\"ports\":[],"
 		  "\"ttl_seconds\":\"18446744073709551615\",\"id\":0,"
-		  "\"owner\":\"\",\"remaining_seconds\":0}]}");
+		  "\"owner\":\"\",\"remaining_seconds\":0}],"
+		  "\"dns\":null}");
 }
 
 static void maps_are_objects(void)
@@ -85,7 +86,8 @@ static void maps_are_objects(void)
 		  "{\"interface_name\":\"\",\"cgroup_path\":\"\","
 		  "\"role\":\"host\",\"metadata\":{\"team\":\"a \\\"b\\\"\"},"
 		  "\"audit\":false,"
-		  "\"policy\":{\"audit\":false,\"rules\":[]}}");
+		  "\"policy\":{\"audit\":false,\"rules\":[],"
+		  "\"dns\":null}}");
 }
 
 static void integers_keep_their_sign_and_width(void)
