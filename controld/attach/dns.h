@@ -18,6 +18,12 @@ struct cp_attach_dns_path {
 	int filter_tc;
 	int filter_cgroup;
 };
+typedef void (*cp_attach_dns_path_fn)(void *userdata,
+				      const struct cp_attach_dns_path *path);
+/* fn NULL: nobody listens any more. One listener; it is called from the loop,
+ * at once if the link is up already. */
+void cp_attach_dns_watch_path(struct cp_attach *manager,
+			      cp_attach_dns_path_fn fn, void *userdata);
 
 /* Borrowed pointers, good until the loop goes on. */
 struct cp_attach_dns_view {
@@ -41,6 +47,13 @@ bool cp_attach_dns_get(struct cp_attach *manager, uint32_t slot,
 bool cp_attach_dns_is_opened(const struct cp_attach_item *item,
 			     const struct cp_dns_address *address,
 			     uint64_t now_ns);
+
+/* Are these addresses learnt under the name, for life_ns from now at least, and
+ * open in the kernel? Then nothing need be learnt. */
+bool cp_attach_dns_is_learnt(struct cp_attach *manager, uint32_t slot,
+			     const struct cp_dns_name *name,
+			     const struct cp_dns_address *addresses,
+			     size_t n_addresses, uint64_t life_ns);
 
 enum cp_attach_dns_learn_code {
 	CP_ATTACH_DNS_LEARN_OK, /* open in the kernel, or need not be */

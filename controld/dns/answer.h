@@ -53,6 +53,10 @@ int cp_dns_answer_read(const uint8_t *message, size_t size,
 struct cp_dns_answer *cp_dns_answer_free(struct cp_dns_answer *answer);
 SN_DEFINE_CLEANUP(struct cp_dns_answer, cp_dns_answer_free)
 
+/* For a filter that is one attachment's own. */
+int cp_dns_answer_copy(const struct cp_dns_answer *answer,
+		       struct cp_dns_answer **ret);
+
 unsigned int cp_dns_answer_rcode(const struct cp_dns_answer *answer);
 /* How long the answer may be kept: the smallest TTL of the records that the
  * reply has; of a negative one by its SOA (RFC 2308), of a failure
