@@ -19,9 +19,10 @@ enum cp_dns_mode {
 
 /* What a name that is not allowed is answered with. */
 enum cp_dns_denied {
-	CP_DNS_DENIED_REFUSED = 0,
-	CP_DNS_DENIED_NXDOMAIN = 1,
-	CP_DNS_DENIED_SINKHOLE = 2, /* 0.0.0.0 and :: */
+	CP_DNS_DENIED_NONE = 0, /* not stated: the daemon's (dns.denied) */
+	CP_DNS_DENIED_REFUSED = 1,
+	CP_DNS_DENIED_NXDOMAIN = 2,
+	CP_DNS_DENIED_SINKHOLE = 3, /* 0.0.0.0 and :: */
 };
 
 /* Address hints and ech of HTTPS and SVCB records (RFC 9460). */
