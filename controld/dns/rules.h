@@ -87,6 +87,10 @@ size_t cp_dns_rules_count(const struct cp_dns_rules *rules);
 /* NULL: there is none. */
 const struct cp_dns_rule *cp_dns_rules_get(const struct cp_dns_rules *rules,
 					   uint32_t id);
+/* The rule with the same name, subdomains, ports and owner, whatever its id;
+ * NULL: there is none. */
+const struct cp_dns_rule *cp_dns_rules_find(const struct cp_dns_rules *rules,
+					    const struct cp_dns_rule *rule);
 /* The rule with the smallest id above `id`, so that id 0 begins. */
 const struct cp_dns_rule *cp_dns_rules_next(const struct cp_dns_rules *rules,
 					    uint32_t id);
