@@ -32,19 +32,19 @@ struct cp_dns_name {
 };
 
 /* A name as an operator writes it. Refused: empty text, empty labels, what is
- * too long, spaces and control bytes, "*" labels (the text then says that
- * `subdomains` is meant), addresses. */
+ * too long, addresses, and unescaped bytes other than letters, digits, '-' and
+ * '_' (the text says what is meant instead of "*", ":" and "/"). */
 int cp_dns_name_parse(const char *text, struct cp_dns_name *ret,
 		      struct sn_diag *diag);
 
 /* Without the last dot; "." for the root. What is not a letter, digit, '-' or
- * '_' is escaped. Returns buffer. */
+ * '_' is escaped. Parses back to the same name. Returns buffer. */
 char *cp_dns_name_format(const struct cp_dns_name *name,
 			 char buffer[CP_DNS_NAME_TEXT_BYTES]);
 
 /* The name at `offset` of a message, decompressed and in lower case. Refused:
- * pointers that do not point backwards, names over 255 bytes, labels over 63,
- * other label types, what is cut off. *end (may be NULL): first offset behind
+ * pointers that do not point backwards or that point into the header, names over
+ * 255 bytes, labels over 63, other label types, what is cut off. *end (may be NULL): first offset behind
  * the name where it stands. */
 int cp_dns_name_read(const uint8_t *message, size_t size, size_t offset,
 		     struct cp_dns_name *ret, size_t *end);
