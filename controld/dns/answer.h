@@ -89,4 +89,4 @@ size_t cp_dns_answer_make(const struct cp_dns_answer *answer,
  * broadcast, v4-mapped, v4-compatible, 6to4 and NAT64 forms of these: not to
  * be learnt unless something opens them. The documentation ranges are ordinary
  * addresses. */
-bool cp_dns_address_is_special(const struct cp_dns_address *address);
+bool cp_dns_answer_is_special(const struct cp_dns_address *address);

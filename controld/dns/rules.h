@@ -49,7 +49,7 @@ SN_DEFINE_CLEANUP(struct cp_dns_rules, cp_dns_rules_free)
 int cp_dns_rules_copy(const struct cp_dns_rules *rules,
 		      struct cp_dns_rules **ret);
 
-/* Copies the rule in; its id must be set. A rule with the same name,
+/* Copies the rule in; its id must be set and no other rule's. A rule with the same name,
  * subdomains, ports and owner is replaced (verdict, floor) under its old id;
  * *previous (may be NULL) is what it was. */
 int cp_dns_rules_add(struct cp_dns_rules *rules, const struct cp_dns_rule *rule,
@@ -79,9 +79,9 @@ void cp_dns_rules_match(const struct cp_dns_rules *rules,
 
 /* Sum of the ports of a match, sorted, without repetition; n 0: every port.
  * More than CP_POLICY_PORTS_MAX distinct ones: -E2BIG, nothing is open. */
-int cp_dns_match_ports(const struct cp_dns_match *match,
-		       struct cp_policy_ports ret[CP_POLICY_PORTS_MAX],
-		       uint8_t *n);
+int cp_dns_rules_get_ports(const struct cp_dns_match *match,
+			   struct cp_policy_ports ret[CP_POLICY_PORTS_MAX],
+			   uint8_t *n);
 
 size_t cp_dns_rules_count(const struct cp_dns_rules *rules);
 /* NULL: there is none. */
@@ -95,5 +95,5 @@ const struct cp_dns_rule *cp_dns_rules_find(const struct cp_dns_rules *rules,
 const struct cp_dns_rule *cp_dns_rules_next(const struct cp_dns_rules *rules,
 					    uint32_t id);
 /* Same name, subdomains, ports, owner, verdict and floor, whatever the id. */
-bool cp_dns_rule_is_equal(const struct cp_dns_rule *a,
-			  const struct cp_dns_rule *b);
+bool cp_dns_rules_is_equal(const struct cp_dns_rule *a,
+			   const struct cp_dns_rule *b);
