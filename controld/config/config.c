@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "controld/upstream/servers.h"
+
 #define MS	    1000000U /* of unit_ns */
 #define FIELD(path) .offset = offsetof(struct cp_config, path)
 #define IN(group, name)                                    \
@@ -164,6 +166,209 @@ static const struct cp_config_schema_item limits_items[] = {
 	{ .key = NULL },
 };
 
+static int check_upstreams(const void *field, struct sn_diag *diag)
+{
+	const struct cp_config_schema_strings *texts = field;
+	struct cp_dns_upstream server;
+
+	for (size_t i = 0; i < texts->n_items; i++) {
+		if (cp_upstream_servers_parse(texts->items[i], &server, diag) ==
+		    0)
+			continue;
+		diag->line = texts->lines[i];
+		return CP_CONFIG_SCHEMA_E_REFUSED;
+	}
+	return 0;
+}
+
+static int check_timeouts(const void *field, struct sn_diag *diag)
+{
+	const struct cp_config_dns_timeouts *timeouts = field;
+
+	if (timeouts->retry_ms <= timeouts->question_ms)
+		return 0;
+	sn_diag_set(diag, "retry", "is longer than question");
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
+/* In the order of cp_config_get_denied(). */
+static const char *const denied_names[] = {
+	"refused",
+	"nxdomain",
+	"sinkhole",
+	NULL,
+};
+
+static const struct cp_config_schema_item timeouts_items[] = {
+	{
+		.key = "question",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		.offset = offsetof(struct cp_config_dns_timeouts, question_ms),
+		.unit_ns = MS,
+		.min = 500,
+		.max = 30000,
+		.fallback = "4s",
+		.description = "How long upstream servers may take for one "
+			       "question, all tries included.",
+	},
+	{
+		.key = "retry",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		.offset = offsetof(struct cp_config_dns_timeouts, retry_ms),
+		.unit_ns = MS,
+		.min = 50,
+		.max = 5000,
+		.fallback = "400ms",
+		.description = "Pause before a question is sent again; each "
+			       "further one is twice as long.",
+	},
+	{
+		.key = "tcp_idle",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		.offset = offsetof(struct cp_config_dns_timeouts, tcp_idle_ms),
+		.unit_ns = MS,
+		.min = 1000,
+		.max = 600000,
+		.fallback = "10s",
+		.description = "How long a TCP or TLS connection, of a client "
+			       "or to an upstream server, may be idle.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item quotas_items[] = {
+	{
+		.key = "names",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		.offset = offsetof(struct cp_config_dns_quotas, names),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "4096",
+		.reloadable = true,
+		.description = "Learnt names of one attachment.",
+	},
+	{
+		.key = "addresses",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		.offset = offsetof(struct cp_config_dns_quotas, addresses),
+		.min = 1,
+		.max = 1000000,
+		.fallback = "8192",
+		.reloadable = true,
+		.description = "Learnt addresses of one attachment.",
+	},
+	{
+		.key = "addresses_per_name",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		.offset = offsetof(struct cp_config_dns_quotas,
+				   addresses_per_name),
+		.min = 1,
+		.max = 65536,
+		.fallback = "1024",
+		.reloadable = true,
+		.description = "Learnt addresses of one name of an "
+			       "attachment.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item dns_items[] = {
+	{
+		.key = "upstreams",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
+		IN(dns, upstreams),
+		.max = CP_DNS_UPSTREAMS_MAX,
+		.check = check_upstreams,
+		.description = "Servers that answer for names, in this order; "
+			       "an empty list: those of resolv_conf.",
+	},
+	{
+		.key = "resolv_conf",
+		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		IN(dns, resolv_conf),
+		.fallback = "/etc/resolv.conf",
+		.description = "Where the servers stand if upstreams is "
+			       "empty.",
+	},
+	{
+		.key = "ttl_floor",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		IN(dns, ttl_floor_s),
+		.unit_ns = SN_NS_PER_S,
+		.max = 86400,
+		.fallback = "30s",
+		.reloadable = true,
+		.description = "Learnt addresses live at least this long, "
+			       "unless the name's rule says how long.",
+	},
+	{
+		.key = "grace",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		IN(dns, grace_s),
+		.unit_ns = SN_NS_PER_S,
+		.max = 3600,
+		.fallback = "10s",
+		.reloadable = true,
+		.description = "What learnt addresses live longer than the "
+			       "client was told.",
+	},
+	{
+		.key = "cache",
+		.type = CP_CONFIG_SCHEMA_TYPE_SIZE,
+		IN(dns, cache_bytes),
+		.min = 64 << 10,
+		.max = 16ULL << 30,
+		.fallback = "64MiB",
+		.description = "Memory for answers of upstream servers.",
+	},
+	{
+		.key = "timeouts",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		IN(dns, timeouts),
+		.items = timeouts_items,
+		.check = check_timeouts,
+		.description = "How long others are waited for.",
+	},
+	{
+		.key = "quotas",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		IN(dns, quotas),
+		.items = quotas_items,
+		.description = "What one attachment may learn; an answer over "
+			       "it fails as a whole.",
+	},
+	{
+		.key = "max_tcp_connections",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(dns, max_tcp_connections),
+		.min = 1,
+		.max = 16384,
+		.fallback = "1024",
+		.description = "TCP connections of clients at one time, of "
+			       "all attachments.",
+	},
+	{
+		.key = "denied",
+		.type = CP_CONFIG_SCHEMA_TYPE_ENUM,
+		IN(dns, denied),
+		.names = denied_names,
+		.fallback = "refused",
+		.reloadable = true,
+		.description = "Answer for names that are not allowed, unless "
+			       "the policy says which.",
+	},
+	{
+		.key = "doh_list",
+		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		IN(dns, doh_list),
+		.fallback = "/etc/sentinel/doh-endpoints.list",
+		.reloadable = true,
+		.description = "Names and addresses of servers that resolve "
+			       "names over HTTPS, one a line.",
+	},
+	{ .key = NULL },
+};
+
 static int check_dataplane(const void *field, struct sn_diag *diag)
 {
 	const struct cp_config_dataplane *dataplane = field;
@@ -210,6 +415,13 @@ const struct cp_config_schema_item cp_config_items[] = {
 		FIELD(limits),
 		.items = limits_items,
 		.description = "What the host may be asked to hold.",
+	},
+	{
+		.key = "dns",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(dns),
+		.items = dns_items,
+		.description = "Name resolution of attachments.",
 	},
 	{ .key = NULL },
 };
@@ -259,6 +471,17 @@ int cp_config_load(const char *path, struct cp_config **ret,
 		return sn_trace(r);
 	*ret = sn_steal(&config);
 	return 0;
+}
+
+enum cp_dns_denied cp_config_get_denied(const struct cp_config *config)
+{
+	static const enum cp_dns_denied values[] = {
+		CP_DNS_DENIED_REFUSED,
+		CP_DNS_DENIED_NXDOMAIN,
+		CP_DNS_DENIED_SINKHOLE,
+	};
+
+	return values[config->dns.denied];
 }
 
 struct cp_config *cp_config_free(struct cp_config *config)

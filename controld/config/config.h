@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "controld/config/schema.h"
+#include "controld/dns/settings.h"
 #include "shared/diag.h"
 #include "shared/log.h"
 #include "shared/util.h"
@@ -44,6 +45,27 @@ struct cp_config {
 		uint64_t rules_per_policy;
 		uint64_t flows_per_attachment;
 	} limits;
+	struct {
+		/* Each can be read by cp_upstream_servers_parse(). */
+		struct cp_config_schema_strings upstreams;
+		char *resolv_conf;
+		uint64_t ttl_floor_s;
+		uint64_t grace_s;
+		uint64_t cache_bytes;
+		struct cp_config_dns_timeouts {
+			uint64_t question_ms;
+			uint64_t retry_ms;
+			uint64_t tcp_idle_ms;
+		} timeouts;
+		struct cp_config_dns_quotas {
+			uint64_t names;
+			uint64_t addresses;
+			uint64_t addresses_per_name;
+		} quotas;
+		uint64_t max_tcp_connections;
+		unsigned int denied; /* see cp_config_get_denied() */
+		char *doh_list;
+	} dns;
 };
 
 /* For cp_config_schema_print(). */
@@ -56,6 +78,8 @@ int cp_config_default(struct cp_config **ret);
  * diag is filled for every failure but -ENOMEM. */
 int cp_config_load(const char *path, struct cp_config **ret,
 		   struct sn_diag *diag);
+
+enum cp_dns_denied cp_config_get_denied(const struct cp_config *config);
 
 struct cp_config *cp_config_free(struct cp_config *config);
 SN_DEFINE_CLEANUP(struct cp_config, cp_config_free)

@@ -18,9 +18,14 @@ static void same_values(const struct cp_config_schema_item *items,
 			same_values(items->items, x, y);
 			continue;
 		}
-		if (items->type == CP_CONFIG_SCHEMA_TYPE_STRING)
+		if (items->type == CP_CONFIG_SCHEMA_TYPE_STRING ||
+		    items->type == CP_CONFIG_SCHEMA_TYPE_PATH)
 			same = strcmp(*(char *const *)(const void *)x,
 				      *(char *const *)(const void *)y) == 0;
+		else if (items->type == CP_CONFIG_SCHEMA_TYPE_STRINGS)
+			same = memcmp(x, y,
+				      sizeof(struct cp_config_schema_strings)) ==
+			       0;
 		else if (items->type == CP_CONFIG_SCHEMA_TYPE_ENUM)
 			same = memcmp(x, y, sizeof(unsigned int)) == 0;
 		else
@@ -81,6 +86,27 @@ static void defaults_are_the_documented_ones(void)
 	t_eq(config->limits.attachments, 10000);
 	t_eq(config->limits.rules_per_policy, 1000000);
 	t_eq(config->limits.flows_per_attachment, 65536);
+}
+
+static void dns_defaults_are_the_documented_ones(void)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+
+	t_eq(cp_config_default(&config), 0);
+	t_eq(config->dns.upstreams.n_items, 0);
+	t_str_eq(config->dns.resolv_conf, "/etc/resolv.conf");
+	t_eq(config->dns.ttl_floor_s, 30);
+	t_eq(config->dns.grace_s, 10);
+	t_eq(config->dns.cache_bytes, 64 << 20);
+	t_eq(config->dns.timeouts.question_ms, 4000);
+	t_eq(config->dns.timeouts.retry_ms, 400);
+	t_eq(config->dns.timeouts.tcp_idle_ms, 10000);
+	t_eq(config->dns.quotas.names, 4096);
+	t_eq(config->dns.quotas.addresses, 8192);
+	t_eq(config->dns.quotas.addresses_per_name, 1024);
+	t_eq(config->dns.max_tcp_connections, 1024);
+	t_eq(cp_config_get_denied(config), CP_DNS_DENIED_REFUSED);
+	t_str_eq(config->dns.doh_list, "/etc/sentinel/doh-endpoints.list");
 }
 
 static void sample_has_the_defaults(void)
@@ -188,7 +214,74 @@ static void reconnect_bounds_must_be_in_order(void)
 	t_null(config);
 }
 
-T_MAIN("config_file", defaults_are_the_documented_ones, sample_has_the_defaults,
+static void dns_options_are_read(void)
+{
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(load_text("dns:\n  upstreams: [192.0.2.1, \"[2001:db8::1]:5353\", "
+		       "\"tls://192.0.2.2#a.example\"]\n"
+		       "  denied: sinkhole\n  ttl_floor: 0s\n"
+		       "  quotas: {names: 1000, addresses: 100}\n"
+		       "  timeouts: {question: 500ms, retry: 500ms}\n",
+		       &config, &diag),
+	     0);
+	t_eq(config->dns.upstreams.n_items, 3);
+	t_str_eq(config->dns.upstreams.items[1], "[2001:db8::1]:5353");
+	t_eq(cp_config_get_denied(config), CP_DNS_DENIED_SINKHOLE);
+	t_eq(config->dns.ttl_floor_s, 0);
+	t_eq(config->dns.quotas.names, 1000);
+	t_eq(config->dns.quotas.addresses, 100);
+	t_eq(config->dns.quotas.addresses_per_name, 1024);
+	t_eq(config->dns.timeouts.retry_ms, 500);
+}
+
+static void refuses_dns(const char *text, unsigned int line, const char *why)
+{
+	struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	t_eq(load_text(text, &config, &diag), CP_CONFIG_E_REFUSED);
+	t_null(config);
+	if (!strstr(diag.text, why))
+		t_fail("'%s' lacks '%s'", diag.text, why);
+	t_eq(diag.line, line);
+}
+
+static void dns_mistakes_are_refused_with_their_line(void)
+{
+	refuses_dns("dns:\n  upstreams:\n    - 192.0.2.1\n    - dns.example\n",
+		    4, "dns.upstreams: 'dns.example'");
+	refuses_dns("dns:\n  upstreams: [tls://192.0.2.1]\n", 2,
+		    "dns.upstreams: ");
+	refuses_dns("dns:\n  upstreams: [192.0.2.1, 192.0.2.2, 192.0.2.3, "
+		    "192.0.2.4, 192.0.2.5, 192.0.2.6, 192.0.2.7, 192.0.2.8, "
+		    "192.0.2.9]\n",
+		    2, "dns.upstreams: has 9 elements, must have at most 8");
+	refuses_dns("dns:\n  upstreams: 192.0.2.1\n", 2,
+		    "dns.upstreams: must be a list");
+	refuses_dns("dns:\n  resolv_conf: resolv.conf\n", 2,
+		    "dns.resolv_conf: ");
+	refuses_dns("dns:\n  ttl_floor: 25h\n", 2,
+		    "dns.ttl_floor: 25h is out of range, 0s to 1d");
+	refuses_dns("dns:\n  grace: 500ms\n", 2, "dns.grace: ");
+	refuses_dns("dns:\n  cache: 1KiB\n", 2,
+		    "dns.cache: 1KiB is out of range, 64KiB to 16GiB");
+	refuses_dns("dns:\n  timeouts:\n    question: 1s\n    retry: 2s\n", 3,
+		    "dns.timeouts.retry: is longer than question");
+	refuses_dns("dns:\n  quotas: {addresses: 0}\n", 2,
+		    "dns.quotas.addresses: 0 is out of range");
+	refuses_dns("dns:\n  max_tcp_connections: 0\n", 2,
+		    "dns.max_tcp_connections: 0 is out of range");
+	refuses_dns("dns:\n  denied: drop\n", 2,
+		    "dns.denied: 'drop' is not one of refused, nxdomain, "
+		    "sinkhole");
+	refuses_dns("dns:\n  doh_list: \"\"\n", 2, "dns.doh_list: ");
+}
+
+T_MAIN("config_file", defaults_are_the_documented_ones,
+       dns_defaults_are_the_documented_ones, dns_options_are_read,
+       dns_mistakes_are_refused_with_their_line, sample_has_the_defaults,
        sample_shows_every_option, empty_file_means_the_defaults,
        file_overrides_what_it_names, level_names_are_those_of_the_log,
        absent_file_is_an_error, mistakes_are_refused_with_their_line,
