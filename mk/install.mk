@@ -20,6 +20,8 @@ install: all
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/sentinel/policies etc/policies/*.yaml
 	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/sentinel-cp.yaml || \
 		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/sentinel-cp.yaml
+	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/doh-endpoints.list || \
+		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/doh-endpoints.list
 ifeq ($(DESTDIR),)
 	if [ -d /run/systemd/system ]; then systemd-sysusers sentinel.conf && \
 		systemd-tmpfiles --create sentinel.conf && systemctl daemon-reload; fi
