@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "controld/policy/compile.h"
+
 static void format_id(const uint8_t id[SN_ID_BYTES],
 		      char text[CP_ATTACH_ID_CHARS + 1])
 {
@@ -230,6 +232,17 @@ bool cp_attach_item_is_lost(const struct cp_attach_item *item)
 bool cp_attach_item_has_rows(const struct sn_policy *block)
 {
 	return block->mode != SN_MODE_BLOCK_ALL;
+}
+
+void cp_attach_item_compile_block(const struct cp_attach_item *item,
+				  const struct cp_policy *policy,
+				  uint32_t generation,
+				  const struct sn_policy *reserve,
+				  struct sn_policy *ret)
+{
+	cp_policy_compile_block(policy, generation, reserve, ret);
+	if (item->role == SN_ROLE_HOST)
+		ret->dns = SN_DNS_STEERING_OFF;
 }
 
 size_t cp_attach_item_count_prefixes(const struct cp_attach_item *item)

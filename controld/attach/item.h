@@ -142,6 +142,14 @@ bool cp_attach_item_is_lost(const struct cp_attach_item *item);
  * must not fail because a table is full. */
 bool cp_attach_item_has_rows(const struct sn_policy *block);
 
+/* The block of a policy of this attachment. Port 53 of role HOST is never
+ * steered: the daemon's own questions to upstream servers leave there. */
+void cp_attach_item_compile_block(const struct cp_attach_item *item,
+				  const struct cp_policy *policy,
+				  uint32_t generation,
+				  const struct sn_policy *reserve,
+				  struct sn_policy *ret);
+
 size_t cp_attach_item_count_prefixes(const struct cp_attach_item *item);
 
 uint64_t cp_attach_item_now(const struct cp_attach *manager);

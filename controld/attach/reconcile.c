@@ -70,8 +70,8 @@ static bool is_block_equal(const struct cp_attach_item *item)
 	const struct sn_policy *block = &item->listed.policy;
 	struct sn_policy wanted;
 
-	cp_policy_compile_block(item->policy, block->generation, block,
-				&wanted);
+	cp_attach_item_compile_block(item, item->policy, block->generation,
+				     block, &wanted);
 	return block->generation != 0 &&
 	       memcmp(&wanted, block, sizeof(wanted)) == 0;
 }
@@ -265,6 +265,21 @@ static struct cp_policy_settings settings_of(const struct sn_policy *block)
 	};
 }
 
+static void recover_settings(struct cp_attach_item *item,
+			     const struct sn_policy *block)
+{
+	struct cp_policy_settings settings = settings_of(block);
+	struct cp_dns_settings dns;
+
+	memset(&dns, 0, sizeof(dns));
+	/* Where a block cannot steer it does not tell what the policy said. */
+	dns.no_steering = block->dns == SN_DNS_STEERING_OFF &&
+			  settings.mode != SN_MODE_BLOCK_ALL &&
+			  item->role != SN_ROLE_HOST;
+	cp_policy_put_settings(item->policy, &settings);
+	cp_policy_put_dns(item->policy, &dns);
+}
+
 /* The kernel enforces what the state file does not know: it goes on so, with
  * the mode and the rules that are read back. Metadata, a cgroup's path and, in
  * block-all, the rules (it has no rows) are lost. */
@@ -330,12 +345,8 @@ static void got_target(void *userdata, const struct sn_ipc_target *target)
 		cp_attach_counters_rebase(item);
 	/* Rows are compared under the block that the kernel has. */
 	item->block = target->policy;
-	if (item->is_recovering && target->generation) {
-		struct cp_policy_settings settings =
-			settings_of(&target->policy);
-
-		cp_policy_put_settings(item->policy, &settings);
-	}
+	if (item->is_recovering && target->generation)
+		recover_settings(item, &target->policy);
 }
 
 static void listed(void *userdata, int status, uint64_t deleted)

@@ -175,8 +175,9 @@ void cp_attach_stage_run(struct cp_attach_op *op, cp_attach_op_step staged)
 	op->cursor = 0;
 	op->has_begun = false;
 	op->table = SN_TABLE_RULES;
-	cp_policy_compile_block(policy_of(op), op->item->generation + 1,
-				&op->item->block, &op->block);
+	cp_attach_item_compile_block(op->item, policy_of(op),
+				     op->item->generation + 1, &op->item->block,
+				     &op->block);
 	if (op->item->has_strays)
 		cp_attach_op_sweep(op, SN_TABLE_RULES, 0,
 				   strays_sweep_prefixes);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/attach/state_dns.h"
 #include "controld/state/times.h"
 #include "sentinel/state/v1/state.pb-c.h"
 #include "shared/log.h"
@@ -15,12 +16,13 @@ typedef Sentinel__State__V1__Port port_t;
 
 enum { N_COUNTERS = sizeof(struct sn_counters) / sizeof(uint64_t) };
 
-/* Everything that a packed policy points to, in two allocations. */
+/* Everything that a packed policy points to. */
 struct packed_rules {
 	rule_t *rules;
 	rule_t **rule_ptrs;
 	port_t *ports;
 	port_t **port_ptrs;
+	struct cp_attach_state_dns dns;
 };
 
 static void free_packed(struct packed_rules *packed)
@@ -29,6 +31,7 @@ static void free_packed(struct packed_rules *packed)
 	free(packed->rule_ptrs);
 	free(packed->ports);
 	free(packed->port_ptrs);
+	cp_attach_state_dns_done(&packed->dns);
 }
 
 static int alloc_packed(const struct cp_policy *policy,
@@ -108,7 +111,7 @@ static int pack_policy(const struct cp_policy *policy,
 		packed->rule_ptrs[ret->n_rules] = &packed->rules[ret->n_rules];
 		ret->n_rules++;
 	}
-	return 0;
+	return cp_attach_state_dns_pack(policy, &packed->dns, ret);
 }
 
 static int pack_and_put(struct cp_attach_item *item, message_t *message)
@@ -265,7 +268,7 @@ static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 	/* A limit that was lowered must not make the daemon forget rules. */
 	r = cp_policy_new(&item->policy,
 			  SN_MAX(item->manager->options.max_rules,
-				 from->n_rules));
+				 from->n_rules + from->n_domains));
 	if (r < 0)
 		return r;
 	settings = (struct cp_policy_settings){
@@ -286,6 +289,9 @@ static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 		if (r != 0)
 			return r < 0 ? r : -EBADMSG;
 	}
+	r = cp_attach_state_dns_unpack(from, item->policy);
+	if (r < 0)
+		return r;
 	cp_policy_raise_next_id(item->policy, message->next_rule_id);
 	drop_lapsed(item->policy, now.boot_ns);
 	if (!same_boot) {

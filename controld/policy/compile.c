@@ -62,6 +62,7 @@ void cp_policy_compile_block(const struct cp_policy *policy,
 {
 	const struct cp_policy_settings settings =
 		cp_policy_get_settings(policy);
+	const struct cp_dns_settings *dns = cp_policy_get_dns(policy);
 	static const struct sn_policy nothing = { .generation = 0 };
 	struct sn_policy block = {
 		.generation = generation,
@@ -69,6 +70,9 @@ void cp_policy_compile_block(const struct cp_policy *policy,
 		.audit = settings.audit,
 		.inbound = (uint8_t)settings.inbound,
 	};
+
+	if (!dns->no_steering && settings.mode != SN_MODE_BLOCK_ALL)
+		block.dns = SN_DNS_STEERING_ON;
 
 	if (!reserve)
 		reserve = &nothing;

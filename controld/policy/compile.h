@@ -34,7 +34,9 @@ struct cp_policy_compile_row {
 _Static_assert(sizeof(struct sn_rule_key) == sizeof(struct sn_prefix_key),
 	       "one key size");
 
-/* reserve (may be NULL): a block whose lengths are listed too as long as there
+/* Steers port 53 unless the policy says no or the mode is BLOCK_ALL; for
+ * interfaces in role HOST, which are never steered, the caller clears it.
+ * reserve (may be NULL): a block whose lengths are listed too as long as there
  * is room for them, so that later changes of these lengths fit. */
 void cp_policy_compile_block(const struct cp_policy *policy,
 			     uint32_t generation,

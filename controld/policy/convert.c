@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/policy/convert_dns.h"
+
 enum {
 	FIELD_BYTES = SN_DIAG_FILE_BYTES,
 	INVALID = 100, /* none of cp_policy_add()'s answers */
@@ -261,6 +263,11 @@ int cp_policy_convert_policy(const Sentinel__V1__Policy *message,
 		r = cp_policy_convert_add_rules(policy, message->rules,
 						message->n_rules, 0, owner,
 						field, diag);
+		if (r)
+			return r;
+		r = cp_policy_convert_dns_policy(policy, message->dns, owner,
+						 join(whole, field, "dns"),
+						 diag);
 		if (r)
 			return r;
 	}

@@ -5,17 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/policy/domains.h"
+#include "controld/policy/ids.h"
 #include "controld/policy/table.h"
 
 /* Rules are found by two indexes. `table` leads from a prefix to one of its
- * rules, on which the others hang. `by_id` is an array in the order of ids, in
- * which a removed rule leaves a gap (NULL) until a quarter of the array is
- * gaps. Ids nearly always come in rising order; when they do not, the array is
- * sorted before it is next searched. */
-
-enum {
-	COMPACT_MIN = 64, /* fewer gaps are left alone */
-};
+ * rules, on which the others hang; `ids` has them in the order of ids. Domain
+ * rules have their own indexes (controld/dns/rules.h). */
 
 struct node {
 	struct cp_policy_rule rule; /* first, so that a rule is its node */
@@ -27,11 +23,6 @@ static struct node *node_of(struct cp_policy_rule *rule)
 	return (struct node *)rule;
 }
 
-struct slot {
-	uint32_t id;
-	struct node *node; /* NULL: a gap */
-};
-
 struct cp_policy {
 	struct cp_policy_settings settings;
 	size_t max_rules;
@@ -39,11 +30,8 @@ struct cp_policy {
 	uint32_t next_id;
 
 	struct cp_policy_table table;
-
-	struct slot *by_id;
-	size_t n_slots; /* gaps included */
-	size_t slots_size;
-	bool is_unsorted;
+	struct cp_policy_ids ids;
+	struct cp_policy_domains domains;
 
 	uint32_t n_by_length[2][129]; /* prefixes; IPv4, IPv6 */
 
@@ -69,17 +57,22 @@ const char *cp_policy_owner_name(enum cp_policy_owner owner)
 
 int cp_policy_new(struct cp_policy **ret, size_t max_rules)
 {
-	struct cp_policy *policy = calloc(1, sizeof(*policy));
+	sn_cleanup(cp_policy_freep) struct cp_policy *policy = NULL;
+	int r;
 
+	policy = calloc(1, sizeof(*policy));
 	if (!policy)
 		return -ENOMEM;
+	r = cp_policy_domains_init(&policy->domains);
+	if (r < 0)
+		return r;
 	policy->settings = (struct cp_policy_settings){
 		.mode = SN_MODE_ALLOWLIST,
 		.inbound = SN_INBOUND_REPLIES,
 	};
 	policy->max_rules = max_rules;
 	policy->next_id = 1;
-	*ret = policy;
+	*ret = sn_steal(&policy);
 	return 0;
 }
 
@@ -87,10 +80,11 @@ struct cp_policy *cp_policy_free(struct cp_policy *policy)
 {
 	if (!policy)
 		return NULL;
-	for (size_t i = 0; i < policy->n_slots; i++)
-		free(policy->by_id[i].node);
-	free(policy->by_id);
+	for (size_t i = 0; i < policy->ids.n; i++)
+		free(node_of(policy->ids.slots[i].rule));
+	cp_policy_ids_done(&policy->ids);
 	cp_policy_table_done(&policy->table);
+	cp_policy_domains_done(&policy->domains);
 	free(policy);
 	return NULL;
 }
@@ -170,104 +164,6 @@ static void unlink_node(struct cp_policy *policy, struct node *node)
 	}
 }
 
-/* The order of ids. */
-
-static int compare_slots(const void *a, const void *b)
-{
-	uint32_t x = ((const struct slot *)a)->id;
-	uint32_t y = ((const struct slot *)b)->id;
-
-	return x < y ? -1 : x > y;
-}
-
-static void compact(struct cp_policy *policy)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < policy->n_slots; i++) {
-		if (policy->by_id[i].node)
-			policy->by_id[n++] = policy->by_id[i];
-	}
-	policy->n_slots = n;
-}
-
-static void sort_ids(const struct cp_policy *policy)
-{
-	/* Sorting changes nothing that a caller can see. */
-	struct cp_policy *cache = (struct cp_policy *)(uintptr_t)policy;
-
-	if (!policy->is_unsorted)
-		return;
-	compact(cache);
-	/* qsort() must not be given NULL, not even for nothing. */
-	if (cache->n_slots > 0)
-		qsort(cache->by_id, cache->n_slots, sizeof(*cache->by_id),
-		      compare_slots);
-	cache->is_unsorted = false;
-}
-
-/* The first slot with that id or a higher one. */
-static size_t find_slot(const struct cp_policy *policy, uint32_t id)
-{
-	size_t low = 0, high;
-
-	sort_ids(policy);
-	high = policy->n_slots;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (policy->by_id[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static struct node *find_id(const struct cp_policy *policy, uint32_t id)
-{
-	size_t i = find_slot(policy, id);
-
-	if (i < policy->n_slots && policy->by_id[i].id == id)
-		return policy->by_id[i].node;
-	return NULL;
-}
-
-static int grow_slots(struct cp_policy *policy)
-{
-	size_t size = policy->slots_size ? policy->slots_size * 2 : 16;
-	struct slot *slots;
-
-	if (policy->n_slots < policy->slots_size)
-		return 0;
-	slots = reallocarray(policy->by_id, size, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	policy->by_id = slots;
-	policy->slots_size = size;
-	return 0;
-}
-
-static void append_slot(struct cp_policy *policy, struct node *node)
-{
-	size_t n = policy->n_slots;
-
-	if (n > 0 && policy->by_id[n - 1].id >= node->rule.id)
-		policy->is_unsorted = true;
-	policy->by_id[n] = (struct slot){ node->rule.id, node };
-	policy->n_slots = n + 1;
-}
-
-static void remove_slot(struct cp_policy *policy, uint32_t id)
-{
-	size_t n_gaps;
-
-	policy->by_id[find_slot(policy, id)].node = NULL;
-	n_gaps = policy->n_slots - policy->n_rules;
-	if (n_gaps > COMPACT_MIN && n_gaps > policy->n_slots / 4)
-		compact(policy);
-}
-
 /* Counting live rules. */
 
 static void count_in(struct cp_policy *policy,
@@ -293,9 +189,9 @@ static void recount(struct cp_policy *policy, uint64_t now_ns)
 	policy->n_live = 0;
 	policy->live_at = now_ns;
 	policy->live_until = 0;
-	for (size_t i = 0; i < policy->n_slots; i++) {
-		if (policy->by_id[i].node)
-			count_in(policy, &policy->by_id[i].node->rule);
+	for (size_t i = 0; i < policy->ids.n; i++) {
+		if (policy->ids.slots[i].rule)
+			count_in(policy, policy->ids.slots[i].rule);
 	}
 }
 
@@ -360,6 +256,18 @@ static void replace(struct cp_policy *policy, struct node *node,
 	count_in(policy, &node->rule);
 }
 
+/* CIDR and domain rules, which share ids and limit. */
+static size_t count_all(const struct cp_policy *policy)
+{
+	return policy->n_rules + cp_dns_rules_count(policy->domains.rules);
+}
+
+static bool has_id(const struct cp_policy *policy, uint32_t id)
+{
+	return cp_policy_ids_get(&policy->ids, id) ||
+	       cp_dns_rules_get(policy->domains.rules, id);
+}
+
 /* Is there room, and is the id free? */
 static int check_room(const struct cp_policy *policy,
 		      const struct cp_policy_rule *rule)
@@ -371,7 +279,7 @@ static int check_room(const struct cp_policy *policy,
 		n_items += items_of(&node->rule);
 	if (n_items > SN_ITEMS_MAX)
 		return CP_POLICY_E_PREFIX_FULL;
-	if (policy->n_rules >= policy->max_rules)
+	if (count_all(policy) >= policy->max_rules)
 		return CP_POLICY_E_FULL;
 	if (rule->id == 0)
 		return policy->next_id ? 0 : CP_POLICY_E_FULL;
@@ -379,7 +287,13 @@ static int check_room(const struct cp_policy *policy,
 	 * the order of ids stays linear. */
 	if (policy->next_id != 0 && rule->id >= policy->next_id)
 		return 0;
-	return find_id(policy, rule->id) ? CP_POLICY_E_ID : 0;
+	return has_id(policy, rule->id) ? CP_POLICY_E_ID : 0;
+}
+
+static void use_id(struct cp_policy *policy, uint32_t id)
+{
+	if (policy->next_id != 0 && id >= policy->next_id)
+		policy->next_id = id + 1; /* 0 after the last */
 }
 
 static int insert(struct cp_policy *policy, const struct cp_policy_rule *rule,
@@ -391,7 +305,7 @@ static int insert(struct cp_policy *policy, const struct cp_policy_rule *rule,
 	r = cp_policy_table_reserve(&policy->table);
 	if (r < 0)
 		return r;
-	r = grow_slots(policy);
+	r = cp_policy_ids_reserve(&policy->ids);
 	if (r < 0)
 		return r;
 	node = calloc(1, sizeof(*node));
@@ -401,10 +315,9 @@ static int insert(struct cp_policy *policy, const struct cp_policy_rule *rule,
 	node->rule = *rule;
 	if (rule->id == 0)
 		node->rule.id = policy->next_id;
-	if (policy->next_id != 0 && node->rule.id >= policy->next_id)
-		policy->next_id = node->rule.id + 1; /* 0 after the last */
+	use_id(policy, node->rule.id);
 	link_node(policy, node);
-	append_slot(policy, node);
+	cp_policy_ids_append(&policy->ids, &node->rule);
 	policy->n_rules++;
 	count_in(policy, &node->rule);
 	*ret = node;
@@ -446,7 +359,7 @@ static void remove_node(struct cp_policy *policy, struct node *node)
 	unlink_node(policy, node);
 	count_out(policy, &node->rule);
 	policy->n_rules--;
-	remove_slot(policy, node->rule.id);
+	cp_policy_ids_remove(&policy->ids, node->rule.id);
 	free(node);
 }
 
@@ -473,11 +386,11 @@ size_t cp_policy_remove(struct cp_policy *policy,
 
 bool cp_policy_remove_id(struct cp_policy *policy, uint32_t id)
 {
-	struct node *node = find_id(policy, id);
+	struct cp_policy_rule *rule = cp_policy_ids_get(&policy->ids, id);
 
-	if (!node)
+	if (!rule)
 		return false;
-	remove_node(policy, node);
+	remove_node(policy, node_of(rule));
 	return true;
 }
 
@@ -486,9 +399,7 @@ bool cp_policy_remove_id(struct cp_policy *policy, uint32_t id)
 const struct cp_policy_rule *cp_policy_get_rule(const struct cp_policy *policy,
 						uint32_t id)
 {
-	struct node *node = find_id(policy, id);
-
-	return node ? &node->rule : NULL;
+	return cp_policy_ids_get(&policy->ids, id);
 }
 
 const struct cp_policy_rule *cp_policy_next_rule(const struct cp_policy *policy,
@@ -496,9 +407,10 @@ const struct cp_policy_rule *cp_policy_next_rule(const struct cp_policy *policy,
 {
 	if (id == UINT32_MAX)
 		return NULL;
-	for (size_t i = find_slot(policy, id + 1); i < policy->n_slots; i++) {
-		if (policy->by_id[i].node)
-			return &policy->by_id[i].node->rule;
+	for (size_t i = cp_policy_ids_find(&policy->ids, id + 1);
+	     i < policy->ids.n; i++) {
+		if (policy->ids.slots[i].rule)
+			return policy->ids.slots[i].rule;
 	}
 	return NULL;
 }
@@ -506,11 +418,12 @@ const struct cp_policy_rule *cp_policy_next_rule(const struct cp_policy *policy,
 const struct cp_policy_rule *
 cp_policy_walk_rules(const struct cp_policy *policy, size_t *cursor)
 {
-	while (*cursor < policy->n_slots) {
-		const struct node *node = policy->by_id[(*cursor)++].node;
+	while (*cursor < policy->ids.n) {
+		const struct cp_policy_rule *rule =
+			policy->ids.slots[(*cursor)++].rule;
 
-		if (node)
-			return &node->rule;
+		if (rule)
+			return rule;
 	}
 	return NULL;
 }
@@ -587,21 +500,24 @@ bool cp_policy_rule_is_equal(const struct cp_policy_rule *a,
 int cp_policy_copy(const struct cp_policy *policy, struct cp_policy **ret)
 {
 	sn_cleanup(cp_policy_freep) struct cp_policy *copy = NULL;
+	const struct cp_policy_rule *rule;
 	struct node *node;
+	uint32_t id = 0;
 	int r;
 
 	r = cp_policy_new(&copy, policy->max_rules);
 	if (r < 0)
 		return r;
 	copy->settings = policy->settings;
-	sort_ids(policy);
-	for (size_t i = 0; i < policy->n_slots; i++) {
-		if (!policy->by_id[i].node)
-			continue;
-		r = insert(copy, &policy->by_id[i].node->rule, &node);
+	while ((rule = cp_policy_next_rule(policy, id))) {
+		id = rule->id;
+		r = insert(copy, rule, &node);
 		if (r < 0)
 			return r;
 	}
+	r = cp_policy_domains_copy(&policy->domains, &copy->domains);
+	if (r < 0)
+		return r;
 	copy->next_id = policy->next_id;
 	*ret = sn_steal(&copy);
 	return 0;
@@ -609,15 +525,13 @@ int cp_policy_copy(const struct cp_policy *policy, struct cp_policy **ret)
 
 void cp_policy_start_ttls(struct cp_policy *policy, uint64_t now_ns)
 {
-	for (size_t i = 0; i < policy->n_slots; i++) {
-		struct node *node = policy->by_id[i].node;
+	for (size_t i = 0; i < policy->ids.n; i++) {
+		struct cp_policy_rule *rule = policy->ids.slots[i].rule;
 
-		if (!node)
+		if (!rule)
 			continue;
-		node->rule.expires_ns =
-			node->rule.ttl_s ?
-				now_ns + node->rule.ttl_s * SN_NS_PER_S :
-				0;
+		rule->expires_ns =
+			rule->ttl_s ? now_ns + rule->ttl_s * SN_NS_PER_S : 0;
 	}
 	recount(policy, now_ns);
 }
@@ -631,31 +545,44 @@ static const struct node *find_equal(const struct cp_policy *other,
 	return node && cp_policy_rule_is_equal(&node->rule, rule) ? node : NULL;
 }
 
+static void renumber(struct cp_policy *policy, const struct cp_policy *running,
+		     uint64_t *next_id)
+{
+	for (size_t i = 0; i < policy->ids.n; i++) {
+		struct cp_policy_ids_slot *slot = &policy->ids.slots[i];
+		const struct node *equal = find_equal(running, slot->rule);
+
+		slot->id = equal ? equal->rule.id : (uint32_t)(*next_id)++;
+		slot->rule->id = slot->id;
+	}
+	cp_policy_ids_sort(&policy->ids);
+}
+
 int cp_policy_adopt_ids(struct cp_policy *policy,
 			const struct cp_policy *running)
 {
+	sn_cleanup(cp_dns_rules_freep) struct cp_dns_rules *domains = NULL;
 	uint64_t next_id = running->next_id ? running->next_id :
 					      (uint64_t)UINT32_MAX + 1;
-	size_t n_new = 0;
+	size_t n_new;
+	int r;
 
-	sort_ids(policy);
-	compact(policy);
-	for (size_t i = 0; i < policy->n_slots; i++)
-		n_new += !find_equal(running, &policy->by_id[i].node->rule);
+	cp_policy_ids_sort(&policy->ids);
+	n_new = cp_policy_domains_count_new(&policy->domains,
+					    &running->domains);
+	for (size_t i = 0; i < policy->ids.n; i++)
+		n_new += !find_equal(running, policy->ids.slots[i].rule);
 	if (next_id + n_new > (uint64_t)UINT32_MAX + 1)
 		return -ERANGE;
+	r = cp_policy_domains_renumber(&policy->domains, &running->domains,
+				       &next_id, &domains);
+	if (r < 0)
+		return r;
 
-	for (size_t i = 0; i < policy->n_slots; i++) {
-		struct slot *slot = &policy->by_id[i];
-		const struct node *equal =
-			find_equal(running, &slot->node->rule);
-
-		slot->id = equal ? equal->rule.id : (uint32_t)next_id++;
-		slot->node->rule.id = slot->id;
-	}
+	renumber(policy, running, &next_id);
+	cp_dns_rules_free(policy->domains.rules);
+	policy->domains.rules = sn_steal(&domains);
 	policy->next_id = (uint32_t)next_id; /* 0: used up */
-	policy->is_unsorted = true;
-	sort_ids(policy);
 	return 0;
 }
 
@@ -664,26 +591,81 @@ struct cp_policy_diff cp_policy_compare(const struct cp_policy *before,
 					uint64_t now_ns)
 {
 	struct cp_policy_diff diff = { .added = 0 };
-	uint32_t n_before = 0;
+	const struct cp_policy_rule *rule;
+	size_t cursor = 0, n_before, n_new;
 
-	for (size_t i = 0; i < before->n_slots; i++) {
-		const struct node *node = before->by_id[i].node;
+	n_before = cp_dns_rules_count(before->domains.rules);
+	while ((rule = cp_policy_walk_rules(before, &cursor)))
+		n_before += !cp_policy_rule_is_lapsed(rule, now_ns);
+	n_new = cp_policy_domains_count_new(&after->domains, &before->domains);
+	diff.added = (uint32_t)n_new;
+	diff.unchanged =
+		(uint32_t)(cp_dns_rules_count(after->domains.rules) - n_new);
+	cursor = 0;
+	while ((rule = cp_policy_walk_rules(after, &cursor))) {
+		const struct node *equal = find_equal(before, rule);
 
-		n_before += node &&
-			    !cp_policy_rule_is_lapsed(&node->rule, now_ns);
-	}
-	for (size_t i = 0; i < after->n_slots; i++) {
-		const struct node *node = after->by_id[i].node;
-		const struct node *equal;
-
-		if (!node)
-			continue;
-		equal = find_equal(before, &node->rule);
 		if (equal && !cp_policy_rule_is_lapsed(&equal->rule, now_ns))
 			diff.unchanged++;
 		else
 			diff.added++;
 	}
-	diff.removed = n_before - diff.unchanged;
+	diff.removed = (uint32_t)n_before - diff.unchanged;
 	return diff;
+}
+
+/* Name resolution. */
+
+const struct cp_dns_settings *cp_policy_get_dns(const struct cp_policy *policy)
+{
+	return &policy->domains.settings;
+}
+
+void cp_policy_put_dns(struct cp_policy *policy,
+		       const struct cp_dns_settings *settings)
+{
+	policy->domains.settings = *settings;
+}
+
+const struct cp_dns_rules *cp_policy_get_domains(const struct cp_policy *policy)
+{
+	return policy->domains.rules;
+}
+
+int cp_policy_add_domain(struct cp_policy *policy,
+			 const struct cp_dns_rule *rule,
+			 struct cp_dns_rule *ret, struct cp_dns_rule *previous)
+{
+	const struct cp_dns_rule *there =
+		cp_dns_rules_find(policy->domains.rules, rule);
+	struct cp_dns_rule added = *rule;
+	int r;
+
+	if (there) {
+		added.id = there->id;
+	} else if (count_all(policy) >= policy->max_rules) {
+		return CP_POLICY_E_FULL;
+	} else if (added.id == 0) {
+		added.id = policy->next_id;
+		if (added.id == 0)
+			return CP_POLICY_E_FULL;
+	} else if (has_id(policy, added.id)) {
+		return CP_POLICY_E_ID;
+	}
+	r = cp_dns_rules_add(policy->domains.rules, &added, previous);
+	if (r < 0 || r > CP_DNS_RULES_E_REPLACED)
+		return r;
+	use_id(policy, added.id);
+	if (ret)
+		*ret = added;
+	return r;
+}
+
+size_t cp_policy_remove_domains(struct cp_policy *policy,
+				const struct cp_dns_name *name,
+				const struct cp_policy_ports *ports,
+				size_t n_ports, enum cp_policy_owner owner)
+{
+	return cp_dns_rules_remove(policy->domains.rules, name, ports, n_ports,
+				   (uint8_t)owner);
 }

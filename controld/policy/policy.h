@@ -22,7 +22,8 @@
 #define CP_POLICY_TTL_MAX_S 3155760000U /* a century */
 
 /* Answers of cp_policy_add() besides 0 and -errno; nothing changed but for
- * REPLACED. */
+ * REPLACED. Those that cp_policy_add_domain() has too have the numbers of
+ * cp_dns_rules_add(). */
 enum {
 	CP_POLICY_E_REPLACED = 1, /* same prefix, ports, owner was there */
 	CP_POLICY_E_PREFIX_FULL, /* the prefix has SN_ITEMS_MAX items */
@@ -72,7 +73,7 @@ struct cp_policy_diff {
 
 struct cp_policy;
 
-/* ALLOWLIST, REPLIES, no audit, no rules. max_rules counts lapsed ones too. */
+/* ALLOWLIST, REPLIES, no audit, nothing said of names, no rules. max_rules counts lapsed ones too. */
 int cp_policy_new(struct cp_policy **ret, size_t max_rules);
 struct cp_policy *cp_policy_free(struct cp_policy *policy);
 SN_DEFINE_CLEANUP(struct cp_policy, cp_policy_free)
@@ -143,15 +144,16 @@ bool cp_policy_prefix_is_lapsed(const struct cp_policy_prefix *prefix,
 bool cp_policy_rule_is_equal(const struct cp_policy_rule *a,
 			     const struct cp_policy_rule *b);
 
-/* All rules; live ones, cheap while no rule has lapsed since the last call. */
+/* All CIDR rules; live ones, cheap while no rule has lapsed since the last call. */
 size_t cp_policy_count(const struct cp_policy *policy);
 size_t cp_policy_count_live(struct cp_policy *policy, uint64_t now_ns);
 /* The earliest moment at which a rule may lapse; 0: never. */
 uint64_t cp_policy_next_expiry(struct cp_policy *policy, uint64_t now_ns);
 
 /* Name resolution: settings, and domain rules with ids of the same numbers as
- * the CIDR rules'. Answers of add are those of cp_dns_rules_add(), and
- * CP_POLICY_E_FULL when no id is left; ret (may be NULL): the rule as it now
+ * the CIDR rules'; max_rules is for both together. Answers of add are those of
+ * cp_dns_rules_add(), CP_POLICY_E_FULL when no id or room is left, and
+ * CP_POLICY_E_ID; id 0: the next one. ret (may be NULL): the rule as it now
  * is. Copy, adopt_ids and compare include the domain rules; settings that
  * differ are no difference of rules. */
 const struct cp_dns_settings *cp_policy_get_dns(const struct cp_policy *policy);
@@ -173,7 +175,7 @@ void cp_policy_start_ttls(struct cp_policy *policy, uint64_t now_ns);
 
 /* Renumbers `policy`, which is to replace `running`: rules that are equal keep
  * the running one's id, the others get ids that `running` never used. -ERANGE:
- * there are not enough left. */
+ * there are not enough left; -ENOMEM. */
 int cp_policy_adopt_ids(struct cp_policy *policy,
 			const struct cp_policy *running);
 

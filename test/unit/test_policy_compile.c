@@ -50,12 +50,35 @@ static void block_carries_the_settings(void)
 		.mode = SN_MODE_DENYLIST,
 		.audit = 1,
 		.inbound = SN_INBOUND_BLOCK,
+		.dns = SN_DNS_STEERING_ON,
 	};
 	struct sn_policy block;
 
 	cp_policy_put_settings(policy, &settings);
 	cp_policy_compile_block(policy, 7, NULL, &block);
 	t_mem_eq(&block, &wanted, sizeof(block));
+}
+
+static void block_steers_unless_told_not_to_or_all_is_blocked(void)
+{
+	sn_cleanup(cp_policy_freep) struct cp_policy *policy = make();
+	struct cp_policy_settings settings = cp_policy_get_settings(policy);
+	const struct cp_dns_settings off = { .no_steering = true };
+	struct sn_policy block;
+
+	for (int mode = SN_MODE_DISABLED; mode <= SN_MODE_BLOCK_ALL; mode++) {
+		settings.mode = (enum sn_mode)mode;
+		cp_policy_put_settings(policy, &settings);
+		cp_policy_compile_block(policy, 1, NULL, &block);
+		t_eq(block.dns, mode == SN_MODE_BLOCK_ALL ?
+					SN_DNS_STEERING_OFF :
+					SN_DNS_STEERING_ON);
+	}
+	settings.mode = SN_MODE_ALLOWLIST;
+	cp_policy_put_settings(policy, &settings);
+	cp_policy_put_dns(policy, &off);
+	cp_policy_compile_block(policy, 1, NULL, &block);
+	t_eq(block.dns, SN_DNS_STEERING_OFF);
 }
 
 static void four_lengths_are_listed_longest_first_and_a_fifth_is_the_trie(void)
@@ -336,6 +359,7 @@ static void foreign_rows_are_refused(void)
 }
 
 T_MAIN("policy_compile", block_carries_the_settings,
+       block_steers_unless_told_not_to_or_all_is_blocked,
        four_lengths_are_listed_longest_first_and_a_fifth_is_the_trie,
        reserved_lengths_fill_only_the_room_that_is_left,
        host_listed_and_trie_prefixes_fit_and_others_do_not,
