@@ -29,6 +29,7 @@ static __always_inline int is_other_version(const struct __sk_buff *skb,
 static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 {
 	__u32 *slot = bpf_get_local_storage(&sn_cgroups, 0);
+	struct sn_verdict_result v = {};
 	struct sn_packet p = {};
 
 	p.hook = SN_HOOK_CGROUP_SKB;
@@ -39,7 +40,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 	sn_packet_network(skb, &p, 0);
 	if (!p.error && is_other_version(skb, &p))
 		p.error = SN_REASON_PARSE;
-	return sn_verdict_packet(skb, &p) ? 1 : 0;
+	return sn_verdict_packet(skb, &p, &v) == SN_OUTCOME_PASS;
 }
 
 /* Fails closed: 0 drops and the sender sees EPERM. */
@@ -111,7 +112,9 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 				      int is6)
 {
 	__u32 *slot = bpf_get_local_storage(&sn_cgroups, 0);
+	struct sn_verdict_result v = {};
 	struct sn_packet p = {};
+	int outcome;
 
 	p.hook = hook;
 	p.direction = SN_EGRESS;
@@ -141,7 +144,12 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 	set_loopback(&p);
 	if (hook == SN_HOOK_SENDMSG && is_judged_as_packet(&p))
 		return CALL_PASS;
-	return sn_verdict_call(&p) ? CALL_PASS : CALL_REFUSE;
+	outcome = sn_verdict_call(&p, &v);
+	if (outcome == SN_OUTCOME_STEER) {
+		v.reason = SN_REASON_DNS_STEER;
+		outcome = sn_verdict_refuse_call(&p, &v);
+	}
+	return outcome == SN_OUTCOME_PASS ? CALL_PASS : CALL_REFUSE;
 }
 
 /* Fails closed: 0 makes connect() end in EPERM. */

@@ -17,13 +17,16 @@ static __always_inline int judge(struct __sk_buff *skb, int enters)
 {
 	__u32 ifindex = skb->ifindex;
 	struct sn_iface *iface = bpf_map_lookup_elem(&sn_ifaces, &ifindex);
+	struct sn_verdict_result v = {};
 	struct sn_packet p = {};
+	int outcome;
 
 	p.hook = SN_HOOK_TC;
 	p.direction = enters ? SN_EGRESS : SN_INGRESS;
 	if (!iface || iface->ifindex != ifindex) {
 		p.length = skb->len;
-		return sn_verdict_packet(skb, &p) ? VERDICT_NEXT : VERDICT_SHOT;
+		return sn_verdict_packet(skb, &p, &v) ? VERDICT_NEXT :
+							VERDICT_SHOT;
 	}
 	p.key.slot = iface->slot;
 	p.role = iface->role;
@@ -33,7 +36,12 @@ static __always_inline int judge(struct __sk_buff *skb, int enters)
 		sn_packet_ethernet(skb, &p);
 	else
 		sn_packet_network(skb, &p, 0);
-	return sn_verdict_packet(skb, &p) ? VERDICT_NEXT : VERDICT_SHOT;
+	outcome = sn_verdict_packet(skb, &p, &v);
+	if (outcome == SN_OUTCOME_STEER) {
+		v.reason = SN_REASON_DNS_STEER;
+		outcome = sn_verdict_finish(skb, &p, &v);
+	}
+	return outcome == SN_OUTCOME_PASS ? VERDICT_NEXT : VERDICT_SHOT;
 }
 
 /* Fails closed: an interface without a record has no slot and is dropped. */

@@ -50,6 +50,7 @@ static int hello(struct dp_handlers *handlers, struct call *call)
 	answer->n_cpus = object->n_cpus;
 	answer->allow_host_role = handlers->attach->allow_host_role;
 	answer->tcx = handlers->attach->tcx;
+	answer->dns = dp_dns_get(handlers->dns);
 	(void)snprintf(answer->version, sizeof(answer->version), "%s",
 		       SN_VERSION);
 	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
@@ -424,11 +425,17 @@ static int fds(struct dp_handlers *handlers, struct call *call)
 						SN_TABLE_REASONS,
 						SN_TABLE_EVENTS };
 	struct sn_ipc_fds_answer *answer = call->answer;
+	size_t n = 0;
 
 	for (size_t i = 0; i < SN_ARRAY_SIZE(tables); i++)
-		call->out->fds[i] = handlers->object->maps[tables[i]];
-	call->out->n_fds = SN_ARRAY_SIZE(tables);
-	answer->n_fds = SN_ARRAY_SIZE(tables);
+		call->out->fds[n++] = handlers->object->maps[tables[i]];
+	for (size_t i = 0; i < SN_PROGRAM_COUNT && n < SN_IPC_FDS_MAX; i++) {
+		if (sn_programs_info[i].hook == SN_PROGRAM_HOOK_SOCKET_FILTER &&
+		    handlers->object->programs[i] >= 0)
+			call->out->fds[n++] = handlers->object->programs[i];
+	}
+	call->out->n_fds = n;
+	answer->n_fds = (uint32_t)n;
 	answer->n_slots = handlers->object->n_slots;
 	answer->n_cpus = handlers->object->n_cpus;
 	answer->events_bytes = handlers->object->capacity[SN_TABLE_EVENTS];

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/attach.h"
+#include "dataplane/dns.h"
 #include "dataplane/handlers.h"
 #include "dataplane/object.h"
 #include "dataplane/options.h"
@@ -27,6 +28,7 @@ static struct {
 	struct dp_object object;
 	struct dp_slots slots;
 	struct dp_attach attach;
+	struct dp_dns dns;
 	struct dp_reap reap;
 	struct dp_handlers handlers;
 	struct dp_server server;
@@ -60,6 +62,9 @@ static int recover(struct sn_diag *diag)
 	r = dp_object_commit(&dp.object);
 	if (r < 0)
 		return fail(diag, "cannot pin the programs", r);
+	r = dp_dns_init(&dp.dns, &dp.attach, &dp.options, diag);
+	if (r < 0)
+		return r;
 	r = dp_table_find_staged(&dp.object, &dp.slots);
 	if (r < 0)
 		return fail(diag, "cannot read the rules", r);
@@ -87,6 +92,7 @@ static int start(struct sn_diag *diag)
 		.object = &dp.object,
 		.slots = &dp.slots,
 		.attach = &dp.attach,
+		.dns = &dp.dns,
 		.reap = &dp.reap,
 		.state = SN_IPC_STATE_NEW,
 	};
@@ -124,9 +130,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	sn_log(SN_LOG_INFO,
-	       "started version=%s slots=%u attached=%u dirty=%u tc=%s",
+	       "started version=%s slots=%u attached=%u dirty=%u tc=%s dns-tc=%u",
 	       SN_VERSION, dp.slots.n, dp.slots.n_attached, dp.slots.n_dirty,
-	       dp.attach.tcx ? "tcx" : "clsact");
+	       dp.attach.tcx ? "tcx" : "clsact", dp.dns.record->has_tc);
 	r = dp_server_run(&dp.server);
 	sn_log(r < 0 ? SN_LOG_ERROR : SN_LOG_INFO,
 	       "stopped attached=%u: enforcement goes on", dp.slots.n_attached);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/options.h"
 
+#include <arpa/inet.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +16,26 @@ enum {
 	ALLOW_HOST_ROLE,
 	LOG_LEVEL,
 	TC,
+	DNS_DEVICES,
+	DNS_RANGE4,
+	DNS_RANGE6,
+	DNS_LOOPBACK6,
+	DNS_PORT,
 	VERSION,
 	HELP,
 	CAPACITY = 512, /* + enum sn_table_capacity */
 };
 
 enum { DIRECTORY_BYTES_MAX = 80 }; /* a socket's path has 108 */
+enum { PREFIX_BYTES = INET6_ADDRSTRLEN + 4 };
+
+/* 198.18.0.0/15 is for benchmarks of devices (RFC 2544); the others are unique
+ * local addresses (RFC 4193). */
+#define DNS_DEVICES_PRESET   "sentinel0,sentinel1"
+#define DNS_RANGE4_PRESET    "198.18.0.0/15"
+#define DNS_RANGE6_PRESET    "fd53:6e74:6c64:1::/64"
+#define DNS_LOOPBACK6_PRESET "fd53:6e74:6c64:2::/64"
+#define DNS_PORT_PRESET	     "20053"
 
 /* Memory is taken at start for flows, flows-new, fragments and denied (about
  * 150 bytes each) and for each slot (about 700 bytes and 64 a CPU). */
@@ -36,6 +51,8 @@ static const struct {
 	[SN_TABLE_CAPACITY_FLOWS_NEW] = { 1U << 17, 16, 1U << 26 },
 	[SN_TABLE_CAPACITY_FRAGMENTS] = { 1U << 14, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_DENIED] = { 1U << 16, 16, 1U << 22 },
+	[SN_TABLE_CAPACITY_DNS_NAT] = { 1U << 16, 16, 1U << 22 },
+	[SN_TABLE_CAPACITY_DNS_ALIAS] = { 1U << 16, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_EVENTS_BYTES] = { 1U << 20, 1U << 16, 1U << 28 },
 };
 
@@ -46,6 +63,11 @@ static const struct option longs[] = {
 	{ "allow-host-role", no_argument, NULL, ALLOW_HOST_ROLE },
 	{ "log-level", required_argument, NULL, LOG_LEVEL },
 	{ "tc", required_argument, NULL, TC },
+	{ "dns-devices", required_argument, NULL, DNS_DEVICES },
+	{ "dns-range4", required_argument, NULL, DNS_RANGE4 },
+	{ "dns-range6", required_argument, NULL, DNS_RANGE6 },
+	{ "dns-loopback6", required_argument, NULL, DNS_LOOPBACK6 },
+	{ "dns-port", required_argument, NULL, DNS_PORT },
 	{ "version", no_argument, NULL, VERSION },
 	{ "help", no_argument, NULL, HELP },
 	{ "slots", required_argument, NULL,
@@ -62,6 +84,10 @@ static const struct option longs[] = {
 	  CAPACITY + SN_TABLE_CAPACITY_FRAGMENTS },
 	{ "denied", required_argument, NULL,
 	  CAPACITY + SN_TABLE_CAPACITY_DENIED },
+	{ "dns-nat", required_argument, NULL,
+	  CAPACITY + SN_TABLE_CAPACITY_DNS_NAT },
+	{ "dns-alias", required_argument, NULL,
+	  CAPACITY + SN_TABLE_CAPACITY_DNS_ALIAS },
 	{ "events-bytes", required_argument, NULL,
 	  CAPACITY + SN_TABLE_CAPACITY_EVENTS_BYTES },
 	{ NULL, 0, NULL, 0 },
@@ -123,6 +149,92 @@ static int parse_tc(enum dp_options_tc *ret, struct sn_diag *diag)
 	return refuse(diag, "tc", "neither auto, tcx nor clsact");
 }
 
+static int parse_devices(struct dp_options *options, const char *text,
+			 struct sn_diag *diag)
+{
+	const char *comma = strchr(text, ',');
+	size_t first = comma ? (size_t)(comma - text) : 0;
+	size_t second = comma ? strlen(comma + 1) : 0;
+
+	if (!first || !second || first >= IF_NAMESIZE ||
+	    second >= IF_NAMESIZE || strchr(comma + 1, ','))
+		return refuse(diag, "dns-devices",
+			      "not two interface names with a comma between");
+	(void)snprintf(options->dns_devices[0], IF_NAMESIZE, "%.*s", (int)first,
+		       text);
+	(void)snprintf(options->dns_devices[1], IF_NAMESIZE, "%s", comma + 1);
+	return 0;
+}
+
+/* "ADDRESS/BITS" without bits beyond the prefix. */
+static int parse_prefix(int family, const char *text, uint8_t *address,
+			unsigned int low, unsigned int high, uint8_t *bits)
+{
+	size_t bytes = family == AF_INET ? 4 : 16;
+	char copy[PREFIX_BYTES];
+	unsigned int length = 0;
+	char *slash;
+
+	if (strlen(text) >= sizeof(copy))
+		return -EINVAL;
+	(void)memcpy(copy, text, strlen(text) + 1);
+	slash = strchr(copy, '/');
+	if (!slash || !slash[1] || strlen(slash) > 3)
+		return -EINVAL;
+	*slash = '\0';
+	for (const char *c = slash + 1; *c; c++) {
+		if (*c < '0' || *c > '9')
+			return -EINVAL;
+		length = 10 * length + (unsigned int)(*c - '0');
+	}
+	if (length < low || length > high ||
+	    inet_pton(family, copy, address) != 1)
+		return -EINVAL;
+	for (size_t bit = length; bit < 8 * bytes; bit++) {
+		if (address[bit / 8] & (0x80U >> (bit % 8)))
+			return -EINVAL;
+	}
+	*bits = (uint8_t)length;
+	return 0;
+}
+
+static int parse_range4(struct dp_options *options, const char *text,
+			struct sn_diag *diag)
+{
+	if (parse_prefix(AF_INET, text, options->dns_range4, 15, 23,
+			 &options->dns_range4_bits) < 0)
+		return refuse(diag, "dns-range4",
+			      "not an IPv4 network of 15 to 23 bits");
+	return 0;
+}
+
+static int parse_range6(uint8_t address[16], const char *text,
+			const char *option, struct sn_diag *diag)
+{
+	uint8_t bits;
+
+	if (parse_prefix(AF_INET6, text, address, 64, 64, &bits) < 0)
+		return refuse(diag, option, "not an IPv6 network of 64 bits");
+	return 0;
+}
+
+/* The listeners of the cgroup path have the next port. */
+static int parse_port(struct dp_options *options, const char *text,
+		      struct sn_diag *diag)
+{
+	unsigned long port;
+	char *end = NULL;
+
+	errno = 0;
+	port = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || port < 1024 ||
+	    port >= UINT16_MAX)
+		return refuse(diag, "dns-port", "not a port of 1024 to 65534");
+	options->dns_port_tc = htons((uint16_t)port);
+	options->dns_port_cgroup = htons((uint16_t)(port + 1));
+	return 0;
+}
+
 static int parse_one(struct dp_options *options, int c, const char *option,
 		     struct sn_diag *diag)
 {
@@ -143,6 +255,17 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 		return 0;
 	case TC:
 		return parse_tc(&options->tc, diag);
+	case DNS_DEVICES:
+		return parse_devices(options, optarg, diag);
+	case DNS_RANGE4:
+		return parse_range4(options, optarg, diag);
+	case DNS_RANGE6:
+		return parse_range6(options->dns_range6, optarg, option, diag);
+	case DNS_LOOPBACK6:
+		return parse_range6(options->dns_loopback6, optarg, option,
+				    diag);
+	case DNS_PORT:
+		return parse_port(options, optarg, diag);
 	case VERSION:
 		options->show_version = true;
 		return 0;
@@ -155,10 +278,9 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 	}
 }
 
-int dp_options_parse(struct dp_options *options, int argc, char **argv,
-		     struct sn_diag *diag)
+static int preset(struct dp_options *options, struct sn_diag *diag)
 {
-	int at, c;
+	int r;
 
 	(void)memset(options, 0, sizeof(*options));
 	options->run_dir = "/run/sentinel";
@@ -167,7 +289,36 @@ int dp_options_parse(struct dp_options *options, int argc, char **argv,
 	options->log_level = SN_LOG_INFO;
 	for (size_t i = 0; i < SN_TABLE_CAPACITY_COUNT; i++)
 		options->capacity[i] = capacities[i].preset;
+	r = parse_devices(options, DNS_DEVICES_PRESET, diag);
+	if (r >= 0)
+		r = parse_range4(options, DNS_RANGE4_PRESET, diag);
+	if (r >= 0)
+		r = parse_range6(options->dns_range6, DNS_RANGE6_PRESET,
+				 "dns-range6", diag);
+	if (r >= 0)
+		r = parse_range6(options->dns_loopback6, DNS_LOOPBACK6_PRESET,
+				 "dns-loopback6", diag);
+	if (r >= 0)
+		r = parse_port(options, DNS_PORT_PRESET, diag);
+	return r;
+}
 
+/* One address cannot be both a slot's on the wire and its loopback one. */
+static int check(const struct dp_options *options, struct sn_diag *diag)
+{
+	if (memcmp(options->dns_range6, options->dns_loopback6, 8) == 0)
+		return refuse(diag, "dns-loopback6",
+			      "the same as --dns-range6");
+	return 0;
+}
+
+int dp_options_parse(struct dp_options *options, int argc, char **argv,
+		     struct sn_diag *diag)
+{
+	int at, c;
+
+	if (preset(options, diag) < 0)
+		return -EINVAL;
 	opterr = 0;
 	optind = 0;
 	for (;;) {
@@ -189,7 +340,7 @@ int dp_options_parse(struct dp_options *options, int argc, char **argv,
 			    argv[optind]);
 		return -EINVAL;
 	}
-	return 0;
+	return check(options, diag);
 }
 
 void dp_options_print_help(void)
@@ -203,6 +354,15 @@ void dp_options_print_help(void)
 		"  --peer-user NAME    user of sentinel-cp (sentinel)\n"
 		"  --allow-host-role   admit every interface, and role host\n"
 		"  --tc auto|tcx|clsact  how to attach to interfaces (auto)\n"
+		"  --dns-devices A,B   veth pair that steers port 53 (" DNS_DEVICES_PRESET
+		")\n"
+		"  --dns-range4 NET    addresses of its slots (" DNS_RANGE4_PRESET
+		")\n"
+		"  --dns-range6 NET    the same (" DNS_RANGE6_PRESET ")\n"
+		"  --dns-loopback6 NET addresses of cgroups' resolvers (" DNS_LOOPBACK6_PRESET
+		")\n"
+		"  --dns-port N        listeners have N and N + 1 (" DNS_PORT_PRESET
+		")\n"
 		"  --log-level LEVEL   error, warning, info, debug or trace\n"
 		"  --version, --help");
 	for (const struct option *o = longs; o->name; o++) {

@@ -3,6 +3,7 @@
 
 /* argv of sentinel-dp, the only text that it ever reads. */
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,15 @@ struct dp_options {
 	const char *run_dir;
 	const char *bpffs;
 	const char *peer_user;
+	/* Name resolution: the two ends of the veth pair, the ranges and the
+	 * port of its listeners; ports are in network order. */
+	char dns_devices[2][IF_NAMESIZE];
+	uint8_t dns_range4[4];
+	uint8_t dns_range4_bits;
+	uint8_t dns_range6[16];
+	uint8_t dns_loopback6[16];
+	uint16_t dns_port_tc;
+	uint16_t dns_port_cgroup;
 	/* By enum sn_table_capacity; SLOTS and the argv ones are set. */
 	uint32_t capacity[SN_TABLE_CAPACITY_COUNT];
 	enum dp_options_tc tc;

@@ -382,13 +382,15 @@ enum {
 	SN_DNS_NAT_TRIES = 8, /* places looked at for a translated port */
 	SN_DNS_NAT_PORT_MIN = 1024,
 };
-/* A translation that saw no packet for this long may be replaced. */
-#define SN_DNS_NAT_IDLE_NS (120ULL * 1000000000ULL)
+/* A translation that saw no packet for this long may be replaced. UDP: longer
+ * than a resolver takes to answer or to give up. */
+#define SN_DNS_NAT_IDLE_TCP_NS (120ULL * 1000000000ULL)
+#define SN_DNS_NAT_IDLE_UDP_NS (15ULL * 1000000000ULL)
 
 /* Value of sn_dns[0], written by sentinel-dp at its start. */
 struct sn_dns {
 	__u8 range4[4]; /* base, network order */
-	__u8 range4_bits; /* prefix length, 15..30 */
+	__u8 range4_bits; /* prefix length, 15..23 */
 	__u8 has_tc; /* 1: the veth pair is there */
 	__u8 mac_host[6]; /* of sentinel0, which has the resolver's addresses */
 	__u8 mac_steer[6]; /* of sentinel1, into which packets are redirected */
@@ -411,11 +413,23 @@ struct sn_dns_nat_key {
 	__u16 port; /* network order */
 	__u8 family;
 	__u8 protocol;
-};
+} __attribute__((aligned(8)));
 _Static_assert(sizeof(struct sn_dns_nat_key) == 8, "ABI");
 
-/* Who asked whom. Addresses as in struct sn_flow_key. */
+/* Of the kind of sn_seal_tag(). */
+static inline __u64 sn_dns_nat_tag(const struct sn_dns_nat_key *key)
+{
+	const sn_word64 *w = (const sn_word64 *)key;
+	__u64 h = (*w ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+
+	return (h ^ h >> 32) * 0xc4ceb9fe1a85ec53ULL;
+}
+
+/* Who asked whom. Addresses as in struct sn_flow_key. seal: sn_dns_nat_tag() of
+ * the key; elements are recycled at once, so a reader copies the rest first and
+ * then looks at it. */
 struct sn_dns_nat {
+	__u64 seal;
 	__u8 client[16];
 	__u8 server[16];
 	__u16 client_port; /* network order */
@@ -428,7 +442,7 @@ struct sn_dns_nat {
 	__u8 has_vlan;
 	__u16 vlan_protocol; /* network order */
 };
-_Static_assert(sizeof(struct sn_dns_nat) == 64, "ABI");
+_Static_assert(sizeof(struct sn_dns_nat) == 72, "ABI");
 
 /* Key of sn_dns_alias: which server a socket asked under an alias (cgroup
  * path). */

@@ -92,7 +92,9 @@ struct sn_packet {
 	__u8 loopback; /* cgroup hooks: on the loopback device */
 	__u8 quotes_flow; /* ICMP error about a live flow */
 	__u8 reflected; /* comes back as the workload itself sent it */
-	__u8 pad[2];
+	__u8 steered; /* the hook knows it as on its way to or from the
+		       * slot's resolver */
+	__u8 pad[1];
 };
 
 static __always_inline int sn_packet_load(struct __sk_buff *skb, __u32 offset,

@@ -7,10 +7,19 @@
  * is the same does the verdict stand. After three changes the packet is dropped.
  * Every way out without a decision is a drop. */
 
+#include "bpf/lib/dns.h"
 #include "bpf/lib/flow.h"
 #include "bpf/lib/rules.h"
 
 enum { SN_VERDICT_TRIES = 3 };
+
+/* What the hook has to do. STEER: nothing is booked yet; the hook hands the
+ * packet to the resolver or sets a reason of its own, then books it. */
+enum sn_outcome {
+	SN_OUTCOME_DROP = 0,
+	SN_OUTCOME_PASS = 1,
+	SN_OUTCOME_STEER = 2,
+};
 
 /* The race test builds once without the re-check, to see that it would tell. */
 #ifdef SN_TEST_NO_RECHECK
@@ -175,6 +184,8 @@ static __noinline __u32 sn_verdict_rules(struct sn_packet *p,
 	v->rule_id = 0;
 	if (q.metadata)
 		return SN_REASON_METADATA;
+	if (policy->dns && sn_dns_is_encrypted(p))
+		return SN_REASON_DNS_ENCRYPTED;
 	return policy->mode == SN_MODE_DENYLIST ? SN_REASON_ALLOWED :
 						  SN_REASON_NO_RULE;
 }
@@ -321,6 +332,9 @@ SN_GLOBAL int sn_verdict_judge(struct sn_packet *p, struct sn_policy *policy,
 	v->reopens = policy->inbound == SN_INBOUND_ALLOW;
 	v->no_flow = 1;
 	v->rule_id = 0;
+	r = sn_dns_judge(p, policy);
+	if (r != SN_REASON_COUNT)
+		return (int)r;
 	if (policy->mode == SN_MODE_DISABLED)
 		return SN_REASON_ALLOWED;
 	r = sn_verdict_by_kind(p, policy);
@@ -391,6 +405,7 @@ static __always_inline int sn_verdict_is_pass(__u32 reason)
 	case SN_REASON_PASS_ICMP_ERROR:
 	case SN_REASON_PASS_FRAGMENT:
 	case SN_REASON_PASS_LOCAL:
+	case SN_REASON_PASS_DNS:
 		return 1;
 	default:
 		return 0;
@@ -402,7 +417,8 @@ static __always_inline int sn_verdict_is_failure(__u32 reason)
 {
 	return reason == SN_REASON_NO_SLOT || reason == SN_REASON_NO_POLICY ||
 	       reason == SN_REASON_RACE || reason == SN_REASON_PARSE ||
-	       reason == SN_REASON_HELPER;
+	       reason == SN_REASON_HELPER || reason == SN_REASON_DNS_STEER ||
+	       reason == SN_REASON_DNS_NETNS || reason == SN_REASON_DNS_ADDRESS;
 }
 
 /* A loopback packet from one socket of a cgroup to another is seen by both
@@ -430,7 +446,7 @@ static __always_inline int sn_verdict_is_local(const struct sn_packet *p,
 	       sn_verdict_has_mirror(p, word, now);
 }
 
-/* Books a verdict: counters, reason, event. Returns 1 to pass. */
+/* Books a verdict: counters, reason, event. */
 static __always_inline int sn_verdict_finish(struct __sk_buff *skb,
 					     struct sn_packet *p,
 					     struct sn_verdict_result *v)
@@ -442,11 +458,11 @@ static __always_inline int sn_verdict_finish(struct __sk_buff *skb,
 	if (v->reason != SN_REASON_ALLOWED)
 		sn_count_reasons(p->key.slot, v->reason, n);
 	if (passes)
-		return 1;
+		return SN_OUTCOME_PASS;
 	if (sn_verdict_is_failure(v->reason))
 		v->audit = 0;
 	sn_count_event(p, v);
-	return v->audit != 0;
+	return v->audit ? SN_OUTCOME_PASS : SN_OUTCOME_DROP;
 }
 
 /* A flow that was judged again and failed. */
@@ -485,11 +501,27 @@ static __always_inline int sn_verdict_has_flow(const struct sn_packet *p)
 	       (p->kind == SN_PACKET_PLAIN || p->kind == SN_PACKET_DHCP);
 }
 
+/* Steering asks no flow: the remote side may have opened one from port 53. */
+static __always_inline int sn_verdict_is_for_dns(const struct sn_packet *p,
+						 __u64 word)
+{
+	__u32 index = 2 * p->key.slot + (SN_WORD_GENERATION(word) & 1);
+	struct sn_policy *block;
+
+	if (p->steered)
+		return 1;
+	if (!sn_dns_is_query(p))
+		return 0;
+	block = bpf_map_lookup_elem(&sn_policies, &index);
+	return block && block->dns;
+}
+
 /* True if the packet passes on what is stored, without a judgement. */
 static __always_inline int sn_verdict_is_known(struct sn_packet *p,
 					       struct sn_verdict_result *v)
 {
-	if (!v->word || !sn_verdict_has_flow(p))
+	if (!v->word || !sn_verdict_has_flow(p) ||
+	    sn_verdict_is_for_dns(p, v->word))
 		return 0;
 	if (sn_flow_check(p, v)) {
 		v->reason = SN_REASON_ALLOWED;
@@ -528,52 +560,63 @@ static __always_inline void sn_verdict_look_inside(struct __sk_buff *skb,
 		p->error = SN_REASON_NEIGHBOUR;
 }
 
-/* Verdict on a parsed packet of slot p->key.slot. Returns 1 to pass. */
+/* Verdict on a parsed packet of slot p->key.slot; *v is zero before. */
 static __always_inline int sn_verdict_packet(struct __sk_buff *skb,
-					     struct sn_packet *p)
+					     struct sn_packet *p,
+					     struct sn_verdict_result *v)
 {
-	struct sn_verdict_result v = {};
 	__u32 slot = p->key.slot;
 	__u64 *word = bpf_map_lookup_elem(&sn_words, &slot);
 
-	v.now = bpf_ktime_get_boot_ns();
+	v->now = bpf_ktime_get_boot_ns();
 	if (!slot || !word) {
 		p->key.slot = 0;
-		v.reason = SN_REASON_NO_SLOT;
-		return sn_verdict_finish(skb, p, &v);
+		v->reason = SN_REASON_NO_SLOT;
+		return sn_verdict_finish(skb, p, v);
 	}
-	v.word = SN_READ(*word);
-	if (sn_verdict_is_known(p, &v))
-		return sn_verdict_finish(skb, p, &v);
-	sn_verdict_look_inside(skb, p, &v);
-	sn_verdict_settle(p, word, &v);
-	sn_verdict_book(p, &v);
-	return sn_verdict_finish(skb, p, &v);
+	v->word = SN_READ(*word);
+	if (sn_verdict_is_known(p, v))
+		return sn_verdict_finish(skb, p, v);
+	sn_verdict_look_inside(skb, p, v);
+	sn_verdict_settle(p, word, v);
+	if (v->reason == SN_REASON_PASS_DNS && !p->steered)
+		return SN_OUTCOME_STEER;
+	sn_verdict_book(p, v);
+	return sn_verdict_finish(skb, p, v);
 }
 
-/* Verdict on a connect() or sendmsg() call, before any packet. Returns 1 to
- * let it go on; its packets are judged again. */
-static __always_inline int sn_verdict_call(struct sn_packet *p)
+/* Books a call that is refused for v->reason. */
+static __always_inline int sn_verdict_refuse_call(struct sn_packet *p,
+						  struct sn_verdict_result *v)
 {
-	struct sn_verdict_result v = {};
+	if (sn_verdict_is_failure(v->reason))
+		v->audit = 0;
+	sn_count_event(p, v);
+	if (v->audit)
+		return SN_OUTCOME_PASS;
+	sn_count_reason(p->key.slot, v->reason);
+	sn_count_reason(p->key.slot, SN_REASON_CALL_REFUSED);
+	return SN_OUTCOME_DROP;
+}
+
+/* Verdict on a connect() or sendmsg() call, before any packet; *v is zero
+ * before. Packets of a call that goes on are judged again. */
+static __always_inline int sn_verdict_call(struct sn_packet *p,
+					   struct sn_verdict_result *v)
+{
 	__u32 slot = p->key.slot;
 	__u64 *word = bpf_map_lookup_elem(&sn_words, &slot);
 
-	v.now = bpf_ktime_get_boot_ns();
+	v->now = bpf_ktime_get_boot_ns();
 	if (!slot || !word) {
 		p->key.slot = 0;
-		v.reason = SN_REASON_NO_SLOT;
+		v->reason = SN_REASON_NO_SLOT;
 	} else {
-		sn_verdict_settle(p, word, &v);
+		sn_verdict_settle(p, word, v);
 	}
-	if (sn_verdict_is_pass(v.reason))
-		return 1;
-	if (sn_verdict_is_failure(v.reason))
-		v.audit = 0;
-	sn_count_event(p, &v);
-	if (v.audit)
-		return 1;
-	sn_count_reason(p->key.slot, v.reason);
-	sn_count_reason(p->key.slot, SN_REASON_CALL_REFUSED);
-	return 0;
+	if (v->reason == SN_REASON_PASS_DNS)
+		return SN_OUTCOME_STEER;
+	if (sn_verdict_is_pass(v->reason))
+		return SN_OUTCOME_PASS;
+	return sn_verdict_refuse_call(p, v);
 }

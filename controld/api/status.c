@@ -98,6 +98,8 @@ static void put_tables(struct report *report,
 static const char *const feature_names[SN_FEATURE_COUNT] = {
 	[SN_FEATURE_EGRESS_TC] = "egress-tc",
 	[SN_FEATURE_EGRESS_CGROUP] = "egress-cgroup",
+	[SN_FEATURE_DNS_TC] = "dns-tc",
+	[SN_FEATURE_DNS_CGROUP] = "dns-cgroup",
 };
 
 /* The first program of the feature that failed, needed ones first; NULL. */
@@ -150,6 +152,12 @@ judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 			       "no TCX links (kernel 6.6): a clsact filter of "
 			       "higher priority can pass packets before ours");
 		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
+	}
+	if (feature == SN_FEATURE_DNS_TC && !status->hello.dns.has_tc) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "the resolver's interfaces are missing when "
+			       "sentinel-dp starts (run sentinel-netdev)");
+		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
 	}
 	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;
 }

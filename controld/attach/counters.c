@@ -127,7 +127,7 @@ int cp_attach_counters_new(struct cp_attach_counters **ret,
 	int r;
 
 	memcpy(&body, answer->body, sizeof(body));
-	if (answer->n_fds != N_FDS || body.n_slots == 0 || body.n_cpus == 0 ||
+	if (answer->n_fds < N_FDS || body.n_slots == 0 || body.n_cpus == 0 ||
 	    body.n_slots > UINT16_MAX + 1U || body.n_cpus > 4096)
 		return -EPROTO;
 	counters = calloc(1, sizeof(*counters));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/policy/match.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "shared/tables.h"
@@ -147,6 +148,12 @@ static bool is_metadata(const struct cp_policy_match_packet *packet)
 	return false;
 }
 
+static bool is_dns_protocol(const struct cp_policy_match_packet *packet)
+{
+	return packet->protocol == IPPROTO_UDP ||
+	       packet->protocol == IPPROTO_TCP;
+}
+
 /* May the workload send this, by metadata addresses, rules and mode? */
 static struct cp_policy_match_verdict
 judge_rules(const struct cp_policy_match_source *source,
@@ -172,7 +179,10 @@ judge_rules(const struct cp_policy_match_source *source,
 		verdict.reason = SN_REASON_DENY_RULE;
 	if (found.verdict != SN_VERDICT_NONE)
 		return verdict;
-	if (source->settings.mode == SN_MODE_DENYLIST)
+	if (source->steers && is_dns_protocol(packet) &&
+	    packet->remote_port == SN_DNS_TLS_PORT)
+		verdict.reason = SN_REASON_DNS_ENCRYPTED;
+	else if (source->settings.mode == SN_MODE_DENYLIST)
 		verdict.pass = true;
 	else
 		verdict.reason = SN_REASON_NO_RULE;
@@ -320,6 +330,34 @@ static bool judge_kind(const struct cp_policy_match_packet *packet,
 	return true;
 }
 
+/* Name resolution; false: the packet is none of its business. */
+static bool judge_dns(const struct cp_policy_match_source *source,
+		      const struct cp_policy_match_packet *packet,
+		      struct cp_policy_match_verdict *ret)
+{
+	bool is_asked = kinds[packet->kind].passes == PASSES_UNDECIDED ||
+			packet->kind == CP_POLICY_MATCH_KIND_DHCP_CLIENT ||
+			packet->kind == CP_POLICY_MATCH_KIND_DHCP_SERVER;
+
+	if (source->settings.mode == SN_MODE_NONE || !is_asked)
+		return false;
+	if (packet->is_steered && source->steers) {
+		*ret = pass_by(SN_REASON_PASS_DNS);
+		return true;
+	}
+	if (packet->is_reserved && source->settings.mode != SN_MODE_DISABLED) {
+		*ret = drop_by(SN_REASON_DNS_ADDRESS);
+		return true;
+	}
+	if (!source->steers || packet->direction != SN_EGRESS ||
+	    packet->kind == CP_POLICY_MATCH_KIND_FRAGMENT_LATER ||
+	    !is_dns_protocol(packet) || packet->remote_port != SN_DNS_PORT)
+		return false;
+	*ret = pass_if(!packet->is_first_fragment && !packet->is_late,
+		       SN_REASON_PASS_DNS, SN_REASON_DNS_STEER);
+	return true;
+}
+
 static struct cp_policy_match_verdict
 judge_all(const struct cp_policy_match_source *source,
 	  const struct cp_policy_match_packet *packet,
@@ -328,6 +366,8 @@ judge_all(const struct cp_policy_match_source *source,
 	const struct cp_policy_settings *settings = &source->settings;
 	struct cp_policy_match_verdict verdict;
 
+	if (judge_dns(source, packet, &verdict))
+		return verdict;
 	if (settings->mode == SN_MODE_DISABLED)
 		return pass_by(SN_REASON_ALLOWED);
 	if (settings->mode == SN_MODE_NONE)
@@ -463,6 +503,7 @@ cp_policy_match_source_rows(const struct cp_policy_match_rows *rows)
 			.inbound = (enum sn_inbound)rows->block.inbound,
 			.audit = rows->block.audit,
 		},
+		.steers = rows->block.dns == SN_DNS_STEERING_ON,
 		.next = next_of_rows,
 	};
 }

@@ -6,6 +6,11 @@
  * it, and Explain-like calls use it. Pure.
  *
  * Order of the decisions (the first that applies gives the reason):
+ *  0. whole packets that could be a flow's, DHCP messages and ICMP errors: what
+ *     is on its way to or from the attachment's resolver: PASS_DNS. Else, in
+ *     all modes but `disabled`, an address that is reserved for resolvers:
+ *     DNS_ADDRESS. Under a policy that steers, what leaves for port 53 (UDP,
+ *     TCP): PASS_DNS, or DNS_STEER where it cannot be steered.
  *  1. mode `disabled`: pass. No policy: NO_POLICY.
  *  2. what the packet is: PARSE; always-passed messages and their wrong-side
  *     counterparts; ETHERTYPE, ENCAPSULATED, SOURCE_ROUTE, ADDRESS,
@@ -20,7 +25,8 @@
  *     A flow of the workload that was denied, and that its peer could open
  *     anew, is judged by the rules of now in both directions.
  *  6. a new flow: egress by metadata addresses and rules, ingress by
- *     `inbound`; what the workload sent to itself opens nothing.
+ *     `inbound`; what the workload sent to itself opens nothing. Port 853 that
+ *     no rule opens is closed in every mode where port 53 is steered.
  * Then audit turns a POLICY drop into a pass that keeps its reason. */
 
 #include <stdbool.h>
@@ -71,6 +77,11 @@ struct cp_policy_match_packet {
 	/* Ingress: a live flow has its addresses and ports the other way
 	 * round. */
 	bool is_reflected;
+	bool is_first_fragment; /* PLAIN */
+	bool is_reserved; /* has an address of the resolver's ranges */
+	/* Put on its way to or from the attachment's resolver by the kernel. */
+	bool is_steered;
+	bool is_late; /* seen behind the calls that steer (cgroups) */
 	uint16_t local_port;
 	uint16_t remote_port;
 	uint8_t local[16];
@@ -105,6 +116,7 @@ struct cp_policy_match_prefix {
 struct cp_policy_match_source {
 	const void *object;
 	struct cp_policy_settings settings; /* mode NONE: no policy */
+	bool steers; /* port 53 goes to the attachment's resolver */
 	bool (*next)(const void *object, size_t *cursor,
 		     struct cp_policy_match_prefix *ret);
 	bool (*get)(const void *object, const struct cp_policy_cidr *cidr,
@@ -118,7 +130,8 @@ struct cp_policy_match_rows {
 	size_t n_rows;
 };
 
-/* The objects must outlive the source. indexed: use the model's own index. */
+/* The objects must outlive the source. indexed: use the model's own index.
+ * Whether a policy steers depends on its target: the caller sets `steers`. */
 struct cp_policy_match_source
 cp_policy_match_source_policy(const struct cp_policy *policy, bool indexed);
 struct cp_policy_match_source

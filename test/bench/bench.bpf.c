@@ -166,6 +166,7 @@ static long step_established(__u32 i, struct run *run)
 {
 	__u32 index = (run->job->first + i) & run->job->mask;
 	struct sn_flow_key *key = bpf_map_lookup_elem(&bench_flows, &index);
+	struct sn_verdict_result v = {};
 	struct sn_packet p = {};
 
 	if (!key)
@@ -177,7 +178,7 @@ static long step_established(__u32 i, struct run *run)
 	sn_packet_ethernet(run->skb, &p);
 	sn_copy16(p.key.remote, key->remote);
 	p.key.remote_port = key->remote_port;
-	book(run, (__u32)sn_verdict_packet(run->skb, &p));
+	book(run, (__u32)sn_verdict_packet(run->skb, &p, &v));
 	return 0;
 }
 
@@ -185,6 +186,7 @@ static long step_established(__u32 i, struct run *run)
 static long step_new(__u32 i, struct run *run)
 {
 	struct bench_address *a = next_address(run, i);
+	struct sn_verdict_result v = {};
 	struct sn_packet p = {};
 
 	if (!a)
@@ -196,7 +198,7 @@ static long step_new(__u32 i, struct run *run)
 	sn_packet_ethernet(run->skb, &p);
 	sn_copy16(p.key.remote, a->bytes);
 	p.key.remote_port = (__u16)run->job->port;
-	book(run, (__u32)sn_verdict_packet(run->skb, &p));
+	book(run, (__u32)sn_verdict_packet(run->skb, &p, &v));
 	return 0;
 }
 

@@ -117,7 +117,7 @@ class Client:
         """The next answer; raises Closed if the link has ended."""
         try:
             record, rights, _, _ = self.socket.recvmsg(
-                RECORD_BYTES, socket.CMSG_SPACE(4 * 4))
+                RECORD_BYTES, socket.CMSG_SPACE(8 * 4))
         except (ConnectionResetError, BrokenPipeError) as error:
             raise Closed from error
         if not record:

@@ -95,7 +95,7 @@ CLIENT = """
 import mmap, socket, struct, sys
 peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 peer.connect(sys.argv[1])
-peer.send(struct.pack("=HHIIIII", 1, 0, 1, 24, 0, 1, 1))
+peer.send(struct.pack("=HHIIIII", 1, 0, 1, 24, 0, *map(int, sys.argv[2:])))
 print(struct.unpack_from("=i", peer.recv(65536), 16)[0])
 peer.send(struct.pack("=HHIII8x", 10, 0, 2, 24, 0))
 _, fds, _, _ = socket.recv_fds(peer, 65536, 4)
@@ -115,7 +115,8 @@ def test_unprivileged_peer_gets_its_answers_and_mappings(bare):
         bare.run = Path(folder) / "run"
         bare.start(user="nobody")
         done = subprocess.run(
-            ["/usr/bin/python3", "-c", CLIENT, str(bare.run / "dp.sock")],
+            ["/usr/bin/python3", "-c", CLIENT, str(bare.run / "dp.sock"),
+             str(dp.PROTOCOL), str(dp.ABI)],
             text=True, capture_output=True, timeout=LIMIT_S, check=False,
             user="nobody", group="nogroup", extra_groups=[])
     assert done.stdout.split() == ["0", "4096", "4096", "refused",

@@ -549,7 +549,7 @@ static void try_frame(const struct situation *s)
 	add_rules(s, &p, policy);
 	put_policy(policy, &block);
 	put_flow(s, &p);
-	passed = sn_verdict_packet(&skb, &p);
+	passed = sn_verdict_packet(&skb, &p, &v) == SN_OUTCOME_PASS;
 	check_always(s, &p, passed);
 	check_verdict(s, &p, policy, passed);
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+/* Name resolution in the judgement: what is steered to the slot's resolver and
+ * which addresses belong to that alone. Fails closed: a packet to port 53 that
+ * cannot be steered is dropped, and so is every use of a reserved address that
+ * a hook did not mark as `steered`. */
+
+#include "bpf/lib/maps.h"
+#include "bpf/lib/packet.h"
+
+static __always_inline struct sn_dns *sn_dns_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&sn_dns, &zero);
+}
+
+static __always_inline int sn_dns_has_protocol(const struct sn_packet *p)
+{
+	return p->has_ports && (p->key.protocol == SN_PROTOCOL_UDP ||
+				p->key.protocol == SN_PROTOCOL_TCP);
+}
+
+/* What leaves for port 53 of whatever server. */
+static __always_inline int sn_dns_is_query(const struct sn_packet *p)
+{
+	return p->direction == SN_EGRESS && !p->error &&
+	       sn_dns_has_protocol(p) &&
+	       p->key.remote_port == bpf_htons(SN_DNS_PORT);
+}
+
+/* DNS over TLS or QUIC (RFC 7858, RFC 9250). */
+static __always_inline int sn_dns_is_encrypted(const struct sn_packet *p)
+{
+	return sn_dns_has_protocol(p) &&
+	       p->key.remote_port == bpf_htons(SN_DNS_TLS_PORT);
+}
+
+static __always_inline int sn_dns_is_in_range4(const struct sn_dns *dns,
+					       __u32 address)
+{
+	__u32 base = *(const __u32 *)dns->range4;
+
+	return dns->has_tc && ((bpf_ntohl(address) ^ bpf_ntohl(base)) >>
+			       (32 - (dns->range4_bits & 31))) == 0;
+}
+
+static __always_inline int sn_dns_is_in_64(const __u8 *base,
+					   const __u32 *address)
+{
+	const __u32 *b = (const __u32 *)base;
+
+	return address[0] == b[0] && address[1] == b[1];
+}
+
+/* Before sentinel-dp has filled sn_dns in no address is reserved. */
+static __always_inline int sn_dns_is_reserved(const struct sn_dns *dns,
+					      __u8 family, const __u8 *address)
+{
+	const __u32 *a = (const __u32 *)address;
+
+	if (!dns->port_cgroup)
+		return 0;
+	if (family == SN_FAMILY_IPV4)
+		return (bpf_ntohl(a[0]) ^ SN_DNS_LOOPBACK4) >>
+				       (32 - SN_DNS_LOOPBACK4_BITS) ==
+			       0 ||
+		       sn_dns_is_in_range4(dns, a[0]);
+	return family == SN_FAMILY_IPV6 &&
+	       (sn_dns_is_in_64(dns->loopback6, a) ||
+		(dns->has_tc && sn_dns_is_in_64(dns->range6, a)));
+}
+
+static __always_inline int sn_dns_has_reserved(const struct sn_packet *p)
+{
+	const struct sn_dns *dns = sn_dns_get();
+
+	return dns && (sn_dns_is_reserved(dns, p->key.family, p->key.remote) ||
+		       sn_dns_is_reserved(dns, p->key.family, p->key.local));
+}
+
+/* SN_REASON_COUNT: the packet is none of name resolution's. PASS_DNS without
+ * `steered`: the hook has to steer it. A datagram in fragments cannot be
+ * steered (its client goes to TCP), and a cgroup's packet that is still for
+ * port 53 has gone around the calls that steer. */
+static __always_inline __u32 sn_dns_judge(const struct sn_packet *p,
+					  const struct sn_policy *policy)
+{
+	if (p->error ||
+	    (p->kind != SN_PACKET_PLAIN && p->kind != SN_PACKET_ICMP_ERROR &&
+	     p->kind != SN_PACKET_DHCP))
+		return SN_REASON_COUNT;
+	if (p->steered && policy->dns)
+		return SN_REASON_PASS_DNS;
+	if (policy->mode != SN_MODE_DISABLED && sn_dns_has_reserved(p))
+		return SN_REASON_DNS_ADDRESS;
+	if (!policy->dns || !sn_dns_is_query(p))
+		return SN_REASON_COUNT;
+	if (p->fragment != SN_PACKET_WHOLE || p->hook == SN_HOOK_CGROUP_SKB)
+		return SN_REASON_DNS_STEER;
+	return SN_REASON_PASS_DNS;
+}
