@@ -282,6 +282,7 @@ void policies_make(struct world_random *random, uint32_t generation,
 	}
 	choose_reserve(random, &reserve);
 	cp_policy_compile_block(set.policy, generation, &reserve, &set.block);
+	set.block.dns = SN_DNS_STEERING_OFF;
 	compile(&set);
 	*ret = set;
 }
