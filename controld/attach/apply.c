@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "controld/attach/remote.h"
 #include "controld/attach/stage.h"
 #include "controld/attach/state.h"
 #include "shared/log.h"
@@ -43,6 +44,7 @@ static void saved(struct cp_attach_op *op, int r)
 			  strerror(-r));
 	cp_policy_free(item->policy);
 	item->policy = sn_steal(&op->previous);
+	cp_attach_remote_unstamp(op);
 	/* The rows of the policy before are swept first, so that two copies
 	 * are enough. */
 	item->has_strays = true;
@@ -60,6 +62,7 @@ static void staged(struct cp_attach_op *op, int r)
 		return;
 	}
 	cp_attach_stage_commit(op);
+	cp_attach_remote_stamp(op);
 	r = cp_attach_state_put(op->item);
 	if (r < 0)
 		saved(op, r);

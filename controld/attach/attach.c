@@ -12,6 +12,7 @@
 #include "controld/attach/counters.h"
 #include "controld/attach/op.h"
 #include "controld/attach/reconcile.h"
+#include "controld/attach/remote.h"
 #include "controld/attach/rules.h"
 #include "controld/attach/state.h"
 #include "controld/attach/target.h"
@@ -170,6 +171,7 @@ int cp_attach_new(struct cp_attach **ret,
 	if (!manager)
 		return -ENOMEM;
 	manager->options = *options;
+	LIST_INIT(&manager->observers);
 	TAILQ_INIT(&manager->incoming);
 	TAILQ_INIT(&manager->ready);
 	r = read_boot_id(manager->boot_id, sizeof(manager->boot_id));
@@ -305,6 +307,7 @@ int cp_attach_add(struct cp_attach *manager,
 		return sn_trace(r);
 	}
 	item->policy = sn_steal(&policy);
+	cp_attach_remote_hold(item);
 	op->item = item;
 	cp_attach_op_submit(op);
 	return 0;
@@ -337,6 +340,7 @@ int cp_attach_apply(struct cp_attach *manager, const char *id,
 		cp_policy_free(policy);
 		return sn_trace(r);
 	}
+	op->scope = CP_ATTACH_OP_SCOPE_POLICY;
 	op->policy = policy;
 	op->dry_run = dry_run;
 	cp_attach_op_submit(op);
@@ -354,6 +358,7 @@ int cp_attach_set_mode(struct cp_attach *manager, const char *id,
 			     userdata);
 	if (r < 0)
 		return sn_trace(r);
+	op->scope = CP_ATTACH_OP_SCOPE_POLICY;
 	op->mode = mode;
 	op->audit = audit;
 	cp_attach_op_submit(op);
@@ -371,6 +376,7 @@ static int change_rule(struct cp_attach *manager, const char *id,
 	r = cp_attach_op_new(&op, manager, id, run, done, userdata);
 	if (r < 0)
 		return sn_trace(r);
+	op->scope = CP_ATTACH_OP_SCOPE_RULES;
 	op->rule = *rule;
 	cp_attach_op_submit(op);
 	return 0;

@@ -54,6 +54,8 @@ struct cp_attach_result {
 	uint32_t unchanged;
 	uint32_t rule_id;
 	bool replaced;
+	uint64_t revision; /* the control plane's that is in force */
+	bool is_repeated; /* remote: not above it, so not done again */
 };
 
 typedef void (*cp_attach_done)(void *userdata,

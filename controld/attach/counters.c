@@ -75,6 +75,8 @@ static void log_event(void *userdata, const void *record, size_t size)
 		(void)inet_ntop(family, event.remote, remote, sizeof(remote));
 	}
 	item = cp_attach_item_by_slot(manager, event.slot);
+	if (item && !item->is_new)
+		cp_attach_observe_blocked(item, &event);
 	sn_log(SN_LOG_DEBUG,
 	       "blocked id=%s reason=%s rule=%u audit=%u direction=%s "
 	       "protocol=%u local=%s:%u remote=%s:%u pid=%u comm='%.*s'",

@@ -5,6 +5,7 @@
 
 #include "controld/attach/counters.h"
 #include "controld/attach/item.h"
+#include "controld/attach/remote.h"
 
 static const char *const notes_tc[] = {
 	"only what this interface carries is judged: other interfaces of the "
@@ -35,6 +36,10 @@ static void put_notes(const struct cp_attach_item *item,
 
 	for (size_t i = 0; i < n; i++)
 		ret->notes[ret->n_notes++] = notes[i];
+	if (cp_attach_remote_is_held(item))
+		ret->notes[ret->n_notes++] =
+			"everything is dropped until the control plane states "
+			"a policy";
 }
 
 static enum cp_attach_state state_of(const struct cp_attach_item *item)

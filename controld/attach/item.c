@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "controld/attach/remote.h"
 #include "controld/policy/compile.h"
 
 static void format_id(const uint8_t id[SN_ID_BYTES],
@@ -143,6 +144,9 @@ void cp_attach_item_drop(struct cp_attach_item *item)
 	struct cp_attach *manager = item->manager;
 	size_t at = lower_bound(manager, item->id_text);
 
+	if (!item->is_new && !manager->is_closing)
+		cp_attach_observe_ended(item);
+	cp_attach_remote_ended(item);
 	if (at < manager->n_items && manager->items[at] == item) {
 		manager->n_items--;
 		memmove(&manager->items[at], &manager->items[at + 1],

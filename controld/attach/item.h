@@ -8,6 +8,7 @@
 
 #include "controld/attach/attach.h"
 #include "controld/attach/info.h"
+#include "controld/attach/observe.h"
 #include "controld/link/link.h"
 #include "controld/target/watch.h"
 
@@ -30,6 +31,13 @@ struct cp_attach_item {
 
 	struct cp_policy *policy; /* the acknowledged one */
 	struct sn_policy block; /* current in the kernel */
+	uint64_t revision; /* the control plane's in force; 0: none */
+	/* Settings of the local policy while it is held (remote.c); NONE: it
+	 * is not. */
+	enum sn_mode held_mode;
+	bool held_audit;
+	cp_attach_done waiter; /* who attached it and has no answer yet */
+	void *waiter_userdata;
 	uint32_t slot; /* 0: sentinel-dp does not have it */
 	uint32_t generation;
 	int32_t position;
@@ -74,6 +82,9 @@ struct cp_attach {
 	uv_async_t kick;
 	uv_timer_t collect_timer;
 	uv_timer_t poll_timer;
+	LIST_HEAD(, cp_attach_observer) observers;
+	bool is_remote; /* there is a control plane */
+	bool permits_local_rules; /* beside those of the control plane */
 	struct cp_attach_ops incoming;
 	struct cp_attach_items ready;
 	size_t n_ops; /* incoming, waiting, running */

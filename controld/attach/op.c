@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "controld/attach/reconcile.h"
+#include "controld/attach/remote.h"
 #include "controld/link/batch.h"
 #include "controld/link/scan.h"
 
@@ -110,7 +111,7 @@ static bool admit(struct cp_attach_op *op)
 				  "no attachment has this id");
 	} else if (!manager->is_ready && !op->is_internal) {
 		cp_attach_op_fail_errno(op, -ENOTCONN, NULL);
-	} else {
+	} else if (!op->item || !cp_attach_remote_refuse(op)) {
 		return true;
 	}
 	/* A new attachment has not been in anybody's hands. */
@@ -191,10 +192,15 @@ void cp_attach_op_finish(struct cp_attach_op *op)
 	struct cp_attach_item *item = op->item;
 
 	assert(item->running == op);
+	if (cp_attach_remote_finish(op))
+		return;
 	item->running = NULL;
 	manager->n_running--;
 	if (op->is_settling)
 		cp_attach_reconcile_settled(manager);
+	if (op->result.code == CP_ATTACH_CODE_OK && !op->is_internal &&
+	    !op->drops_item && !op->dry_run)
+		cp_attach_observe_changed(item);
 	answer(op);
 	if (op->drops_item) {
 		cp_attach_op_cancel(item);

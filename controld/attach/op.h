@@ -12,6 +12,13 @@
 /* r: 0 or -errno of what was started. */
 typedef void (*cp_attach_op_step)(struct cp_attach_op *op, int r);
 
+/* What of an attachment an operation of the local API is about. */
+enum cp_attach_op_scope {
+	CP_ATTACH_OP_SCOPE_WHOLE, /* to attach, to detach */
+	CP_ATTACH_OP_SCOPE_POLICY,
+	CP_ATTACH_OP_SCOPE_RULES, /* those of the caller's own */
+};
+
 struct cp_attach_op {
 	TAILQ_ENTRY(cp_attach_op) entry;
 	struct cp_attach *manager;
@@ -23,6 +30,14 @@ struct cp_attach_op {
 	cp_attach_done done; /* NULL: nobody waits */
 	void *userdata;
 	struct cp_attach_result result;
+
+	enum cp_attach_op_scope scope;
+	uint64_t revision; /* of the control plane's change; 0: a local one */
+	uint64_t previous_revision;
+	enum sn_mode previous_held_mode;
+	void (*guarded)(struct cp_attach_op *op); /* the run of a remote one */
+	bool releases; /* the item is no longer held */
+	bool accepts_none; /* a removal that finds nothing is one */
 
 	bool is_internal; /* runs also before the manager is ready */
 	bool is_settling; /* reconciling waits for it */

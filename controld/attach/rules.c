@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/attach/apply.h"
+#include "controld/attach/remote.h"
 #include "controld/attach/state.h"
 #include "shared/log.h"
 
@@ -95,6 +96,7 @@ static void saved(struct cp_attach_op *op, int r)
 			  "was taken back",
 			  strerror(-r));
 	undo_model(op);
+	cp_attach_remote_unstamp(op);
 	(void)cp_attach_state_put(op->item);
 	write_prefix(op, SN_IPC_TABLE_NARROW, put_back);
 }
@@ -107,6 +109,7 @@ static void written(struct cp_attach_op *op, int r)
 		cp_attach_op_finish(op);
 		return;
 	}
+	cp_attach_remote_stamp(op);
 	r = cp_attach_state_put(op->item);
 	if (r < 0)
 		saved(op, r);

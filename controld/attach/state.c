@@ -11,8 +11,11 @@
 
 typedef Sentinel__State__V1__Attachment message_t;
 typedef Sentinel__State__V1__Attachment__MetadataEntry pair_t;
+typedef Sentinel__State__V1__Attachment__AppliedRevisionsEntry revision_t;
 typedef Sentinel__State__V1__Rule rule_t;
 typedef Sentinel__State__V1__Port port_t;
+
+#define REMOTE "remote" /* the source of revisions, the owner of rules */
 
 enum { N_COUNTERS = sizeof(struct sn_counters) / sizeof(uint64_t) };
 
@@ -55,7 +58,7 @@ static int alloc_packed(const struct cp_policy *policy,
 
 static char *owner_text(const struct cp_policy_rule *rule)
 {
-	static char local[] = "local", remote[] = "remote";
+	static char local[] = "local", remote[] = REMOTE;
 
 	return rule->owner == CP_POLICY_OWNER_REMOTE ? remote : local;
 }
@@ -149,6 +152,8 @@ static void pack_fields(struct cp_attach_item *item,
 	message->next_rule_id = cp_policy_get_next_id(item->policy);
 	message->generation = item->generation;
 	message->detaching = item->is_detaching;
+	message->held_mode = item->held_mode;
+	message->held_audit = item->held_audit;
 }
 
 int cp_attach_state_put(struct cp_attach_item *item)
@@ -162,6 +167,8 @@ int cp_attach_state_put(struct cp_attach_item *item)
 	struct packed_rules packed = { 0 };
 	pair_t pairs[CP_ATTACH_METADATA_MAX];
 	pair_t *pair_ptrs[CP_ATTACH_METADATA_MAX];
+	char source[] = REMOTE;
+	revision_t revision, *revision_ptr = &revision;
 	int r;
 
 	sentinel__state__v1__attachment__init(&message);
@@ -176,6 +183,12 @@ int cp_attach_state_put(struct cp_attach_item *item)
 	}
 	message.n_metadata = item->n_metadata;
 	message.metadata = pair_ptrs;
+	sentinel__state__v1__attachment__applied_revisions_entry__init(
+		&revision);
+	revision.key = source;
+	revision.value = item->revision;
+	message.n_applied_revisions = item->revision > 0;
+	message.applied_revisions = &revision_ptr;
 	message.policy = &policy;
 	r = pack_policy(item->policy, &now, &packed, &policy);
 	if (r == 0)
@@ -210,7 +223,7 @@ static int unpack_rule(const rule_t *message, bool same_boot,
 	ret->id = message->id;
 	ret->verdict = (uint8_t)message->verdict;
 	ret->ttl_s = (uint32_t)message->ttl_s;
-	ret->owner = strcmp(message->owner, "remote") == 0 ?
+	ret->owner = strcmp(message->owner, REMOTE) == 0 ?
 			     CP_POLICY_OWNER_REMOTE :
 			     CP_POLICY_OWNER_LOCAL;
 	ret->n_ports = (uint8_t)message->n_ports;
@@ -352,7 +365,8 @@ static int load_item(struct cp_attach *manager, const message_t *message)
 	if (parse_id(message->id, id) < 0 ||
 	    (message->type != SN_TARGET_TC &&
 	     message->type != SN_TARGET_CGROUP) ||
-	    message->role > SN_ROLE_HOST)
+	    message->role > SN_ROLE_HOST ||
+	    message->held_mode > SN_MODE_BLOCK_ALL)
 		return -EBADMSG;
 	r = cp_attach_item_new(&item, manager, id,
 			       (enum sn_target_type)message->type,
@@ -366,6 +380,11 @@ static int load_item(struct cp_attach *manager, const message_t *message)
 	item->attached_wall_ns = message->attached_wall_ns;
 	item->attached_boot_ns = message->attached_boot_ns;
 	item->is_detaching = message->detaching;
+	item->held_mode = (enum sn_mode)message->held_mode;
+	item->held_audit = message->held_audit;
+	for (size_t i = 0; i < message->n_applied_revisions; i++)
+		if (strcmp(message->applied_revisions[i]->key, REMOTE) == 0)
+			item->revision = message->applied_revisions[i]->value;
 	unpack_base(item, message);
 	r = unpack_metadata(item, message);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/attach/counters.h"
+#include "controld/attach/remote.h"
 #include "controld/attach/stage.h"
 #include "controld/attach/state.h"
 #include "controld/target/resolve.h"
@@ -154,6 +155,7 @@ static void undo(struct cp_attach_op *op)
 static void saved(struct cp_attach_op *op, int r)
 {
 	struct cp_attach_item *item = op->item;
+	bool was_new = item->is_new;
 
 	if (r < 0 && !item->is_new) {
 		sn_log(SN_LOG_WARNING,
@@ -174,6 +176,10 @@ static void saved(struct cp_attach_op *op, int r)
 	op->result.generation = item->generation;
 	sn_log(SN_LOG_INFO, "attached id=%s target=%s slot=%u generation=%u",
 	       item->id_text, item->target, item->slot, item->generation);
+	if (was_new) {
+		cp_attach_remote_attached(op);
+		cp_attach_observe_attached(item);
+	}
 	cp_attach_op_finish(op);
 }
 
