@@ -9,6 +9,7 @@
 #include "controld/api/pending.h"
 #include "controld/api/validate.h"
 #include "controld/policy/convert.h"
+#include "controld/policy/convert_dns.h"
 
 struct stream {
 	struct cp_api *api;
@@ -16,7 +17,8 @@ struct stream {
 	struct cp_policy *policy; /* NULL: no message yet */
 	char id[CP_ATTACH_ID_CHARS + 1];
 	bool dry_run;
-	size_t n_rules; /* of the messages before */
+	size_t n_rules; /* of the messages before, policy aside */
+	size_t n_domains;
 	uint64_t bytes;
 };
 
@@ -122,6 +124,11 @@ static int take(struct stream *stream,
 					request->n_rules, stream->n_rules,
 					CP_POLICY_OWNER_LOCAL, "", diag);
 	stream->n_rules += request->n_rules;
+	if (r == 0)
+		r = cp_policy_convert_dns_add_rules(
+			stream->policy, request->domains, request->n_domains,
+			stream->n_domains, CP_POLICY_OWNER_LOCAL, "", diag);
+	stream->n_domains += request->n_domains;
 	return r;
 }
 

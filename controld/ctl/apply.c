@@ -29,18 +29,58 @@ enum cp_ctl_exit cp_ctl_apply_load(struct cp_ctl_session *session,
 				   sn_diag_format(&diag, text, sizeof(text)));
 }
 
-/* How many rules from the first on make one part; at least one. */
-static size_t part_of(Sentinel__V1__Rule *const *rules, size_t n_rules)
+/* How many messages from the first on make one part; at least one. */
+static size_t part_of(ProtobufCMessage *const *messages, size_t n_messages)
 {
 	size_t bytes = 0, n = 0;
 
-	for (; n < n_rules; n++) {
-		bytes += sentinel__v1__rule__get_packed_size(rules[n]) +
+	for (; n < n_messages; n++) {
+		bytes += protobuf_c_message_get_packed_size(messages[n]) +
 			 RULE_OVERHEAD;
 		if (n > 0 && bytes > CP_CTL_APPLY_PART_BYTES)
 			break;
 	}
 	return n;
+}
+
+static int send_rules(struct cp_rpc_client_stream *stream,
+		      const Sentinel__V1__Policy *policy,
+		      struct cp_rpc_status *status)
+{
+	Sentinel__V1__ApplyStreamRequest request;
+	size_t n_sent = 0;
+	int r = 0;
+
+	while (r == 0 && n_sent < policy->n_rules) {
+		sentinel__v1__apply_stream_request__init(&request);
+		request.rules = policy->rules + n_sent;
+		request.n_rules =
+			part_of((ProtobufCMessage *const *)request.rules,
+				policy->n_rules - n_sent);
+		n_sent += request.n_rules;
+		r = cp_rpc_client_stream_send(stream, &request.base, status);
+	}
+	return r;
+}
+
+static int send_domains(struct cp_rpc_client_stream *stream,
+			const Sentinel__V1__DnsPolicy *dns,
+			struct cp_rpc_status *status)
+{
+	Sentinel__V1__ApplyStreamRequest request;
+	size_t n_sent = 0;
+	int r = 0;
+
+	while (r == 0 && n_sent < dns->n_domains) {
+		sentinel__v1__apply_stream_request__init(&request);
+		request.domains = dns->domains + n_sent;
+		request.n_domains =
+			part_of((ProtobufCMessage *const *)request.domains,
+				dns->n_domains - n_sent);
+		n_sent += request.n_domains;
+		r = cp_rpc_client_stream_send(stream, &request.base, status);
+	}
+	return r;
 }
 
 /* Sends settings first, then the rules part by part. */
@@ -49,27 +89,25 @@ static int send_parts(struct cp_rpc_client_stream *stream, char *id,
 		      struct cp_rpc_status *status)
 {
 	Sentinel__V1__ApplyStreamRequest request;
-	Sentinel__V1__Policy settings;
-	size_t n_sent = 0;
+	Sentinel__V1__Policy settings = *policy;
+	Sentinel__V1__DnsPolicy dns;
 	int r;
 
-	sentinel__v1__policy__init(&settings);
-	settings.mode = policy->mode;
-	settings.audit = policy->audit;
-	settings.inbound = policy->inbound;
+	settings.n_rules = 0;
+	if (policy->dns) {
+		dns = *policy->dns;
+		dns.n_domains = 0;
+		settings.dns = &dns;
+	}
 	sentinel__v1__apply_stream_request__init(&request);
 	request.id = id;
 	request.policy = &settings;
 	request.dry_run = dry_run;
 	r = cp_rpc_client_stream_send(stream, &request.base, status);
-	while (r == 0 && n_sent < policy->n_rules) {
-		sentinel__v1__apply_stream_request__init(&request);
-		request.rules = policy->rules + n_sent;
-		request.n_rules = part_of(policy->rules + n_sent,
-					  policy->n_rules - n_sent);
-		n_sent += request.n_rules;
-		r = cp_rpc_client_stream_send(stream, &request.base, status);
-	}
+	if (r == 0)
+		r = send_rules(stream, policy, status);
+	if (r == 0 && policy->dns)
+		r = send_domains(stream, policy->dns, status);
 	return r;
 }
 

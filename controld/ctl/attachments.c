@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "controld/ctl/apply.h"
-#include "controld/ctl/output.h"
-#include "controld/ctl/table.h"
+#include "controld/ctl/pages.h"
 #include "controld/policy/file.h"
 #include "controld/rpc/message.h"
 
@@ -201,100 +200,68 @@ enum cp_ctl_exit cp_ctl_attachments_detach(struct cp_ctl_session *session)
 
 /* List. */
 
-static int put_attachment(struct cp_ctl_table *table,
-			  const Sentinel__V1__Attachment *one)
+/* "off" where port 53 is judged like all else. */
+static char *dns_mode_of(const Sentinel__V1__Attachment *one,
+			 char buffer[CP_CTL_OUTPUT_TEXT_BYTES])
 {
-	char mode[CP_CTL_OUTPUT_TEXT_BYTES];
-	char inbound[CP_CTL_OUTPUT_TEXT_BYTES];
-	char state[CP_CTL_OUTPUT_TEXT_BYTES];
+	if (one->dns_steering == SENTINEL__V1__DNS_STEERING__DNS_STEERING_OFF)
+		(void)snprintf(buffer, CP_CTL_OUTPUT_TEXT_BYTES, "off");
+	else
+		(void)cp_ctl_output_enum(&sentinel__v1__dns_mode__descriptor,
+					 (int)one->dns_mode, buffer);
+	return buffer;
+}
+
+static int put_attachment(struct cp_ctl_table *table,
+			  const ProtobufCMessage *message)
+{
+	const Sentinel__V1__Attachment *one =
+		(const Sentinel__V1__Attachment *)message;
+	char text[CP_CTL_OUTPUT_TEXT_BYTES];
 	int r;
 
-	(void)cp_ctl_output_mode(one->mode, one->audit, mode);
-	(void)cp_ctl_output_enum(&sentinel__v1__inbound__descriptor,
-				 (int)one->inbound, inbound);
-	(void)cp_ctl_output_enum(&sentinel__v1__attachment_state__descriptor,
-				 (int)one->state, state);
 	r = cp_ctl_table_putf(table, "%.*s", ID_SHOWN, one->id);
 	if (r == 0)
 		r = cp_ctl_table_put(table, one->target);
 	if (r == 0)
-		r = cp_ctl_table_put(table, mode);
+		r = cp_ctl_table_put(
+			table, cp_ctl_output_mode(one->mode, one->audit, text));
+	(void)cp_ctl_output_enum(&sentinel__v1__inbound__descriptor,
+				 (int)one->inbound, text);
 	if (r == 0)
-		r = cp_ctl_table_put(table, inbound);
+		r = cp_ctl_table_put(table, text);
 	if (r == 0)
 		r = cp_ctl_table_putf(table, "%" PRIu32, one->rules);
+	if (r == 0)
+		r = cp_ctl_table_put(table, dns_mode_of(one, text));
+	if (r == 0)
+		r = cp_ctl_table_putf(table, "%" PRIu32, one->domain_rules);
+	if (r == 0)
+		r = cp_ctl_table_putf(table, "%" PRIu32, one->learnt_addresses);
 	if (r == 0)
 		r = cp_ctl_table_putf(table, "%" PRIu64, one->packets_allowed);
 	if (r == 0)
 		r = cp_ctl_table_putf(table, "%" PRIu64, one->packets_blocked);
-	if (r == 0)
-		r = cp_ctl_table_put(table, state);
-	return r;
-}
-
-static enum cp_ctl_exit print_page(struct cp_ctl_session *session,
-				   const Sentinel__V1__ListResponse *page,
-				   struct cp_ctl_table *table,
-				   struct cp_ctl_output_array *array)
-{
-	enum cp_ctl_exit exit;
-	int r;
-
-	for (size_t i = 0; i < page->n_attachments; i++) {
-		if (table) {
-			r = put_attachment(table, page->attachments[i]);
-			if (r < 0)
-				return cp_ctl_session_fail_errno(
-					session, "cannot print", r);
-			continue;
-		}
-		exit = cp_ctl_output_element(array,
-					     &page->attachments[i]->base);
-		if (exit)
-			return exit;
-	}
-	return CP_CTL_EXIT_OK;
-}
-
-/* A page, and the token of the next one; empty after the last. */
-static enum cp_ctl_exit list_page(struct cp_ctl_session *session, char **token,
-				  struct cp_ctl_table *table,
-				  struct cp_ctl_output_array *array)
-{
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__ListResponse *page;
-	Sentinel__V1__ListRequest request;
-	enum cp_ctl_exit exit;
-
-	sentinel__v1__list_request__init(&request);
-	request.page_size = PAGE;
-	request.page_token = *token;
-	exit = cp_ctl_session_call(session, "List", &request.base,
-				   &sentinel__v1__list_response__descriptor,
-				   &answer);
-	if (exit)
-		return exit;
-	page = (const Sentinel__V1__ListResponse *)answer;
-	if (session->options.json && !array->session)
-		*array = cp_ctl_output_begin(session);
-	exit = print_page(session, page, table, array);
-	if (exit)
-		return exit;
-	free(*token);
-	*token = strdup(page->n_attachments ? page->next_page_token : "");
-	if (!*token)
-		return cp_ctl_session_fail_errno(session, "List", -ENOMEM);
-	return CP_CTL_EXIT_OK;
+	(void)cp_ctl_output_enum(&sentinel__v1__attachment_state__descriptor,
+				 (int)one->state, text);
+	return r < 0 ? r : cp_ctl_table_put(table, text);
 }
 
 enum cp_ctl_exit cp_ctl_attachments_list(struct cp_ctl_session *session)
 {
+	static const struct cp_ctl_pages pages = {
+		.method = "List",
+		.request = &sentinel__v1__list_request__descriptor,
+		.response = &sentinel__v1__list_response__descriptor,
+		.elements = "attachments",
+		.size = PAGE,
+		.put = put_attachment,
+	};
 	static const char *const headers[] = {
-		"ID",	 "TARGET",  "MODE",    "INBOUND",
-		"RULES", "ALLOWED", "BLOCKED", "STATE",
+		"ID",	 "TARGET", "MODE",    "INBOUND", "RULES", "DNS",
+		"NAMES", "LEARNT", "ALLOWED", "BLOCKED", "STATE",
 	};
 	sn_cleanup(cp_ctl_table_freep) struct cp_ctl_table *table = NULL;
-	sn_cleanup(sn_freep) char *token = strdup("");
 	struct cp_ctl_output_array array = { .session = NULL };
 	enum cp_ctl_exit exit;
 	int r;
@@ -305,13 +272,9 @@ enum cp_ctl_exit cp_ctl_attachments_list(struct cp_ctl_session *session)
 		if (r < 0)
 			return cp_ctl_session_fail_errno(session, "list", r);
 	}
-	if (!token)
-		return cp_ctl_session_fail_errno(session, "list", -ENOMEM);
-	do {
-		exit = list_page(session, &token, table, &array);
-		if (exit)
-			return exit;
-	} while (*token);
+	exit = cp_ctl_pages_print(session, &pages, NULL, table, &array, NULL);
+	if (exit)
+		return exit;
 	if (table)
 		(void)cp_ctl_table_flush(table);
 	else
@@ -346,6 +309,27 @@ static void print_counters(struct cp_ctl_session *session,
 			one->blocked_reasons[i]->count);
 }
 
+/* What is about names. */
+static void print_dns(struct cp_ctl_session *session,
+		      Sentinel__V1__Attachment *one)
+{
+	char text[CP_CTL_OUTPUT_TEXT_BYTES];
+
+	(void)fprintf(session->out, "%-12s %s%s%s\n", "dns",
+		      dns_mode_of(one, text), *one->dns_address ? " at " : "",
+		      cp_ctl_table_clean(one->dns_address));
+	(void)fprintf(session->out, "%-12s %" PRIu32 "\n", "name rules",
+		      one->domain_rules);
+	(void)fprintf(session->out,
+		      "%-12s %" PRIu32 " names, %" PRIu32 " addresses\n",
+		      "learnt", one->learnt_names, one->learnt_addresses);
+	(void)fprintf(session->out,
+		      "%-12s %" PRIu64 " allowed, %" PRIu64
+		      " blocked%s, %" PRIu64 " failed\n",
+		      "queries", one->dns_allowed, one->dns_blocked,
+		      one->audit ? " (answered, audit)" : "", one->dns_failed);
+}
+
 static void print_attachment(struct cp_ctl_session *session,
 			     Sentinel__V1__Attachment *one)
 {
@@ -370,6 +354,7 @@ static void print_attachment(struct cp_ctl_session *session,
 	(void)fprintf(session->out,
 		      "%-12s %" PRIu32 " (generation %" PRIu32 ")\n", "rules",
 		      one->rules, one->generation);
+	print_dns(session, one);
 	line(session, "attached", cp_ctl_output_time(one->attached_at, text));
 	print_counters(session, one);
 	for (size_t i = 0; i < one->n_metadata; i++)

@@ -7,6 +7,7 @@
 #include "controld/config/nearest.h"
 #include "controld/ctl/apply.h"
 #include "controld/ctl/attachments.h"
+#include "controld/ctl/change.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/status.h"
 #include "shared/version.h"
@@ -76,7 +77,17 @@ static const struct cp_ctl_command commands[] = {
 		.example = "mode 3f9c01 allowlist --audit",
 		.n_arguments = 2,
 		.options = BIT(AUDIT),
-		.run = cp_ctl_rules_mode,
+		.run = cp_ctl_change_mode,
+	},
+	{
+		.name = "dns-mode",
+		.arguments = "ID MODE",
+		.summary = "set what happens to names that no rule decides",
+		.text = "MODE is allowlist, denylist, disabled, proxy, or auto: "
+			"as the mode for addresses.",
+		.example = "dns-mode 3f9c01 denylist",
+		.n_arguments = 2,
+		.run = cp_ctl_change_dns_mode,
 	},
 	{
 		.name = "rules",
@@ -87,35 +98,48 @@ static const struct cp_ctl_command commands[] = {
 		.run = cp_ctl_rules_list,
 	},
 	{
+		.name = "learnt",
+		.arguments = "ID",
+		.summary = "list the addresses that names have opened",
+		.example = "learnt 3f9c01",
+		.n_arguments = 1,
+		.run = cp_ctl_rules_learnt,
+	},
+	{
 		.name = "allow",
-		.arguments = "ID CIDR",
-		.summary = "add a rule that allows a prefix or address",
-		.text = "A rule for the same prefix and ports is replaced.",
-		.example = "allow 3f9c01 192.0.2.0/24 --ports 443/tcp,53 "
-			   "--ttl 5m",
+		.arguments = "ID CIDR|NAME",
+		.summary = "add a rule that allows a prefix, address or name",
+		.text = "A rule for the same and with the same ports is "
+			"replaced. --ttl is for prefixes\nand addresses, "
+			"--subdomains and --ttl-floor are for names.",
+		.example = "allow 3f9c01 example.com --subdomains "
+			   "--ports 443/tcp",
 		.n_arguments = 2,
-		.options = BIT(PORTS) | BIT(TTL),
-		.run = cp_ctl_rules_allow,
+		.options = BIT(PORTS) | BIT(SUBDOMAINS) | BIT(TTL) |
+			   BIT(TTL_FLOOR),
+		.run = cp_ctl_change_allow,
 	},
 	{
 		.name = "deny",
-		.arguments = "ID CIDR",
-		.summary = "add a rule that denies a prefix or address",
-		.text = "A rule for the same prefix and ports is replaced.",
+		.arguments = "ID CIDR|NAME",
+		.summary = "add a rule that denies a prefix, address or name",
+		.text = "A rule for the same and with the same ports is "
+			"replaced. --ports and --ttl are\nfor prefixes and "
+			"addresses, --subdomains is for names.",
 		.example = "deny 3f9c01 2001:db8::/32",
 		.n_arguments = 2,
-		.options = BIT(PORTS) | BIT(TTL),
-		.run = cp_ctl_rules_deny,
+		.options = BIT(PORTS) | BIT(SUBDOMAINS) | BIT(TTL),
+		.run = cp_ctl_change_deny,
 	},
 	{
 		.name = "remove",
-		.arguments = "ID CIDR",
-		.summary = "remove the rules of exactly this prefix",
+		.arguments = "ID CIDR|NAME",
+		.summary = "remove the rules of exactly this prefix or name",
 		.text = "With --ports only the rule for exactly these ports.",
-		.example = "remove 3f9c01 192.0.2.0/24",
+		.example = "remove 3f9c01 example.com",
 		.n_arguments = 2,
 		.options = BIT(PORTS),
-		.run = cp_ctl_rules_remove,
+		.run = cp_ctl_change_remove,
 	},
 };
 

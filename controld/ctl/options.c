@@ -48,8 +48,12 @@ static const struct {
 				  "443/tcp,8000-8100/udp,53,icmp,proto/47" },
 	[CP_CTL_OPTION_ROLE] = { "role", 0, "ROLE",
 				 "workload or host (by kind of interface)" },
+	[CP_CTL_OPTION_SUBDOMAINS] = { "subdomains", 0, NULL,
+				       "also every name below it" },
 	[CP_CTL_OPTION_TTL] = { "ttl", 0, "DURATION",
 				"life of the rule (60s, 5m, 2h, 1d)" },
+	[CP_CTL_OPTION_TTL_FLOOR] = { "ttl-floor", 0, "DURATION",
+				      "least life of what a name opens" },
 };
 
 const char *cp_ctl_options_name(enum cp_ctl_option option)
@@ -116,6 +120,16 @@ bool cp_ctl_options_parse_mode(const char *text, Sentinel__V1__Mode *ret)
 	return true;
 }
 
+bool cp_ctl_options_parse_dns_mode(const char *text, Sentinel__V1__DnsMode *ret)
+{
+	int value = enum_value(&sentinel__v1__dns_mode__descriptor, text);
+
+	if (value == 0 && strcmp(text, "auto") != 0)
+		return false;
+	*ret = (Sentinel__V1__DnsMode)value;
+	return true;
+}
+
 static int split_ports(struct cp_ctl_options *options, char *list, FILE *errors)
 {
 	char *part;
@@ -148,18 +162,21 @@ static int put_meta(struct cp_ctl_options *options, char *pair, FILE *errors)
 	return 0;
 }
 
-static int put_ttl(struct cp_ctl_options *options, const char *text,
-		   FILE *errors)
+static int put_seconds(enum cp_ctl_option option, const char *text,
+		       struct cp_ctl_options *options, FILE *errors)
 {
 	uint64_t ns = 0;
 
 	if (cp_config_units_parse_duration(text, &ns) != 0 || ns == 0 ||
 	    ns % SN_NS_PER_S != 0)
 		return refuse(errors,
-			      "--ttl '%s' is not a duration in whole seconds "
+			      "--%s '%s' is not a duration in whole seconds "
 			      "such as 60s, 5m or 2h",
-			      text);
-	options->ttl_s = ns / SN_NS_PER_S;
+			      rows[option].name, text);
+	if (option == CP_CTL_OPTION_TTL)
+		options->ttl_s = ns / SN_NS_PER_S;
+	else
+		options->ttl_floor_s = ns / SN_NS_PER_S;
 	return 0;
 }
 
@@ -186,15 +203,23 @@ static int put_words(struct cp_ctl_options *options, enum cp_ctl_option option,
 						       rows[option].text);
 }
 
+static bool has(const struct cp_ctl_options *options, enum cp_ctl_option option)
+{
+	return options->given & (1U << option);
+}
+
 static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 	       char *text, FILE *errors)
 {
-	bool again = options->given & (1U << option);
+	bool again = has(options, option);
 
 	if (again && option != CP_CTL_OPTION_META &&
 	    option != CP_CTL_OPTION_PORTS)
 		return refuse(errors, "--%s is given twice", rows[option].name);
 	options->given |= 1U << option;
+	options->audit = has(options, CP_CTL_OPTION_AUDIT);
+	options->dry_run = has(options, CP_CTL_OPTION_DRY_RUN);
+	options->subdomains = has(options, CP_CTL_OPTION_SUBDOMAINS);
 	switch (option) {
 	case CP_CTL_OPTION_OUTPUT:
 	case CP_CTL_OPTION_MODE:
@@ -205,7 +230,8 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 	case CP_CTL_OPTION_PORTS:
 		return split_ports(options, text, errors);
 	case CP_CTL_OPTION_TTL:
-		return put_ttl(options, text, errors);
+	case CP_CTL_OPTION_TTL_FLOOR:
+		return put_seconds(option, text, options, errors);
 	case CP_CTL_OPTION_SOCKET:
 		options->socket = text;
 		break;
@@ -219,11 +245,8 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 		options->policy_path = text;
 		break;
 	case CP_CTL_OPTION_AUDIT:
-		options->audit = true;
-		break;
 	case CP_CTL_OPTION_DRY_RUN:
-		options->dry_run = true;
-		break;
+	case CP_CTL_OPTION_SUBDOMAINS:
 	case CP_CTL_OPTION_HELP:
 	case CP_CTL_OPTION_VERSION:
 	case CP_CTL_OPTION_COUNT:

@@ -37,7 +37,9 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
 	CP_CTL_OPTION_ROLE,
+	CP_CTL_OPTION_SUBDOMAINS,
 	CP_CTL_OPTION_TTL,
+	CP_CTL_OPTION_TTL_FLOOR,
 	CP_CTL_OPTION_COUNT,
 };
 
@@ -57,7 +59,9 @@ struct cp_ctl_options {
 	const char *policy_path;
 	Sentinel__V1__Mode mode;
 	uint32_t role; /* Sentinel__V1__Role */
+	bool subdomains;
 	uint64_t ttl_s;
+	uint64_t ttl_floor_s;
 	char *meta[CP_CTL_OPTIONS_META_MAX]; /* "key=value" */
 	size_t n_meta;
 	char *ports[CP_CTL_OPTIONS_PORTS_MAX];
@@ -73,6 +77,10 @@ int cp_ctl_options_parse(int argc, char **argv, const char *environment_socket,
 
 /* "allowlist", ...; false if there is no such mode. */
 bool cp_ctl_options_parse_mode(const char *text, Sentinel__V1__Mode *ret);
+
+/* The same for names; "auto" is UNSPECIFIED. */
+bool cp_ctl_options_parse_dns_mode(const char *text,
+				   Sentinel__V1__DnsMode *ret);
 
 /* "ports", for messages. */
 const char *cp_ctl_options_name(enum cp_ctl_option option);

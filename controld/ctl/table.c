@@ -9,6 +9,7 @@
 struct cp_ctl_table {
 	FILE *out;
 	const char *const *headers;
+	bool has_space; /* before the header */
 	size_t n_columns;
 	size_t widths[CP_CTL_TABLE_COLUMNS_MAX]; /* grow only */
 	char **cells;
@@ -93,6 +94,9 @@ int cp_ctl_table_flush(struct cp_ctl_table *table)
 {
 	int r = 0;
 
+	if (table->has_space)
+		(void)fputc('\n', table->out);
+	table->has_space = false;
 	for (size_t i = 0; i < table->n_cells; i++) {
 		size_t width = cp_ctl_table_width(table->cells[i]);
 		size_t column = i % table->n_columns;
@@ -107,6 +111,11 @@ int cp_ctl_table_flush(struct cp_ctl_table *table)
 		r = write_cell(table, i % table->n_columns, table->cells[i]);
 	drop_cells(table);
 	return r;
+}
+
+void cp_ctl_table_space(struct cp_ctl_table *table)
+{
+	table->has_space = true;
 }
 
 int cp_ctl_table_put(struct cp_ctl_table *table, const char *text)

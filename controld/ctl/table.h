@@ -29,6 +29,9 @@ int cp_ctl_table_put(struct cp_ctl_table *table, const char *text);
 int cp_ctl_table_putf(struct cp_ctl_table *table, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* An empty line will come before the header. */
+void cp_ctl_table_space(struct cp_ctl_table *table);
+
 /* Writes what was not written yet; the header even if there is no row. */
 int cp_ctl_table_flush(struct cp_ctl_table *table);
 

@@ -7,11 +7,10 @@
 
 #include "controld/config/schema.h"
 #include "controld/policy/convert.h"
+#include "controld/policy/file_dns.h"
 #include "controld/policy/policy.h"
 
-/* Elements are checked one by one while the schema is walked. A model of the
- * policy serves to find duplicates; the id of a rule in it is the rule's index
- * plus one, which leads to its line. */
+/* Elements are checked one by one while the schema is walked. */
 
 struct file_rule {
 	char *allow;
@@ -24,18 +23,11 @@ struct file_policy {
 	unsigned int mode;
 	unsigned int inbound;
 	bool audit;
+	struct cp_policy_file_dns dns;
 };
 
 /* Those of the YAML reader are the ones that count. */
 static const struct cp_config_yaml_limits no_limits = { .max_bytes = 0 };
-
-struct reader {
-	struct cp_policy *model;
-	Sentinel__V1__Rule **rules;
-	unsigned int *lines;
-	size_t n_rules;
-	size_t size;
-};
 
 static const char *const mode_names[] = {
 	"allowlist", "denylist", "block-all", "disabled", NULL,
@@ -117,18 +109,14 @@ static const struct cp_config_schema_item policy_items[] = {
 	  .items = rule_items,
 	  .element_size = sizeof(struct file_rule),
 	  .each = take_rule },
+	{ .key = "dns",
+	  .description = "Name resolution.",
+	  .type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+	  .offset = offsetof(struct file_policy, dns),
+	  .items = cp_policy_file_dns_items,
+	  .check = cp_policy_file_dns_check },
 	{ .key = NULL },
 };
-
-static char *put_text(char **at, const char *text)
-{
-	char *copy = *at;
-	size_t size = strlen(text) + 1;
-
-	(void)memcpy(copy, text, size);
-	*at += size;
-	return copy;
-}
 
 /* The message and its strings in one allocation. */
 static Sentinel__V1__Rule *make_rule(const struct file_rule *rule)
@@ -152,33 +140,14 @@ static Sentinel__V1__Rule *make_rule(const struct file_rule *rule)
 	at = (char *)(ports + n_ports);
 	message->verdict = rule->allow ? SENTINEL__V1__VERDICT__VERDICT_ALLOW :
 					 SENTINEL__V1__VERDICT__VERDICT_DENY;
-	message->cidr = put_text(&at, cidr);
+	message->cidr = cp_policy_file_walk_put_text(&at, cidr);
 	for (size_t i = 0; i < n_ports; i++)
-		ports[i] = put_text(&at, rule->ports.items[i]);
+		ports[i] =
+			cp_policy_file_walk_put_text(&at, rule->ports.items[i]);
 	message->n_ports = n_ports;
 	message->ports = n_ports ? ports : NULL;
 	message->ttl_seconds = rule->ttl_s;
 	return message;
-}
-
-static int grow(struct reader *reader)
-{
-	size_t size = reader->size ? reader->size * 2 : 16;
-	Sentinel__V1__Rule **rules;
-	unsigned int *lines;
-
-	if (reader->n_rules < reader->size)
-		return 0;
-	rules = reallocarray(reader->rules, size, sizeof(*rules));
-	if (!rules)
-		return -ENOMEM;
-	reader->rules = rules;
-	lines = reallocarray(reader->lines, size, sizeof(*lines));
-	if (!lines)
-		return -ENOMEM;
-	reader->lines = lines;
-	reader->size = size;
-	return 0;
 }
 
 /* Text of a refused rule: the reason, and the field's own line for ports. */
@@ -196,7 +165,7 @@ static int refuse_parts(const struct file_rule *rule, struct sn_diag *diag)
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
-static int refuse_add(const struct reader *reader, int r,
+static int refuse_add(const struct cp_policy_file_walk *walk, int r,
 		      const struct cp_policy_rule *rule,
 		      const struct cp_policy_rule *previous,
 		      struct sn_diag *diag)
@@ -212,7 +181,7 @@ static int refuse_add(const struct reader *reader, int r,
 	else if (r == CP_POLICY_E_REPLACED)
 		sn_diag_set(diag, NULL,
 			    "the rule for %s in line %u has the same ports%s",
-			    cidr, reader->lines[previous->id - 1],
+			    cidr, walk->lines[previous->id - 1],
 			    previous->verdict != rule->verdict ?
 				    " and says the opposite" :
 				    "");
@@ -221,10 +190,30 @@ static int refuse_add(const struct reader *reader, int r,
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
+static int add_rule(struct cp_policy_file_walk *walk,
+		    const struct file_rule *source, unsigned int line)
+{
+	Sentinel__V1__Rule **rules = cp_policy_file_walk_grow(
+		walk->rules, walk->n_rules, sizeof(*rules));
+	int r;
+
+	if (!rules)
+		return -ENOMEM;
+	walk->rules = rules;
+	r = cp_policy_file_walk_put_line(walk, line);
+	if (r < 0)
+		return r;
+	rules[walk->n_rules] = make_rule(source);
+	if (!rules[walk->n_rules])
+		return -ENOMEM;
+	walk->n_rules++;
+	return 0;
+}
+
 static int take_rule(void *userdata, void *element, unsigned int line,
 		     struct sn_diag *diag)
 {
-	struct reader *reader = userdata;
+	struct cp_policy_file_walk *walk = userdata;
 	const struct file_rule *source = element;
 	const char *cidr = source->allow ? source->allow : source->deny;
 	struct cp_policy_rule rule, previous;
@@ -244,43 +233,44 @@ static int take_rule(void *userdata, void *element, unsigned int line,
 	if (r < 0)
 		return r;
 
-	r = cp_policy_add(reader->model, &rule, NULL, &previous);
+	r = cp_policy_add(walk->model, &rule, NULL, &previous);
 	if (r > 0)
-		return refuse_add(reader, r, &rule, &previous, diag);
-	if (r == 0)
-		r = grow(reader);
-	if (r < 0)
-		return r;
-	reader->rules[reader->n_rules] = make_rule(source);
-	if (!reader->rules[reader->n_rules])
-		return -ENOMEM;
-	reader->lines[reader->n_rules++] = line;
-	return 0;
+		return refuse_add(walk, r, &rule, &previous, diag);
+	return r < 0 ? r : add_rule(walk, source, line);
 }
 
-static void done(struct reader *reader)
+static void done(struct cp_policy_file_walk *walk)
 {
-	for (size_t i = 0; i < reader->n_rules; i++)
-		free(reader->rules[i]);
-	free(reader->rules);
-	free(reader->lines);
-	(void)cp_policy_free(reader->model);
+	for (size_t i = 0; i < walk->n_rules; i++)
+		free(walk->rules[i]);
+	for (size_t i = 0; i < walk->n_domains; i++)
+		free(walk->domains[i]);
+	free(walk->rules);
+	free(walk->domains);
+	free(walk->lines);
+	(void)cp_policy_free(walk->model);
 }
 
-static int finish(struct reader *reader, const struct file_policy *policy,
+static int finish(struct cp_policy_file_walk *walk, struct file_policy *policy,
 		  Sentinel__V1__Policy **ret)
 {
 	Sentinel__V1__Policy *message = malloc(sizeof(*message));
+	int r;
 
 	if (!message)
 		return -ENOMEM;
 	sentinel__v1__policy__init(message);
+	r = cp_policy_file_dns_finish(&policy->dns, walk, &message->dns);
+	if (r < 0) {
+		free(message);
+		return r;
+	}
 	message->mode = mode_values[policy->mode];
 	message->audit = policy->audit;
 	message->inbound = inbound_values[policy->inbound];
-	message->n_rules = reader->n_rules;
-	message->rules = sn_steal(&reader->rules);
-	reader->n_rules = 0;
+	message->n_rules = walk->n_rules;
+	message->rules = sn_steal(&walk->rules);
+	walk->n_rules = 0;
 	*ret = message;
 	return 0;
 }
@@ -289,7 +279,7 @@ static int read_tree(const struct cp_config_yaml *yaml, const char *file,
 		     Sentinel__V1__Policy **ret, struct sn_diag *diag)
 {
 	const struct cp_config_yaml_node *root = cp_config_yaml_get_root(yaml);
-	struct reader reader = { .model = NULL };
+	struct cp_policy_file_walk walk = { .model = NULL };
 	struct file_policy policy;
 	int r;
 
@@ -300,18 +290,18 @@ static int read_tree(const struct cp_config_yaml *yaml, const char *file,
 		sn_diag_at(diag, file, 0);
 		return CP_POLICY_FILE_E_REFUSED;
 	}
-	r = cp_policy_new(&reader.model, UINT32_MAX - 1);
+	r = cp_policy_new(&walk.model, UINT32_MAX - 1);
 	if (r < 0)
 		return r;
-	r = cp_config_schema_fill(policy_items, root, file, &reader, &policy,
+	r = cp_config_schema_fill(policy_items, root, file, &walk, &policy,
 				  sizeof(policy), diag);
 	if (r == 0) {
-		r = finish(&reader, &policy, ret);
+		r = finish(&walk, &policy, ret);
 		cp_config_schema_done(policy_items, &policy);
 	} else if (r > 0) {
 		r = CP_POLICY_FILE_E_REFUSED;
 	}
-	done(&reader);
+	done(&walk);
 	return r;
 }
 
@@ -346,6 +336,7 @@ Sentinel__V1__Policy *cp_policy_file_free(Sentinel__V1__Policy *policy)
 	for (size_t i = 0; i < policy->n_rules; i++)
 		free(policy->rules[i]);
 	free(policy->rules);
+	(void)cp_policy_file_dns_free(policy->dns);
 	free(policy);
 	return NULL;
 }

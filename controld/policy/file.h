@@ -2,7 +2,8 @@
 #pragma once
 
 /* Policy files: YAML to the Policy message. Keys: mode, audit, inbound,
- * cidrs: [{allow|deny: PREFIX, ports: [SPEC, ...], ttl: DURATION}, ...].
+ * cidrs: [{allow|deny: PREFIX, ports: [SPEC, ...], ttl: DURATION}, ...], and
+ * dns (file_dns.h).
  * Everything is checked here, so that a mistake is told with file and line;
  * strings go into the message as they were written. */
 

@@ -121,6 +121,8 @@ static void read_file(const char *text, size_t size)
 	must(cp_policy_convert_policy(message, RULES_MAX, CP_POLICY_OWNER_LOCAL,
 				      "", &policy, &diag) == 0);
 	must(cp_policy_count(policy) == message->n_rules);
+	must(cp_dns_rules_count(cp_policy_get_domains(policy)) ==
+	     (message->dns ? message->dns->n_domains : 0));
 	compile(policy);
 }
 

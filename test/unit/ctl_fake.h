@@ -35,17 +35,20 @@ struct fake {
 	bool refuse_stream;
 	bool refuse_detach;
 	bool is_disconnected;
+	bool has_no_domains;
 	char *request; /* JSON of the last one but List */
 	bool attach_was_audit;
 	unsigned int n_detached;
 	unsigned int n_parts;
 	unsigned int n_stream_rules;
+	unsigned int n_stream_domains;
 	size_t largest_part;
 };
 
 static char fake_texts[][40] = {
 	FAKE_ID1, FAKE_ID2,  FAKE_ID3, "veth1", "/sys/fs/cgroup/job\033[31m",
-	"veth3",  "no-rule", "a note", "next",
+	"veth3",  "no-rule", "a note", "next",	"198.18.0.1",
+	"",
 };
 
 static inline void fake_keep(struct fake *fake, const ProtobufCMessage *message)
@@ -79,6 +82,20 @@ static inline void fake_fill(Sentinel__V1__Attachment *one, unsigned int i)
 	one->generation = 4;
 	one->rules = 12;
 	one->calls_refused = 1;
+	one->dns_address = fake_texts[9];
+	one->dns_mode = SENTINEL__V1__DNS_MODE__DNS_MODE_ALLOWLIST;
+	one->dns_steering = SENTINEL__V1__DNS_STEERING__DNS_STEERING_ON;
+	one->domain_rules = 3;
+	one->dns_allowed = 100;
+	one->dns_blocked = 20;
+	one->dns_failed = 4;
+	one->learnt_names = 5;
+	one->learnt_addresses = 9;
+	if (i == 2) {
+		one->dns_address = fake_texts[10];
+		one->dns_steering =
+			SENTINEL__V1__DNS_STEERING__DNS_STEERING_OFF;
+	}
 }
 
 /* Two a page, so that paging is used. */
@@ -172,6 +189,65 @@ static inline void fake_rules(struct cp_rpc_call *call,
 	cp_rpc_call_reply(call, &response.base);
 }
 
+/* As fake_rules(), two pages of one. has_no_domains: an empty one. */
+static inline void fake_domains(struct cp_rpc_call *call,
+				const ProtobufCMessage *message, void *user)
+{
+	static char texts[][32] = { "example.com", "443/tcp",
+				    "xn--bcher-kva.example", "local", "next" };
+	const Sentinel__V1__GetDomainsRequest *request =
+		(const Sentinel__V1__GetDomainsRequest *)message;
+	Sentinel__V1__GetDomainsResponse response;
+	Sentinel__V1__DomainRule rule, *rules[] = { &rule };
+	char *ports[] = { texts[1] };
+
+	sentinel__v1__get_domains_response__init(&response);
+	sentinel__v1__domain_rule__init(&rule);
+	response.domains = rules;
+	response.n_domains = ((struct fake *)user)->has_no_domains ? 0 : 1;
+	rule.owner = texts[3];
+	if (*request->page_token) {
+		rule.id = 3;
+		rule.verdict = SENTINEL__V1__VERDICT__VERDICT_DENY;
+		rule.domain = texts[2];
+	} else {
+		rule.id = 2;
+		rule.verdict = SENTINEL__V1__VERDICT__VERDICT_ALLOW;
+		rule.domain = texts[0];
+		rule.subdomains = true;
+		rule.ports = ports;
+		rule.n_ports = 1;
+		rule.ttl_floor_seconds = 300;
+		response.next_page_token = texts[4];
+	}
+	cp_rpc_call_reply(call, &response.base);
+}
+
+static inline void fake_learnt(struct cp_rpc_call *call,
+			       const ProtobufCMessage *message, void *user)
+{
+	static char texts[][32] = { "www.example.com", "203.0.113.9",
+				    "2001:db8::9", "443/tcp" };
+	Sentinel__V1__ListLearntResponse response;
+	Sentinel__V1__Learnt learnt[2], *all[] = { &learnt[0], &learnt[1] };
+	char *ports[] = { texts[3] };
+
+	fake_keep(user, message);
+	sentinel__v1__list_learnt_response__init(&response);
+	response.learnt = all;
+	response.n_learnt = 2;
+	for (unsigned int i = 0; i < 2; i++) {
+		sentinel__v1__learnt__init(&learnt[i]);
+		learnt[i].name = texts[0];
+		learnt[i].address = texts[1 + i];
+		learnt[i].remaining_seconds = 40 + 60 * i;
+	}
+	learnt[0].rule_id = 2;
+	learnt[0].ports = ports;
+	learnt[0].n_ports = 1;
+	cp_rpc_call_reply(call, &response.base);
+}
+
 static inline void fake_attach(struct cp_rpc_call *call,
 			       const ProtobufCMessage *message, void *user)
 {
@@ -232,6 +308,7 @@ static inline void fake_stream(struct cp_rpc_call *call,
 	(void)message;
 	fake->n_parts = 0;
 	fake->n_stream_rules = 0;
+	fake->n_stream_domains = 0;
 	cp_rpc_call_next(call);
 }
 
@@ -245,6 +322,7 @@ static inline void fake_part(struct cp_rpc_call *call,
 	if (fake->n_parts++ == 0)
 		fake_keep(fake, message);
 	fake->n_stream_rules += (unsigned int)request->n_rules;
+	fake->n_stream_domains += (unsigned int)request->n_domains;
 	fake->largest_part =
 		SN_MAX(fake->largest_part,
 		       protobuf_c_message_get_packed_size(message));
@@ -320,6 +398,52 @@ static inline void fake_remove(struct cp_rpc_call *call,
 	cp_rpc_call_reply(call, &response.base);
 }
 
+static inline void fake_allow_domain(struct cp_rpc_call *call,
+				     const ProtobufCMessage *message,
+				     void *user)
+{
+	Sentinel__V1__AllowDomainResponse response;
+
+	fake_keep(user, message);
+	sentinel__v1__allow_domain_response__init(&response);
+	response.rule_id = 11;
+	cp_rpc_call_reply(call, &response.base);
+}
+
+static inline void fake_deny_domain(struct cp_rpc_call *call,
+				    const ProtobufCMessage *message, void *user)
+{
+	Sentinel__V1__DenyDomainResponse response;
+
+	fake_keep(user, message);
+	sentinel__v1__deny_domain_response__init(&response);
+	response.rule_id = 11;
+	response.replaced = true;
+	cp_rpc_call_reply(call, &response.base);
+}
+
+static inline void fake_remove_domain(struct cp_rpc_call *call,
+				      const ProtobufCMessage *message,
+				      void *user)
+{
+	Sentinel__V1__RemoveDomainResponse response;
+
+	fake_keep(user, message);
+	sentinel__v1__remove_domain_response__init(&response);
+	response.removed = 1;
+	cp_rpc_call_reply(call, &response.base);
+}
+
+static inline void fake_dns_mode(struct cp_rpc_call *call,
+				 const ProtobufCMessage *message, void *user)
+{
+	Sentinel__V1__SetDnsModeResponse response;
+
+	fake_keep(user, message);
+	sentinel__v1__set_dns_mode_response__init(&response);
+	cp_rpc_call_reply(call, &response.base);
+}
+
 static inline void fake_status(struct cp_rpc_call *call,
 			       const ProtobufCMessage *message, void *user)
 {
@@ -392,6 +516,12 @@ static const struct cp_rpc_method fake_methods[] = {
 	FAKE_METHOD("AllowCIDR", allow_cidr, fake_allow),
 	FAKE_METHOD("DenyCIDR", deny_cidr, fake_deny),
 	FAKE_METHOD("RemoveCIDR", remove_cidr, fake_remove),
+	FAKE_METHOD("AllowDomain", allow_domain_, fake_allow_domain),
+	FAKE_METHOD("DenyDomain", deny_domain_, fake_deny_domain),
+	FAKE_METHOD("RemoveDomain", remove_domain_, fake_remove_domain),
+	FAKE_METHOD("SetDnsMode", set_dns_mode_, fake_dns_mode),
+	FAKE_METHOD("GetDomains", get_domains_, fake_domains),
+	FAKE_METHOD("ListLearnt", list_learnt_, fake_learnt),
 	FAKE_METHOD("GetStatus", get_status_, fake_status),
 	{
 		.path = "/sentinel.v1.DaemonService/ApplyStream",

@@ -84,8 +84,9 @@ static void prints_golden(const struct fake *fake, const char *line,
 static void help_is_as_it_was(void)
 {
 	static const char *const names[] = {
-		"status", "list",  "show",  "attach", "detach", "apply",
-		"mode",	  "rules", "allow", "deny",   "remove",
+		"status", "list",     "show",	"attach", "detach",
+		"apply",  "mode",     "rules",	"allow",  "deny",
+		"remove", "dns-mode", "learnt",
 	};
 	char line[64], golden[64];
 
@@ -133,6 +134,36 @@ static void wrong_usage_exits_with_2_before_anything_is_called(void)
 	prints(NULL, "deny aaaaaa 10.0.0.1 --ports 80,0", CP_CTL_EXIT_USAGE, "",
 	       "sentinelctl: deny: '0' names port 0, which no packet is sent "
 	       "to\n");
+	prints(NULL, "allow aaaaaa 10.0.0.0/33", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: allow: '10.0.0.0/33' has no prefix length from 0 "
+	       "to 32 after '/'\n");
+	prints(NULL, "allow aaaaaa *.example.com", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: allow: '*.example.com' has a '*'; give the name "
+	       "below it and `subdomains` instead\n");
+	prints(NULL, "allow aaaaaa example.com:443", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: allow: 'example.com:443' has a ':'; ports are "
+	       "given by `ports`, and addresses by CIDR rules\n");
+	prints(NULL, "allow aaaaaa example.com --ttl 5m", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: allow: --ttl is for addresses; what a name opens "
+	       "lives as long as its answers say, and at least --ttl-floor\n");
+	prints(NULL, "allow aaaaaa example.com --ttl-floor 8d",
+	       CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: allow: 691200 seconds are more than 604800\n");
+	prints(NULL, "allow aaaaaa 10.0.0.1 --subdomains", CP_CTL_EXIT_USAGE,
+	       "",
+	       "sentinelctl: allow: --subdomains is for names, not for "
+	       "addresses\n");
+	prints(NULL, "allow aaaaaa 10.0.0.1 --ttl-floor 5m", CP_CTL_EXIT_USAGE,
+	       "",
+	       "sentinelctl: allow: --ttl-floor is for names; the life of a "
+	       "rule for addresses is --ttl\n");
+	prints(NULL, "deny aaaaaa example.com --ports 443/tcp",
+	       CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: deny: --ports is for addresses; a name that is "
+	       "denied opens nothing on any port\n");
+	prints(NULL, "dns-mode aaaaaa block-all", CP_CTL_EXIT_USAGE, "",
+	       "sentinelctl: dns-mode: 'block-all' is no DNS mode: allowlist, "
+	       "denylist, disabled, proxy or auto\n");
 	prints(NULL, "detach aaaaaa --ttl 5s", CP_CTL_EXIT_USAGE, "",
 	       "sentinelctl: detach: has no option --ttl; see 'sentinelctl "
 	       "detach --help'\n");
@@ -162,6 +193,12 @@ static void listings_are_as_they_were(void)
 	prints_golden(&fake, "rules AAAAAA1", CP_CTL_EXIT_OK, "rules");
 	prints_golden(&fake, "-o json rules bbbbbb", CP_CTL_EXIT_OK,
 		      "rules-json");
+	prints_golden(&fake, "learnt AAAAAA1", CP_CTL_EXIT_OK, "learnt");
+	prints_golden(&fake, "learnt bbbbbb -o json", CP_CTL_EXIT_OK,
+		      "learnt-json");
+	fake.has_no_domains = true;
+	prints_golden(&fake, "rules AAAAAA1", CP_CTL_EXIT_OK,
+		      "rules-addresses");
 	prints_golden(&fake, "status", CP_CTL_EXIT_OK, "status");
 	prints_golden(&fake, "status -o json", CP_CTL_EXIT_OK, "status-json");
 	fake.is_disconnected = true;
@@ -219,6 +256,40 @@ static void rules_are_sent_as_they_were_given(void)
 			       "\",\"mode\":\"block-all\",\"audit\":true}");
 	prints(&fake, "mode bbbbbb allowlist -o json", CP_CTL_EXIT_OK, "{}\n",
 	       "");
+	fake_end(&fake);
+}
+
+static void names_are_sent_as_they_were_given(void)
+{
+	struct fake fake = { .n_parts = 0 };
+
+	fake_start(&fake);
+	prints(&fake,
+	       "allow bbbbbb Example.com --subdomains --ports 443/tcp,80 "
+	       "--ttl-floor 5m",
+	       CP_CTL_EXIT_OK, "rule 11 added\n", "");
+	t_str_eq(fake.request,
+		 "{\"id\":\"" FAKE_ID3 "\",\"domain\":\"Example.com\","
+		 "\"subdomains\":true,\"ports\":[\"443/tcp\",\"80\"],"
+		 "\"ttl_floor_seconds\":300}");
+	prints(&fake, "deny bbbbbb face.cafe --subdomains", CP_CTL_EXIT_OK,
+	       "rule 11 replaced\n", "");
+	t_str_eq(fake.request, "{\"id\":\"" FAKE_ID3
+			       "\",\"domain\":\"face.cafe\",\"subdomains\":"
+			       "true}");
+	prints(&fake, "remove bbbbbb example.com --ports 443/tcp",
+	       CP_CTL_EXIT_OK, "1 rule removed\n", "");
+	t_str_eq(fake.request,
+		 "{\"id\":\"" FAKE_ID3
+		 "\",\"domain\":\"example.com\",\"ports\":[\"443/tcp\"]}");
+	prints(&fake, "allow bbbbbb a.example -o json", CP_CTL_EXIT_OK,
+	       "{\n  \"replaced\": false,\n  \"rule_id\": 11\n}\n", "");
+	prints(&fake, "dns-mode bbbbbb proxy", CP_CTL_EXIT_OK,
+	       "DNS mode is proxy\n", "");
+	t_str_eq(fake.request, "{\"id\":\"" FAKE_ID3 "\",\"mode\":\"proxy\"}");
+	prints(&fake, "dns-mode bbbbbb auto", CP_CTL_EXIT_OK,
+	       "DNS mode is auto\n", "");
+	t_str_eq(fake.request, "{\"id\":\"" FAKE_ID3 "\"}");
 	fake_end(&fake);
 }
 
@@ -335,7 +406,7 @@ static void large_policies_go_in_parts(void)
 		 "\",\"policy\":{\"mode\":\"denylist\",\"audit\":false,"
 		 "\"inbound\":\"replies\",\"rules\":[],\"dns\":null},"
 		 "\"dry_run\":false,"
-		 "\"rules\":[]}");
+		 "\"rules\":[],\"domains\":[]}");
 	t_true(fake.n_parts >= 4);
 	t_true(fake.largest_part <= CP_CTL_APPLY_PART_BYTES);
 
@@ -371,6 +442,38 @@ static void large_policies_go_in_parts(void)
 	       "sentinelctl: attach: " FAKE_ID1
 	       " stays attached and closed; 'sentinelctl detach " FAKE_ID1
 	       "' ends that\n");
+	t_eq(unlink(path), 0);
+	fake_end(&fake);
+}
+
+static void many_domain_rules_go_in_parts_too(void)
+{
+	struct fake fake = { .n_parts = 0 };
+	char path[64], line[128];
+	FILE *file;
+
+	fake_start(&fake);
+	(void)snprintf(path, sizeof(path), "%s/d", fake.directory);
+	file = fopen(path, "we");
+	t_not_null(file);
+	(void)fputs("cidrs: [{allow: 10.0.0.1}]\ndns:\n  mode: denylist\n"
+		    "  allow_private: true\n  domains:\n",
+		    file);
+	for (unsigned int i = 0; i < 120000; i++)
+		(void)fprintf(file, "    - {deny: name%u.zone.example.com}\n",
+			      i);
+	t_eq(fclose(file), 0);
+	(void)snprintf(line, sizeof(line), "apply bbbbbb %s --dry-run", path);
+	prints(&fake, line, CP_CTL_EXIT_OK,
+	       "dry run: 1 added, 0 removed, 0 unchanged; generation 5 is in "
+	       "force\n",
+	       "");
+	t_eq(fake.n_stream_rules, 1);
+	t_eq(fake.n_stream_domains, 120000);
+	t_true(fake.largest_part <= CP_CTL_APPLY_PART_BYTES);
+	t_not_null(strstr(fake.request, "\"dns\":{\"mode\":\"denylist\","
+					"\"upstreams\":[],\"domains\":[],"
+					"\"allow_private\":true"));
 	t_eq(unlink(path), 0);
 	fake_end(&fake);
 }
@@ -430,6 +533,8 @@ T_MAIN("ctl_commands", help_is_as_it_was,
        wrong_usage_exits_with_2_before_anything_is_called,
        a_missing_daemon_is_told_with_its_path, listings_are_as_they_were,
        short_ids_are_resolved_or_refused, rules_are_sent_as_they_were_given,
-       attach_sends_target_and_settings, attach_makes_cgroup_paths_absolute,
+       names_are_sent_as_they_were_given, attach_sends_target_and_settings,
+       attach_makes_cgroup_paths_absolute,
        apply_sends_a_small_policy_in_one_message, large_policies_go_in_parts,
-       a_hint_fits_what_was_not_found, a_full_disk_fails_the_command)
+       many_domain_rules_go_in_parts_too, a_hint_fits_what_was_not_found,
+       a_full_disk_fails_the_command)

@@ -109,7 +109,28 @@ static void words_become_values(void)
 	t_str_eq(p.options.interface_name, "v");
 	t_str_eq(p.options.cgroup_path, "c");
 	t_str_eq(p.options.policy_path, "f");
+	t_false(p.options.subdomains);
 	done(&p);
+	parse(&p, NULL, "allow a b.c --subdomains --ttl-floor 1h --ttl 5m");
+	t_eq(p.r, 0);
+	t_true(p.options.subdomains);
+	t_false(p.options.audit);
+	t_eq(p.options.ttl_floor_s, 3600);
+	t_eq(p.options.ttl_s, 300);
+	done(&p);
+}
+
+static void dns_modes_have_their_words(void)
+{
+	Sentinel__V1__DnsMode mode = SENTINEL__V1__DNS_MODE__DNS_MODE_PROXY;
+
+	t_true(cp_ctl_options_parse_dns_mode("auto", &mode));
+	t_eq(mode, SENTINEL__V1__DNS_MODE__DNS_MODE_UNSPECIFIED);
+	t_true(cp_ctl_options_parse_dns_mode("denylist", &mode));
+	t_eq(mode, SENTINEL__V1__DNS_MODE__DNS_MODE_DENYLIST);
+	t_false(cp_ctl_options_parse_dns_mode("block-all", &mode));
+	t_false(cp_ctl_options_parse_dns_mode("unspecified", &mode));
+	t_false(cp_ctl_options_parse_dns_mode("", &mode));
 }
 
 static void mistakes_are_told_in_one_line(void)
@@ -134,6 +155,9 @@ static void mistakes_are_told_in_one_line(void)
 			      "whole seconds such as 60s, 5m or 2h\n");
 	refuses("x --ttl 1ms", "sentinelctl: --ttl '1ms' is not a duration in "
 			       "whole seconds such as 60s, 5m or 2h\n");
+	refuses("x --ttl-floor 0s",
+		"sentinelctl: --ttl-floor '0s' is not a duration in whole "
+		"seconds such as 60s, 5m or 2h\n");
 	refuses("x --meta a", "sentinelctl: --meta 'a' is not KEY=VALUE\n");
 	refuses("x --meta =a", "sentinelctl: --meta '=a' is not KEY=VALUE\n");
 	refuses("x --meta a=1 --meta a=2",
@@ -173,5 +197,5 @@ static void every_mode_has_its_word(void)
 
 T_MAIN("ctl_options", options_may_stand_anywhere,
        the_socket_is_option_then_environment_then_default, words_become_values,
-       mistakes_are_told_in_one_line, metadata_is_bounded,
-       every_mode_has_its_word)
+       dns_modes_have_their_words, mistakes_are_told_in_one_line,
+       metadata_is_bounded, every_mode_has_its_word)

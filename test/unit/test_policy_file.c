@@ -107,6 +107,130 @@ static void a_prefix_has_eight_items(void)
 		3, "more than 8");
 }
 
+static void names_are_read_in_order(void)
+{
+	static const char text[] =
+		"dns:\n"
+		"  mode: denylist\n"
+		"  steering: false\n"
+		"  upstreams: [192.0.2.1, \"tls://192.0.2.2#a.example\"]\n"
+		"  domains:\n"
+		"    - {allow: example.com, subdomains: true, ports: [443/tcp],"
+		" ttl_floor: 5m}\n"
+		"    - deny: bücher.example\n"
+		"  denied: nxdomain\n"
+		"  allow_private: true\n"
+		"  hints: learn\n"
+		"  dnssec: true\n";
+	sn_cleanup(cp_policy_file_freep) Sentinel__V1__Policy *policy = NULL;
+	const Sentinel__V1__DnsPolicy *dns;
+	struct sn_diag diag = { .text = "" };
+
+	if (parse(text, &policy, &diag) != 0)
+		t_fail("%u: %s", diag.line, diag.text);
+	dns = policy->dns;
+	t_not_null(dns);
+	t_eq(dns->mode, SENTINEL__V1__DNS_MODE__DNS_MODE_DENYLIST);
+	t_eq(dns->steering, SENTINEL__V1__DNS_STEERING__DNS_STEERING_OFF);
+	t_eq(dns->n_upstreams, 2);
+	t_str_eq(dns->upstreams[1], "tls://192.0.2.2#a.example");
+	t_eq(dns->n_domains, 2);
+	t_str_eq(dns->domains[0]->domain, "example.com");
+	t_true(dns->domains[0]->subdomains);
+	t_eq(dns->domains[0]->n_ports, 1);
+	t_str_eq(dns->domains[0]->ports[0], "443/tcp");
+	t_eq(dns->domains[0]->ttl_floor_seconds, 300);
+	t_str_eq(dns->domains[1]->domain, "bücher.example");
+	t_eq(dns->domains[1]->verdict, SENTINEL__V1__VERDICT__VERDICT_DENY);
+	t_false(dns->domains[1]->subdomains);
+	t_eq(dns->denied, SENTINEL__V1__DNS_DENIED__DNS_DENIED_NXDOMAIN);
+	t_true(dns->allow_private);
+	t_eq(dns->hints, SENTINEL__V1__DNS_HINTS__DNS_HINTS_LEARN);
+	t_true(dns->dnssec);
+}
+
+static void modes_and_answers_have_their_words(void)
+{
+	static const struct {
+		const char *text;
+		Sentinel__V1__DnsMode mode;
+		Sentinel__V1__DnsDenied denied;
+	} cases[] = {
+		{ "dns: {mode: disabled, denied: refused}", 1, 1 },
+		{ "dns: {mode: allowlist, denied: nxdomain}", 2, 2 },
+		{ "dns: {mode: denylist, denied: sinkhole}", 3, 3 },
+		{ "dns: {mode: proxy, denied: default}", 4, 0 },
+		{ "dns: {mode: auto, denied: refused}", 0, 1 },
+	};
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(cases); i++) {
+		sn_cleanup(cp_policy_file_freep)
+			Sentinel__V1__Policy *policy = NULL;
+		struct sn_diag diag = { .text = "" };
+
+		t_eq(parse(cases[i].text, &policy, &diag), 0);
+		t_eq(policy->dns->mode, cases[i].mode);
+		t_eq(policy->dns->denied, cases[i].denied);
+	}
+}
+
+static void dns_that_states_nothing_is_absent(void)
+{
+	sn_cleanup(cp_policy_file_freep) Sentinel__V1__Policy *policy = NULL;
+	struct sn_diag diag = { .text = "" };
+
+	t_eq(parse("dns: {steering: true, hints: strip}", &policy, &diag), 0);
+	t_null(policy->dns);
+}
+
+static void mistakes_in_dns_are_told_with_their_line(void)
+{
+	refuses("dns:\n  mode: block-all\n", 2, "dns.mode: 'block-all'");
+	refuses("dns:\n  domain: []\n", 2, "did you mean 'domains'");
+	refuses("dns:\n  domains: [example.com]\n", 2, "dns.domains");
+	refuses("dns:\n  domains:\n    - {subdomains: true}\n", 3,
+		"either 'allow' or 'deny'");
+	refuses("dns:\n  domains:\n    - {allow: a.b, deny: a.b}\n", 3,
+		"not both");
+	refuses("dns:\n  domains:\n    - allow: \"*.example.com\"\n", 3,
+		"dns.domains[0].allow: '*.example.com' has a '*'");
+	refuses("dns:\n  domains:\n    - deny: 192.0.2.1\n", 3,
+		"dns.domains[0].deny: '192.0.2.1' is an address");
+	refuses("dns:\n  domains:\n    - allow: a..b\n", 3, "empty label");
+	refuses("dns:\n  domains:\n    - allow: a.b\n      ports:\n"
+		"        - 443/tcp\n        - 0\n",
+		6, "dns.domains[0].ports[1]: '0' names port 0");
+	refuses("dns:\n  domains:\n    - {deny: a.b, ports: [443]}\n", 3,
+		"dns.domains[0].ports: is only for rules that allow");
+	refuses("dns:\n  domains:\n    - {deny: a.b, ttl_floor: 5m}\n", 3,
+		"dns.domains[0].ttl_floor: is only for rules that allow");
+	refuses("dns:\n  domains:\n    - {allow: a.b, ttl_floor: 8d}\n", 3,
+		"dns.domains[0].ttl_floor: 8d is out of range, 1s to 7d");
+	refuses("dns:\n  upstreams:\n    - 192.0.2.1\n    - dns.example\n", 4,
+		"dns.upstreams: 'dns.example'");
+	refuses("dns:\n  upstreams:\n    - 192.0.2.1\n    - 192.0.2.1:53\n", 4,
+		"is the server of line 3 again");
+	refuses("dns: {upstreams: []}\n", 1, "dns.upstreams");
+	refuses("dns:\n  dnssec: true\n", 2,
+		"dns.dnssec: is about the policy's own upstreams");
+	refuses("dns:\n  hints: keep\n", 2, "dns.hints");
+	refuses("dns:\n  steering: no\n", 2, "dns.steering");
+}
+
+static void a_name_given_twice_is_told_with_both_lines(void)
+{
+	refuses("cidrs: [{allow: 10.0.0.1}]\ndns:\n  domains:\n"
+		"    - allow: example.com\n    - allow: a.example.com\n"
+		"    - deny: Example.COM.\n",
+		6, "in line 4 has the same ports and says the opposite");
+	refuses("dns:\n  domains:\n    - allow: a.b\n    - allow: a.b\n"
+		"cidrs: [{allow: 10.0.0.1}, {allow: 10.0.0.1}]\n",
+		4, "in line 3 has the same ports");
+	refuses("dns: {domains: [{allow: a.b}]}\n"
+		"cidrs:\n  - allow: 10.0.0.1\n  - allow: 10.0.0.1\n",
+		4, "in line 3 has the same ports");
+}
+
 static void a_file_that_is_not_there_is_named(void)
 {
 	Sentinel__V1__Policy *policy = NULL;
@@ -143,4 +267,8 @@ static void each_sample_is_a_good_policy(void)
 T_MAIN("policy_file", everything_is_read_in_order, what_is_not_stated_is_closed,
        mistakes_are_told_with_their_line,
        a_rule_given_twice_is_told_with_both_lines, a_prefix_has_eight_items,
+       names_are_read_in_order, modes_and_answers_have_their_words,
+       dns_that_states_nothing_is_absent,
+       mistakes_in_dns_are_told_with_their_line,
+       a_name_given_twice_is_told_with_both_lines,
        a_file_that_is_not_there_is_named, each_sample_is_a_good_policy)
