@@ -72,18 +72,19 @@ static __always_inline int sn_dns_is_reserved(const struct sn_dns *dns,
 		(dns->has_tc && sn_dns_is_in_64(dns->range6, a)));
 }
 
-static __always_inline int sn_dns_has_reserved(const struct sn_packet *p)
+static __always_inline int sn_dns_has_reserved(const __u8 *address,
+					       const struct sn_packet *p)
 {
 	const struct sn_dns *dns = sn_dns_get();
 
-	return dns && (sn_dns_is_reserved(dns, p->key.family, p->key.remote) ||
-		       sn_dns_is_reserved(dns, p->key.family, p->key.local));
+	return dns && sn_dns_is_reserved(dns, p->key.family, address);
 }
 
 /* SN_REASON_COUNT: the packet is none of name resolution's. PASS_DNS without
  * `steered`: the hook has to steer it. A datagram in fragments cannot be
  * steered (its client goes to TCP), and a cgroup's packet that is still for
- * port 53 has gone around the calls that steer. */
+ * port 53 has gone around the calls that steer. A query may be for a reserved
+ * address: the resolver's own one is what sentinel-cp tells users to ask. */
 static __always_inline __u32 sn_dns_judge(const struct sn_packet *p,
 					  const struct sn_policy *policy)
 {
@@ -93,10 +94,15 @@ static __always_inline __u32 sn_dns_judge(const struct sn_packet *p,
 		return SN_REASON_COUNT;
 	if (p->steered && policy->dns)
 		return SN_REASON_PASS_DNS;
-	if (policy->mode != SN_MODE_DISABLED && sn_dns_has_reserved(p))
+	if (policy->mode != SN_MODE_DISABLED &&
+	    sn_dns_has_reserved(p->key.local, p))
 		return SN_REASON_DNS_ADDRESS;
-	if (!policy->dns || !sn_dns_is_query(p))
+	if (!policy->dns || !sn_dns_is_query(p)) {
+		if (policy->mode != SN_MODE_DISABLED &&
+		    sn_dns_has_reserved(p->key.remote, p))
+			return SN_REASON_DNS_ADDRESS;
 		return SN_REASON_COUNT;
+	}
 	if (p->fragment != SN_PACKET_WHOLE || p->hook == SN_HOOK_CGROUP_SKB)
 		return SN_REASON_DNS_STEER;
 	return SN_REASON_PASS_DNS;

@@ -338,6 +338,7 @@ static bool judge_dns(const struct cp_policy_match_source *source,
 	bool is_asked = kinds[packet->kind].passes == PASSES_UNDECIDED ||
 			packet->kind == CP_POLICY_MATCH_KIND_DHCP_CLIENT ||
 			packet->kind == CP_POLICY_MATCH_KIND_DHCP_SERVER;
+	bool is_query;
 
 	if (source->settings.mode == SN_MODE_NONE || !is_asked)
 		return false;
@@ -345,13 +346,17 @@ static bool judge_dns(const struct cp_policy_match_source *source,
 		*ret = pass_by(SN_REASON_PASS_DNS);
 		return true;
 	}
-	if (packet->is_reserved && source->settings.mode != SN_MODE_DISABLED) {
+	is_query = source->steers && packet->direction == SN_EGRESS &&
+		   packet->kind != CP_POLICY_MATCH_KIND_FRAGMENT_LATER &&
+		   is_dns_protocol(packet) &&
+		   packet->remote_port == SN_DNS_PORT;
+	if (source->settings.mode != SN_MODE_DISABLED &&
+	    (packet->is_local_reserved ||
+	     (packet->is_remote_reserved && !is_query))) {
 		*ret = drop_by(SN_REASON_DNS_ADDRESS);
 		return true;
 	}
-	if (!source->steers || packet->direction != SN_EGRESS ||
-	    packet->kind == CP_POLICY_MATCH_KIND_FRAGMENT_LATER ||
-	    !is_dns_protocol(packet) || packet->remote_port != SN_DNS_PORT)
+	if (!is_query)
 		return false;
 	*ret = pass_if(!packet->is_first_fragment && !packet->is_late,
 		       SN_REASON_PASS_DNS, SN_REASON_DNS_STEER);

@@ -8,9 +8,10 @@
  * Order of the decisions (the first that applies gives the reason):
  *  0. whole packets that could be a flow's, DHCP messages and ICMP errors: what
  *     is on its way to or from the attachment's resolver: PASS_DNS. Else, in
- *     all modes but `disabled`, an address that is reserved for resolvers:
+ *     all modes but `disabled`, an own address that is reserved for resolvers:
  *     DNS_ADDRESS. Under a policy that steers, what leaves for port 53 (UDP,
- *     TCP): PASS_DNS, or DNS_STEER where it cannot be steered.
+ *     TCP) of whatever address: PASS_DNS, or DNS_STEER where it cannot be
+ *     steered. All else for or from a reserved address: DNS_ADDRESS.
  *  1. mode `disabled`: pass. No policy: NO_POLICY.
  *  2. what the packet is: PARSE; always-passed messages and their wrong-side
  *     counterparts; ETHERTYPE, ENCAPSULATED, SOURCE_ROUTE, ADDRESS,
@@ -78,7 +79,9 @@ struct cp_policy_match_packet {
 	 * round. */
 	bool is_reflected;
 	bool is_first_fragment; /* PLAIN */
-	bool is_reserved; /* has an address of the resolver's ranges */
+	/* Addresses of the resolver's ranges. */
+	bool is_local_reserved;
+	bool is_remote_reserved;
 	/* Put on its way to or from the attachment's resolver by the kernel. */
 	bool is_steered;
 	bool is_late; /* seen behind the calls that steer (cgroups) */

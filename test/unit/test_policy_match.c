@@ -85,6 +85,8 @@ judge_at(const struct cp_policy *policy, const struct cp_policy_match_packet *p,
 	size_t cursor = 0;
 
 	cp_policy_compile_block(policy, 1, NULL, &rows.block);
+	plain.steers = rows.block.dns == SN_DNS_STEERING_ON;
+	indexed.steers = plain.steers;
 	while (cp_policy_next_prefix(policy, &cursor, &prefix))
 		cp_policy_compile_prefix(&prefix, &rows.block, 1,
 					 &compiled[rows.n_rows++]);
@@ -547,7 +549,36 @@ static void sources_agree_on_random_policies(void)
 	}
 }
 
-T_MAIN("policy_match", the_longest_matching_prefix_decides,
+static void reserved_addresses_are_for_queries_only(void)
+{
+	struct cp_policy_match_packet p = packet("198.18.0.1", 17, 53);
+	sn_cleanup(cp_policy_freep) struct cp_policy *disabled =
+		make(SN_MODE_DISABLED, SN_INBOUND_REPLIES, false);
+	sn_cleanup(cp_policy_freep) struct cp_policy *denylist =
+		make(SN_MODE_DENYLIST, SN_INBOUND_ALLOW, true);
+	struct cp_dns_settings no_steering = { .no_steering = true };
+
+	p.is_remote_reserved = true;
+	verdict_is(denylist, p, true, SN_REASON_PASS_DNS, 0);
+	p.is_late = true;
+	verdict_is(denylist, p, false, SN_REASON_DNS_STEER, 0);
+	p.is_late = false;
+	p.is_local_reserved = true;
+	verdict_is(denylist, p, false, SN_REASON_DNS_ADDRESS, 0);
+	p.is_local_reserved = false;
+	p.remote_port = 80;
+	verdict_is(denylist, p, false, SN_REASON_DNS_ADDRESS, 0);
+	verdict_is(disabled, p, true, SN_REASON_ALLOWED, 0);
+	p.remote_port = 53;
+	p.direction = SN_INGRESS;
+	verdict_is(denylist, p, false, SN_REASON_DNS_ADDRESS, 0);
+	p.direction = SN_EGRESS;
+	cp_policy_put_dns(denylist, &no_steering);
+	verdict_is(denylist, p, false, SN_REASON_DNS_ADDRESS, 0);
+}
+
+T_MAIN("policy_match", reserved_addresses_are_for_queries_only,
+       the_longest_matching_prefix_decides,
        deny_wins_a_tie_in_a_prefix_and_the_first_of_a_kind_decides,
        denylist_passes_what_no_rule_decides, families_do_not_meet,
        tunnels_do_not_pass_port_rules, metadata_addresses_need_a_host_rule,
