@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "controld/attach/apply.h"
+#include "controld/attach/change.h"
 #include "controld/attach/op.h"
 #include "controld/attach/rules.h"
-#include "controld/attach/state.h"
 #include "controld/attach/target.h"
 #include "shared/log.h"
 
@@ -138,7 +138,7 @@ static void revision_saved(struct cp_attach_op *op, int r)
 		cp_attach_op_fail(op, CP_ATTACH_CODE_INTERNAL,
 				  "the state file cannot be written: %s",
 				  strerror(-r));
-		(void)cp_attach_state_put(op->item);
+		(void)cp_attach_change_put(op->item, NULL);
 	}
 	cp_attach_op_finish(op);
 }
@@ -157,7 +157,7 @@ bool cp_attach_remote_finish(struct cp_attach_op *op)
 	    (op->revision > item->revision ||
 	     (op->releases && cp_attach_remote_is_held(item)))) {
 		cp_attach_remote_stamp(op);
-		r = cp_attach_state_put(item);
+		r = cp_attach_change_put(item, NULL);
 		if (r < 0)
 			revision_saved(op, r);
 		else

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "controld/attach/apply.h"
+#include "controld/attach/change.h"
 #include "controld/attach/remote.h"
-#include "controld/attach/state.h"
 #include "shared/log.h"
 
 enum {
@@ -97,7 +97,7 @@ static void saved(struct cp_attach_op *op, int r)
 			  strerror(-r));
 	undo_model(op);
 	cp_attach_remote_unstamp(op);
-	(void)cp_attach_state_put(op->item);
+	(void)cp_attach_change_put(op->item, &op->rule.cidr);
 	write_prefix(op, SN_IPC_TABLE_NARROW, put_back);
 }
 
@@ -110,7 +110,7 @@ static void written(struct cp_attach_op *op, int r)
 		return;
 	}
 	cp_attach_remote_stamp(op);
-	r = cp_attach_state_put(op->item);
+	r = cp_attach_change_put(op->item, &op->rule.cidr);
 	if (r < 0)
 		saved(op, r);
 	else
@@ -298,11 +298,11 @@ static void lapse_done(struct cp_attach_op *op, int r)
 			continue;
 		(void)cp_policy_remove(item->policy, &op->lapsed[i], NULL, 0,
 				       CP_POLICY_OWNER_NONE, now_ns);
+		/* No sync: a state file that still has them loses them when
+		 * read. */
+		(void)cp_attach_change_put(item, &op->lapsed[i]);
 		n_removed++;
 	}
-	/* No sync: a state file that still has them loses them when read. */
-	if (n_removed > 0)
-		(void)cp_attach_state_put(item);
 	if (r < 0 || n_removed < op->n_lapsed)
 		item->retry_lapsed_ns = now_ns + RETRY_LAPSED_NS;
 	else

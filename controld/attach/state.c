@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/attach/change.h"
 #include "controld/attach/state_dns.h"
-#include "controld/state/times.h"
-#include "sentinel/state/v1/state.pb-c.h"
 #include "shared/log.h"
 
 typedef Sentinel__State__V1__Attachment message_t;
@@ -63,9 +62,9 @@ static char *owner_text(const struct cp_policy_rule *rule)
 	return rule->owner == CP_POLICY_OWNER_REMOTE ? remote : local;
 }
 
-static void pack_rule(const struct cp_policy_rule *rule,
-		      const struct cp_state_times_now *now, rule_t *ret,
-		      port_t *ports, port_t **port_ptrs)
+void cp_attach_state_pack_rule(const struct cp_policy_rule *rule,
+			       const struct cp_state_times_now *now,
+			       rule_t *ret, port_t *ports, port_t **port_ptrs)
 {
 	sentinel__state__v1__rule__init(ret);
 	ret->id = rule->id;
@@ -108,8 +107,10 @@ static int pack_policy(const struct cp_policy *policy,
 	ret->inbound = settings.inbound;
 	ret->rules = packed->rule_ptrs;
 	while ((rule = cp_policy_walk_rules(policy, &cursor))) {
-		pack_rule(rule, now, &packed->rules[ret->n_rules],
-			  &packed->ports[n_ports], &packed->port_ptrs[n_ports]);
+		cp_attach_state_pack_rule(rule, now,
+					  &packed->rules[ret->n_rules],
+					  &packed->ports[n_ports],
+					  &packed->port_ptrs[n_ports]);
 		n_ports += rule->n_ports;
 		packed->rule_ptrs[ret->n_rules] = &packed->rules[ret->n_rules];
 		ret->n_rules++;
@@ -202,10 +203,10 @@ void cp_attach_state_del(struct cp_attach_item *item)
 	cp_state_del(item->manager->options.store, item->id_text);
 }
 
-static int unpack_rule(const rule_t *message, bool same_boot,
-		       uint64_t saved_boot_ns,
-		       const struct cp_state_times_now *now,
-		       struct cp_policy_rule *ret)
+int cp_attach_state_unpack_rule(const rule_t *message, bool same_boot,
+				uint64_t saved_boot_ns,
+				const struct cp_state_times_now *now,
+				struct cp_policy_rule *ret)
 {
 	size_t length = message->address.len;
 
@@ -278,10 +279,8 @@ static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 
 	if (!has_known_settings(from))
 		return -EBADMSG;
-	/* A limit that was lowered must not make the daemon forget rules. */
-	r = cp_policy_new(&item->policy,
-			  SN_MAX(item->manager->options.max_rules,
-				 from->n_rules + from->n_domains));
+	/* Limited when all Changes are in (end_load()). */
+	r = cp_policy_new(&item->policy, SIZE_MAX);
 	if (r < 0)
 		return r;
 	settings = (struct cp_policy_settings){
@@ -291,8 +290,9 @@ static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 	};
 	cp_policy_put_settings(item->policy, &settings);
 	for (size_t i = 0; i < from->n_rules; i++) {
-		r = unpack_rule(from->rules[i], same_boot,
-				message->saved_boot_ns, &now, &rule);
+		r = cp_attach_state_unpack_rule(from->rules[i], same_boot,
+						message->saved_boot_ns, &now,
+						&rule);
 		if (r < 0)
 			return r;
 		/* No flow outlives a boot. */
@@ -306,7 +306,6 @@ static int unpack_policy(struct cp_attach_item *item, const message_t *message)
 	if (r < 0)
 		return r;
 	cp_policy_raise_next_id(item->policy, message->next_rule_id);
-	drop_lapsed(item->policy, now.boot_ns);
 	if (!same_boot) {
 		/* Slots and interface indexes are those of another boot. */
 		item->slot = 0;
@@ -402,24 +401,45 @@ struct load {
 	int r;
 };
 
+static int load_whole(struct cp_attach *manager, const char *key,
+		      const void *blob, size_t size)
+{
+	message_t *message;
+	int r = -EBADMSG;
+
+	message = sentinel__state__v1__attachment__unpack(NULL, size, blob);
+	if (message && strcmp(message->id, key) == 0)
+		r = load_item(manager, message);
+	if (message)
+		sentinel__state__v1__attachment__free_unpacked(message, NULL);
+	return r;
+}
+
 static void load_one(void *userdata, const char *key, const void *blob,
 		     size_t size)
 {
 	struct load *load = userdata;
-	message_t *message;
+	struct cp_attach_item *item;
 
 	if (load->r < 0 || strlen(key) != (size_t)CP_ATTACH_ID_CHARS)
 		return;
-	message = sentinel__state__v1__attachment__unpack(NULL, size, blob);
-	load->r = -EBADMSG;
-	if (message && strcmp(message->id, key) == 0)
-		load->r = load_item(load->manager, message);
-	if (message)
-		sentinel__state__v1__attachment__free_unpacked(message, NULL);
+	item = cp_attach_item_find(load->manager, key);
+	if (item)
+		load->r = cp_attach_change_load(item, blob, size);
+	else
+		load->r = load_whole(load->manager, key, blob, size);
 	if (load->r < 0)
 		sn_diag_set(load->diag, NULL,
 			    "the state file's attachment %s cannot be read: %s",
 			    key, strerror(-load->r));
+}
+
+static void end_load(struct cp_attach_item *item)
+{
+	struct cp_policy *policy = item->policy;
+
+	drop_lapsed(policy, cp_attach_item_now(item->manager));
+	cp_policy_put_max_rules(policy, item->manager->options.max_rules);
 }
 
 int cp_attach_state_load(struct cp_attach *manager, struct sn_diag *diag)
@@ -427,5 +447,7 @@ int cp_attach_state_load(struct cp_attach *manager, struct sn_diag *diag)
 	struct load load = { .manager = manager, .diag = diag };
 
 	cp_state_each(manager->options.store, load_one, &load);
+	for (size_t i = 0; load.r == 0 && i < manager->n_items; i++)
+		end_load(manager->items[i]);
 	return sn_trace(load.r);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controld/attach/change.h"
 #include "controld/attach/counters.h"
 #include "controld/attach/remote.h"
 #include "controld/attach/stage.h"
@@ -377,7 +378,7 @@ static void kept_again(struct cp_attach_op *op, int r)
 static void remove_failed(struct cp_attach_op *op)
 {
 	op->item->is_detaching = false;
-	(void)cp_attach_state_put(op->item);
+	(void)cp_attach_change_put(op->item, NULL);
 	cp_attach_op_sync(op, kept_again);
 }
 
@@ -411,7 +412,7 @@ static void intent_saved(struct cp_attach_op *op, int r)
 				  "attachment stays",
 				  strerror(-r));
 		op->item->is_detaching = false;
-		(void)cp_attach_state_put(op->item);
+		(void)cp_attach_change_put(op->item, NULL);
 		cp_attach_op_finish(op);
 		return;
 	}
@@ -423,7 +424,7 @@ void cp_attach_target_remove_run(struct cp_attach_op *op)
 	int r;
 
 	op->item->is_detaching = true;
-	r = cp_attach_state_put(op->item);
+	r = cp_attach_change_put(op->item, NULL);
 	if (r < 0)
 		intent_saved(op, r);
 	else

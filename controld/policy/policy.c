@@ -262,6 +262,11 @@ static size_t count_all(const struct cp_policy *policy)
 	return policy->n_rules + cp_dns_rules_count(policy->domains.rules);
 }
 
+void cp_policy_put_max_rules(struct cp_policy *policy, size_t max_rules)
+{
+	policy->max_rules = SN_MAX(max_rules, count_all(policy));
+}
+
 static bool has_id(const struct cp_policy *policy, uint32_t id)
 {
 	return cp_policy_ids_get(&policy->ids, id) ||

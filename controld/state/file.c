@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/state/file.h"
 
-#include <endian.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -12,12 +11,12 @@
 #include "shared/util.h"
 
 enum {
-	DIGEST_BYTES = 32,
+	DIGEST_BYTES = CP_STATE_FILE_DIGEST_BYTES,
 	DIGEST_AT = 24, /* what precedes it is digested too */
 	MAGIC_BYTES = 8,
-	RECORD_HEAD_BYTES = 8,
 	BUFFER_BYTES = 65536,
-	NAME_BYTES = 256,
+	NAME_BYTES = CP_STATE_FILE_NAME_BYTES,
+	VERSION_OLDEST = 1,
 };
 
 _Static_assert((int)DIGEST_AT + (int)DIGEST_BYTES ==
@@ -27,34 +26,6 @@ _Static_assert((int)DIGEST_AT + (int)DIGEST_BYTES ==
 static const char magic[MAGIC_BYTES] = {
 	'S', 'N', 'S', 'T', 'A', 'T', 'E', '\n'
 };
-
-static uint32_t get32(const uint8_t *at)
-{
-	uint32_t v;
-
-	(void)memcpy(&v, at, sizeof(v));
-	return le32toh(v);
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-	uint64_t v;
-
-	(void)memcpy(&v, at, sizeof(v));
-	return le64toh(v);
-}
-
-static void put32(uint8_t *at, uint32_t v)
-{
-	v = htole32(v);
-	(void)memcpy(at, &v, sizeof(v));
-}
-
-static void put64(uint8_t *at, uint64_t v)
-{
-	v = htole64(v);
-	(void)memcpy(at, &v, sizeof(v));
-}
 
 static int refuse(struct sn_diag *diag, const char *text)
 {
@@ -85,22 +56,26 @@ static int digest(const uint8_t *header, const uint8_t *records, size_t size,
 static int check_header(const uint8_t *data, size_t size, struct sn_diag *diag)
 {
 	uint8_t wanted[DIGEST_BYTES];
+	uint32_t version;
 	int r;
 
 	if (size < CP_STATE_FILE_HEADER_BYTES)
 		return refuse(diag, "the file is cut short");
 	if (memcmp(data, magic, sizeof(magic)) != 0)
 		return refuse(diag, "this is not a state file");
-	if (get32(data + 8) != CP_STATE_FILE_VERSION) {
+	version = cp_state_record_get32(data + 8);
+	if (version < VERSION_OLDEST || version > CP_STATE_FILE_VERSION) {
 		sn_diag_set(diag, NULL,
 			    "the file has format version %u, this program "
 			    "reads %d; run the program that wrote it",
-			    get32(data + 8), CP_STATE_FILE_VERSION);
+			    version, CP_STATE_FILE_VERSION);
 		return CP_STATE_FILE_E_REFUSED;
 	}
-	if (get64(data + 16) > size - CP_STATE_FILE_HEADER_BYTES)
+	if (cp_state_record_get64(data + 16) >
+	    size - CP_STATE_FILE_HEADER_BYTES)
 		return refuse(diag, "the file is cut short");
-	if (get64(data + 16) < size - CP_STATE_FILE_HEADER_BYTES)
+	if (cp_state_record_get64(data + 16) <
+	    size - CP_STATE_FILE_HEADER_BYTES)
 		return refuse(diag, "the file has bytes behind its end");
 	r = digest(data, data + CP_STATE_FILE_HEADER_BYTES,
 		   size - CP_STATE_FILE_HEADER_BYTES, wanted);
@@ -113,66 +88,44 @@ static int check_header(const uint8_t *data, size_t size, struct sn_diag *diag)
 	return 0;
 }
 
-/* Moves *at behind the record, or returns false. */
-static bool next_record(const uint8_t **at, const uint8_t *end,
-			char key[CP_STATE_FILE_KEY_MAX + 1],
-			struct cp_state_file_record *record)
+static bool records_are_sound(const uint8_t *at, const uint8_t *end)
 {
-	uint32_t key_bytes, blob_bytes;
-	size_t left = (size_t)(end - *at);
-	const uint8_t *p = *at;
+	char keys[2][CP_STATE_RECORD_KEY_MAX + 1] = { "", "" };
+	struct cp_state_record record;
 
-	if (left < RECORD_HEAD_BYTES)
-		return false;
-	key_bytes = get32(p);
-	blob_bytes = get32(p + 4);
-	left -= RECORD_HEAD_BYTES;
-	p += RECORD_HEAD_BYTES;
-	if (key_bytes == 0 || key_bytes > CP_STATE_FILE_KEY_MAX ||
-	    key_bytes > left || blob_bytes > left - key_bytes ||
-	    memchr(p, 0, key_bytes))
-		return false;
-	(void)memcpy(key, p, key_bytes);
-	key[key_bytes] = '\0';
-	record->key = key;
-	record->blob = p + key_bytes;
-	record->size = blob_bytes;
-	*at = p + key_bytes + blob_bytes;
+	for (size_t i = 0; at < end; i++) {
+		int order;
+
+		if (!cp_state_record_next(&at, end, keys[i & 1], &record))
+			return false;
+		order = strcmp(keys[i & 1], keys[~i & 1]);
+		if (record.kind == CP_STATE_RECORD_DEL ||
+		    (record.kind == CP_STATE_RECORD_PUT && order <= 0) ||
+		    (record.kind == CP_STATE_RECORD_APPEND && order != 0))
+			return false;
+	}
 	return true;
 }
 
-static bool records_are_sound(const uint8_t *at, const uint8_t *end,
-			      uint32_t n_records)
-{
-	char keys[2][CP_STATE_FILE_KEY_MAX + 1] = { "", "" };
-	struct cp_state_file_record record;
-
-	for (uint32_t i = 0; i < n_records; i++) {
-		if (!next_record(&at, end, keys[i & 1], &record) ||
-		    strcmp(keys[i & 1], keys[~i & 1]) <= 0)
-			return false;
-	}
-	return at == end;
-}
-
-int cp_state_file_parse(const void *data, size_t size, cp_state_file_fn fn,
-			void *userdata, struct sn_diag *diag)
+int cp_state_file_parse(const void *data, size_t size, cp_state_record_fn fn,
+			void *userdata, struct cp_state_file_id *id,
+			struct sn_diag *diag)
 {
 	const uint8_t *at = data;
 	const uint8_t *end = at + size;
-	struct cp_state_file_record record;
-	char key[CP_STATE_FILE_KEY_MAX + 1];
-	uint32_t n_records;
+	struct cp_state_record record;
+	char key[CP_STATE_RECORD_KEY_MAX + 1];
 	int r;
 
 	r = check_header(at, size, diag);
 	if (r != 0)
 		return r;
-	n_records = get32(at + 12);
+	id->number = cp_state_record_get32(at + 12);
+	(void)memcpy(id->digest, at + DIGEST_AT, sizeof(id->digest));
 	at += CP_STATE_FILE_HEADER_BYTES;
-	if (!records_are_sound(at, end, n_records))
+	if (!records_are_sound(at, end))
 		return refuse(diag, "the records are malformed");
-	while (next_record(&at, end, key, &record)) {
+	while (cp_state_record_next(&at, end, key, &record)) {
 		r = fn(userdata, &record);
 		if (r != 0)
 			return r;
@@ -244,17 +197,15 @@ static bool emit(struct sink *sink, const void *data, size_t size)
 }
 
 static bool emit_records(struct sink *sink,
-			 const struct cp_state_file_record *records,
+			 const struct cp_state_record *records,
 			 size_t n_records)
 {
 	for (size_t i = 0; i < n_records; i++) {
-		size_t key_bytes = strlen(records[i].key);
-		uint8_t head[RECORD_HEAD_BYTES];
+		uint8_t head[CP_STATE_RECORD_HEAD_BYTES];
 
-		put32(head, (uint32_t)key_bytes);
-		put32(head + 4, (uint32_t)records[i].size);
+		cp_state_record_head(&records[i], head);
 		if (!emit(sink, head, sizeof(head)) ||
-		    !emit(sink, records[i].key, key_bytes) ||
+		    !emit(sink, records[i].key, strlen(records[i].key)) ||
 		    !emit(sink, records[i].blob, records[i].size))
 			return false;
 	}
@@ -262,20 +213,17 @@ static bool emit_records(struct sink *sink,
 }
 
 static int make_header(uint8_t header[CP_STATE_FILE_HEADER_BYTES],
-		       const struct cp_state_file_record *records,
+		       uint32_t number, const struct cp_state_record *records,
 		       size_t n_records)
 {
 	struct sink sink = { .digest = EVP_MD_CTX_new() };
-	uint64_t bytes = 0;
 	bool ok;
 
-	for (size_t i = 0; i < n_records; i++)
-		bytes += RECORD_HEAD_BYTES + strlen(records[i].key) +
-			 records[i].size;
 	(void)memcpy(header, magic, sizeof(magic));
-	put32(header + 8, CP_STATE_FILE_VERSION);
-	put32(header + 12, (uint32_t)n_records);
-	put64(header + 16, bytes);
+	cp_state_record_set32(header + 8, CP_STATE_FILE_VERSION);
+	cp_state_record_set32(header + 12, number);
+	cp_state_record_set64(header + 16,
+			      cp_state_record_sum(records, n_records));
 	if (!sink.digest)
 		return -ENOMEM;
 	ok = EVP_DigestInit_ex(sink.digest, EVP_sha256(), NULL) == 1 &&
@@ -295,8 +243,7 @@ static int temporary_name(char out[NAME_BYTES], const char *name)
 
 /* Takes fd. */
 static int write_all(int fd, const uint8_t header[CP_STATE_FILE_HEADER_BYTES],
-		     const struct cp_state_file_record *records,
-		     size_t n_records)
+		     const struct cp_state_record *records, size_t n_records)
 {
 	struct sink sink = { .file = fdopen(fd, "w") };
 	int r = 0;
@@ -317,9 +264,24 @@ static int write_all(int fd, const uint8_t header[CP_STATE_FILE_HEADER_BYTES],
 	return r;
 }
 
+int cp_state_file_create(int dir_fd, const char *name)
+{
+	char temporary[NAME_BYTES];
+	int fd, r;
+
+	r = temporary_name(temporary, name);
+	if (r < 0)
+		return sn_trace(r);
+	/* A left-over may be anything; a new file has our owner and mode. */
+	(void)unlinkat(dir_fd, temporary, 0);
+	fd = openat(dir_fd, temporary,
+		    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? sn_trace(-errno) : fd;
+}
+
 int cp_state_file_stage(int dir_fd, const char *name,
-			const struct cp_state_file_record *records,
-			size_t n_records)
+			const struct cp_state_record *records, size_t n_records,
+			struct cp_state_file_id *id)
 {
 	uint8_t header[CP_STATE_FILE_HEADER_BYTES];
 	char temporary[NAME_BYTES];
@@ -327,20 +289,18 @@ int cp_state_file_stage(int dir_fd, const char *name,
 
 	r = temporary_name(temporary, name);
 	if (r == 0)
-		r = make_header(header, records, n_records);
+		r = make_header(header, id->number, records, n_records);
 	if (r < 0)
 		return sn_trace(r);
-	/* A left-over may be anything; a new file has our owner and mode. */
-	(void)unlinkat(dir_fd, temporary, 0);
-	fd = openat(dir_fd, temporary,
-		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = cp_state_file_create(dir_fd, name);
 	if (fd < 0)
-		return sn_trace(-errno);
+		return fd;
 	r = write_all(fd, header, records, n_records);
 	if (r < 0) {
 		(void)unlinkat(dir_fd, temporary, 0);
 		return sn_trace(r);
 	}
+	(void)memcpy(id->digest, header + DIGEST_AT, sizeof(id->digest));
 	return 0;
 }
 

@@ -8,29 +8,24 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include "controld/state/file.h"
+#include "controld/state/journal.h"
+#include "controld/state/table.h"
 
-/* Entries are a sorted array of counted, immutable blobs. A write takes a copy
- * of the array, so the worker reads what nobody changes; only the loop counts.
- * `version` rises with each change, `written` is the version on disk, and a
- * waiter is answered when a write that had its version ends. */
+/* Changes are applied to the table and noted for the journal. A write takes
+ * either what was noted, or (`wants_file`) a share of every blob of the table;
+ * then nothing needs to be noted. `version` rises with each change, `written`
+ * is the version on disk, and a waiter is answered when a write that had its
+ * version ends. */
 
-_Static_assert((int)CP_STATE_KEY_MAX == (int)CP_STATE_FILE_KEY_MAX, "key");
+_Static_assert((int)CP_STATE_KEY_MAX == (int)CP_STATE_RECORD_KEY_MAX, "key");
 
-#define NS_PER_MS	  1000000ULL
-#define RECORD_HEAD_BYTES 8
+#define NS_PER_MS 1000000ULL
 
-struct blob {
-	unsigned int n_users;
-	size_t size;
-	char key[CP_STATE_KEY_MAX + 1];
-	uint8_t data[];
-};
-
-struct table {
-	struct blob **blobs;
+struct blobs {
+	struct cp_state_blob **blobs;
 	size_t n;
 	size_t capacity;
+	uint64_t bytes; /* of their records */
 };
 
 struct waiter {
@@ -40,11 +35,12 @@ struct waiter {
 	uint64_t version;
 };
 
-/* One write; only `error` is the worker's to set. */
+/* One write. While it runs, only the worker uses the journal and `id`. */
 struct job {
 	uv_work_t work;
-	struct table table;
-	struct cp_state_file_record *records;
+	struct blobs blobs;
+	struct cp_state_record *records;
+	bool is_file; /* the whole table */
 	uint64_t version;
 	int error;
 };
@@ -53,13 +49,17 @@ struct cp_state {
 	uv_loop_t *loop;
 	uv_timer_t timer;
 	struct job job;
-	struct table table;
+	struct cp_state_table table;
+	struct cp_state_journal journal;
+	struct cp_state_file_id id; /* of the file on disk */
+	struct blobs noted;
+	uint64_t journal_bytes; /* when no write runs */
+	bool wants_file; /* the next write is the whole table */
 	struct waiter *first_waiter;
 	struct waiter **last_waiter;
 	char *name;
 	int dir_fd;
 	int lock_fd;
-	uint64_t bytes;
 	uint64_t version;
 	uint64_t written;
 	uint64_t group_ms;
@@ -74,150 +74,158 @@ struct cp_state {
 };
 
 static void advance(struct cp_state *state);
+static void start_write(struct cp_state *state);
 
-static void blob_put(struct blob *blob)
+static void blobs_clear(struct blobs *list)
 {
-	if (--blob->n_users == 0)
-		free(blob);
+	for (size_t i = 0; i < list->n; i++)
+		cp_state_blob_free(list->blobs[i]);
+	free(list->blobs);
+	*list = (struct blobs){ 0 };
 }
 
-static void table_clear(struct table *table)
+static int blobs_reserve(struct blobs *list, size_t capacity)
 {
-	for (size_t i = 0; i < table->n; i++)
-		blob_put(table->blobs[i]);
-	free(table->blobs);
-	*table = (struct table){ 0 };
-}
+	struct cp_state_blob **blobs;
 
-/* Where key is or belongs. */
-static size_t find(const struct table *table, const char *key, bool *found)
-{
-	size_t low = 0, high = table->n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(table->blobs[middle]->key, key);
-
-		if (order == 0) {
-			*found = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*found = false;
-	return low;
-}
-
-static int table_grow(struct table *table)
-{
-	size_t capacity = SN_MAX(table->capacity * 2, (size_t)64);
-	struct blob **blobs;
-
-	if (table->n < table->capacity)
+	if (capacity <= list->capacity)
 		return 0;
-	blobs = realloc(table->blobs, capacity * sizeof(struct blob *));
+	blobs = realloc(list->blobs, capacity * sizeof(struct cp_state_blob *));
 	if (!blobs)
 		return -ENOMEM;
-	table->blobs = blobs;
-	table->capacity = capacity;
+	list->blobs = blobs;
+	list->capacity = capacity;
 	return 0;
 }
 
-static uint64_t cost(const struct blob *blob)
+/* There is room. */
+static void blobs_add(struct blobs *list, struct cp_state_blob *blob)
 {
-	return RECORD_HEAD_BYTES + strlen(blob->key) + blob->size;
+	struct cp_state_record record = cp_state_blob_record(blob);
+
+	list->blobs[list->n++] = cp_state_blob_share(blob);
+	list->bytes += cp_state_record_bytes(&record);
 }
 
-static int make_blob(struct blob **ret, const char *key, const void *data,
-		     size_t size)
+static void want_file(struct cp_state *state)
 {
-	size_t key_bytes = strnlen(key, CP_STATE_KEY_MAX + 1);
-	struct blob *blob;
+	state->wants_file = true;
+	blobs_clear(&state->noted);
+}
 
-	if (key_bytes == 0 || key_bytes > CP_STATE_KEY_MAX)
-		return -EINVAL;
-	if (size > CP_STATE_FILE_BYTES_MAX)
-		return -ENOSPC;
-	blob = malloc(sizeof(*blob) + size);
-	if (!blob)
-		return -ENOMEM;
-	blob->n_users = 1;
-	blob->size = size;
-	(void)memcpy(blob->key, key, key_bytes + 1);
-	if (size > 0)
-		(void)memcpy(blob->data, data, size);
-	*ret = blob;
-	return 0;
+/* For the next frame; without room, or when that would be more than the table
+ * itself, the table is written. */
+static void note(struct cp_state *state, struct cp_state_blob *blob)
+{
+	struct blobs *noted = &state->noted;
+	size_t capacity = noted->capacity;
+
+	state->version++;
+	if (state->wants_file)
+		return;
+	if (noted->n == capacity)
+		capacity = capacity * 2 + 16;
+	if (blobs_reserve(noted, capacity) < 0) {
+		want_file(state);
+		return;
+	}
+	blobs_add(noted, blob);
+	if (noted->bytes > CP_STATE_JOURNAL_RECORDS_MAX ||
+	    state->journal_bytes + noted->bytes >
+		    SN_MAX(state->table.bytes,
+			   (uint64_t)CP_STATE_JOURNAL_BYTES_MIN))
+		want_file(state);
+}
+
+/* Whether the table may have one blob more beside `freed_bytes` less. */
+static bool has_room(const struct cp_state *state, uint64_t freed_bytes,
+		     const struct cp_state_blob *blob)
+{
+	struct cp_state_record record = cp_state_blob_record(blob);
+
+	return state->table.bytes - freed_bytes +
+		       cp_state_record_bytes(&record) +
+		       CP_STATE_FILE_HEADER_BYTES <=
+	       CP_STATE_FILE_BYTES_MAX;
+}
+
+static uint64_t entry_bytes(const struct cp_state_entry *entry)
+{
+	struct cp_state_record first = cp_state_blob_record(entry->blobs[0]);
+
+	return cp_state_record_bytes(&first) + entry->appended_bytes;
 }
 
 int cp_state_put(struct cp_state *state, const char *key, const void *data,
 		 size_t size)
 {
-	struct table *table = &state->table;
-	struct blob *blob;
-	bool found;
-	size_t at;
-	uint64_t before = 0;
+	sn_cleanup(cp_state_blob_freep) struct cp_state_blob *blob = NULL;
+	const struct cp_state_entry *entry;
 	int r;
 
-	r = make_blob(&blob, key, data, size);
+	if (size > CP_STATE_FILE_BYTES_MAX)
+		return -ENOSPC;
+	r = cp_state_blob_new(&blob, CP_STATE_RECORD_PUT, key, data, size);
 	if (r < 0)
 		return r;
-	at = find(table, key, &found);
-	if (found)
-		before = cost(table->blobs[at]);
-	if (state->bytes - before + cost(blob) + CP_STATE_FILE_HEADER_BYTES >
-		    CP_STATE_FILE_BYTES_MAX ||
-	    (!found && table->n >= CP_STATE_ENTRIES_MAX))
-		r = -ENOSPC;
-	else if (!found)
-		r = table_grow(table);
-	if (r < 0) {
-		blob_put(blob);
+	entry = cp_state_table_find(&state->table, key);
+	if (!has_room(state, entry ? entry_bytes(entry) : 0, blob) ||
+	    (!entry && state->table.n >= CP_STATE_ENTRIES_MAX))
+		return -ENOSPC;
+	r = cp_state_table_apply(&state->table, blob);
+	if (r == 0)
+		note(state, blob);
+	return r;
+}
+
+int cp_state_append(struct cp_state *state, const char *key, const void *data,
+		    size_t size)
+{
+	sn_cleanup(cp_state_blob_freep) struct cp_state_blob *blob = NULL;
+	const struct cp_state_entry *entry;
+	int r;
+
+	entry = cp_state_table_find(&state->table, key);
+	if (!entry || entry->appended_bytes + size >
+			      SN_MAX((uint64_t)CP_STATE_APPENDED_BYTES_MIN,
+				     entry->blobs[0]->size))
+		return CP_STATE_E_PUT;
+	r = cp_state_blob_new(&blob, CP_STATE_RECORD_APPEND, key, data, size);
+	if (r < 0)
 		return r;
-	}
-	if (found) {
-		blob_put(table->blobs[at]);
-	} else {
-		(void)memmove(&table->blobs[at + 1], &table->blobs[at],
-			      (table->n - at) * sizeof(struct blob *));
-		table->n++;
-	}
-	table->blobs[at] = blob;
-	state->bytes = state->bytes - before + cost(blob);
-	state->version++;
-	return 0;
+	if (!has_room(state, 0, blob))
+		return -ENOSPC;
+	r = cp_state_table_apply(&state->table, blob);
+	if (r == 0)
+		note(state, blob);
+	return r;
 }
 
 void cp_state_del(struct cp_state *state, const char *key)
 {
-	struct table *table = &state->table;
-	bool found;
-	size_t at = find(table, key, &found);
+	sn_cleanup(cp_state_blob_freep) struct cp_state_blob *blob = NULL;
 
-	if (!found)
+	if (!cp_state_table_find(&state->table, key))
 		return;
-	state->bytes -= cost(table->blobs[at]);
-	blob_put(table->blobs[at]);
-	table->n--;
-	(void)memmove(&table->blobs[at], &table->blobs[at + 1],
-		      (table->n - at) * sizeof(struct blob *));
-	state->version++;
+	cp_state_table_del(&state->table, key);
+	if (cp_state_blob_new(&blob, CP_STATE_RECORD_DEL, key, NULL, 0) == 0) {
+		note(state, blob);
+	} else {
+		state->version++;
+		want_file(state);
+	}
 }
 
 const void *cp_state_get(const struct cp_state *state, const char *key,
 			 size_t *size)
 {
-	bool found;
-	size_t at = find(&state->table, key, &found);
+	const struct cp_state_entry *entry;
 
-	if (!found)
+	entry = cp_state_table_find(&state->table, key);
+	if (!entry)
 		return NULL;
-	*size = state->table.blobs[at]->size;
-	return state->table.blobs[at]->data;
+	*size = entry->blobs[0]->size;
+	return entry->blobs[0]->data;
 }
 
 void cp_state_each(const struct cp_state *state,
@@ -226,9 +234,13 @@ void cp_state_each(const struct cp_state *state,
 		   void *userdata)
 {
 	for (size_t i = 0; i < state->table.n; i++) {
-		const struct blob *blob = state->table.blobs[i];
+		const struct cp_state_entry *entry = &state->table.entries[i];
 
-		fn(userdata, blob->key, blob->data, blob->size);
+		for (size_t k = 0; k < entry->n_blobs; k++) {
+			const struct cp_state_blob *blob = entry->blobs[k];
+
+			fn(userdata, blob->key, blob->data, blob->size);
+		}
 	}
 }
 
@@ -265,7 +277,26 @@ static void job_clear(struct job *job)
 {
 	free(job->records);
 	job->records = NULL;
-	table_clear(&job->table);
+	blobs_clear(&job->blobs);
+}
+
+/* Without a journal the next write is a file again. */
+static int write_file(struct cp_state *state)
+{
+	const struct job *job = &state->job;
+	struct cp_state_file_id id = { .number = state->id.number + 1 };
+	int r;
+
+	r = cp_state_file_stage(state->dir_fd, state->name, job->records,
+				job->blobs.n, &id);
+	if (r == 0)
+		r = cp_state_file_commit(state->dir_fd, state->name);
+	if (r < 0)
+		return r;
+	state->id = id;
+	(void)cp_state_journal_start(&state->journal, state->dir_fd,
+				     state->name, &id);
+	return 0;
 }
 
 static void work(uv_work_t *request)
@@ -274,17 +305,26 @@ static void work(uv_work_t *request)
 		sn_container_of(request, struct cp_state, job.work);
 	struct job *job = &state->job;
 
-	job->error = cp_state_file_stage(state->dir_fd, state->name,
-					 job->records, job->table.n);
-	if (job->error == 0)
-		job->error = cp_state_file_commit(state->dir_fd, state->name);
+	if (job->is_file)
+		job->error = write_file(state);
+	else
+		job->error = cp_state_journal_append(
+			&state->journal, job->records, job->blobs.n);
 }
 
 static void end_write(struct cp_state *state, int error)
 {
+	bool is_again = error == -ESTALE && !state->job.is_file;
 	uint64_t version = state->job.version;
 
 	job_clear(&state->job);
+	if (error < 0 || state->journal.fd < 0)
+		want_file(state);
+	state->journal_bytes = state->journal.size;
+	if (is_again) {
+		start_write(state);
+		return;
+	}
 	state->is_writing = false;
 	state->has_ended = true;
 	state->ended_ms = uv_now(state->loop);
@@ -304,26 +344,34 @@ static void worked(uv_work_t *request, int status)
 	end_write(state, status < 0 ? status : state->job.error);
 }
 
-/* Copies the array of blobs for the worker. */
+static int share_table(const struct cp_state_table *table, struct blobs *list)
+{
+	int r = blobs_reserve(list, table->n_blobs + 1);
+
+	for (size_t i = 0; r == 0 && i < table->n; i++)
+		for (size_t k = 0; k < table->entries[i].n_blobs; k++)
+			blobs_add(list, table->entries[i].blobs[k]);
+	return r;
+}
+
 static int fill_job(struct cp_state *state)
 {
-	const struct table *table = &state->table;
 	struct job *job = &state->job;
+	int r = 0;
 
-	job->table.blobs = malloc((table->n + 1) * sizeof(struct blob *));
-	job->records = calloc(table->n + 1, sizeof(*job->records));
-	if (!job->table.blobs || !job->records)
-		return -ENOMEM;
-	for (size_t i = 0; i < table->n; i++) {
-		struct blob *blob = table->blobs[i];
-
-		blob->n_users++;
-		job->table.blobs[i] = blob;
-		job->records[i] = (struct cp_state_file_record){ blob->key,
-								 blob->data,
-								 blob->size };
+	job->version = state->version;
+	job->is_file = state->wants_file;
+	if (job->is_file) {
+		r = share_table(&state->table, &job->blobs);
+	} else {
+		job->blobs = state->noted;
+		state->noted = (struct blobs){ 0 };
 	}
-	job->table.n = table->n;
+	job->records = calloc(job->blobs.n + 1, sizeof(*job->records));
+	if (r < 0 || !job->records)
+		return -ENOMEM;
+	for (size_t i = 0; i < job->blobs.n; i++)
+		job->records[i] = cp_state_blob_record(job->blobs.blobs[i]);
 	return 0;
 }
 
@@ -332,12 +380,31 @@ static void start_write(struct cp_state *state)
 	int r;
 
 	state->is_writing = true;
-	state->job.version = state->version;
 	r = fill_job(state);
+	/* What changes from here on is for the journal of the new file. */
+	if (state->wants_file)
+		state->journal_bytes = 0;
+	else
+		state->journal_bytes += state->job.blobs.bytes;
+	state->wants_file = false;
 	if (r == 0)
 		r = uv_queue_work(state->loop, &state->job.work, work, worked);
 	if (r < 0)
 		end_write(state, r);
+}
+
+static struct cp_state *half_free(struct cp_state *state)
+{
+	if (!state)
+		return NULL;
+	cp_state_journal_close(&state->journal);
+	cp_state_table_clear(&state->table);
+	blobs_clear(&state->noted);
+	sn_closep(&state->lock_fd);
+	sn_closep(&state->dir_fd);
+	free(state->name);
+	free(state);
+	return NULL;
 }
 
 static void timer_closed(uv_handle_t *handle)
@@ -347,11 +414,7 @@ static void timer_closed(uv_handle_t *handle)
 
 	if (state->closed)
 		state->closed(state->closed_userdata);
-	table_clear(&state->table);
-	(void)close(state->lock_fd);
-	(void)close(state->dir_fd);
-	free(state->name);
-	free(state);
+	half_free(state);
 }
 
 static void ring(uv_timer_t *timer)
@@ -417,22 +480,15 @@ void cp_state_close(struct cp_state *state, void (*closed)(void *userdata),
 	advance(state);
 }
 
-static int take_record(void *userdata,
-		       const struct cp_state_file_record *record)
+static int take_record(void *userdata, const struct cp_state_record *record)
 {
-	return cp_state_put(userdata, record->key, record->blob, record->size);
-}
+	sn_cleanup(cp_state_blob_freep) struct cp_state_blob *blob = NULL;
+	struct cp_state *state = userdata;
+	int r;
 
-static struct cp_state *half_free(struct cp_state *state)
-{
-	if (!state)
-		return NULL;
-	table_clear(&state->table);
-	sn_closep(&state->lock_fd);
-	sn_closep(&state->dir_fd);
-	free(state->name);
-	free(state);
-	return NULL;
+	r = cp_state_blob_new(&blob, record->kind, record->key, record->blob,
+			      record->size);
+	return r < 0 ? r : cp_state_table_apply(&state->table, blob);
 }
 
 SN_DEFINE_CLEANUP(struct cp_state, half_free)
@@ -471,7 +527,26 @@ static int open_places(struct cp_state *state, const char *path,
 	return r;
 }
 
-static int read_table(struct cp_state *state, struct sn_diag *diag)
+/* Only a journal whose last frame is whole may grow. */
+static int read_journal(struct cp_state *state, const char *path,
+			struct sn_diag *diag)
+{
+	char file[SN_DIAG_FILE_BYTES];
+	int r;
+
+	(void)snprintf(file, sizeof(file), "%s.journal", path);
+	sn_diag_at(diag, file, 0);
+	r = cp_state_journal_open(state->dir_fd, state->name, &state->id,
+				  take_record, state, &state->journal, diag);
+	state->wants_file = r != 0;
+	state->journal_bytes = state->journal.size;
+	if (r == CP_STATE_JOURNAL_E_REFUSED)
+		return CP_STATE_E_REFUSED;
+	return r < 0 ? r : 0;
+}
+
+static int read_table(struct cp_state *state, const char *path,
+		      struct sn_diag *diag)
 {
 	sn_cleanup(sn_freep) void *data = NULL;
 	size_t size;
@@ -480,13 +555,15 @@ static int read_table(struct cp_state *state, struct sn_diag *diag)
 	r = cp_state_file_read(state->dir_fd, state->name, &data, &size, diag);
 	if (r == -ENOENT) {
 		state->is_new = true;
+		state->wants_file = true;
 		return 0;
 	}
 	if (r == 0)
-		r = cp_state_file_parse(data, size, take_record, state, diag);
+		r = cp_state_file_parse(data, size, take_record, state,
+					&state->id, diag);
 	if (r == CP_STATE_FILE_E_REFUSED)
 		return CP_STATE_E_REFUSED;
-	return r;
+	return r < 0 ? r : read_journal(state, path, diag);
 }
 
 int cp_state_load(struct cp_state **ret, uv_loop_t *loop, const char *path,
@@ -504,10 +581,11 @@ int cp_state_load(struct cp_state **ret, uv_loop_t *loop, const char *path,
 	state->last_waiter = &state->first_waiter;
 	state->dir_fd = -1;
 	state->lock_fd = -1;
+	state->journal.fd = -1;
 	state->group_ms = group_ns / NS_PER_MS;
 	r = open_places(state, path, diag);
 	if (r == 0)
-		r = read_table(state, diag);
+		r = read_table(state, path, diag);
 	if (r == 0)
 		r = uv_timer_init(loop, &state->timer);
 	if (r != 0) {
@@ -516,7 +594,6 @@ int cp_state_load(struct cp_state **ret, uv_loop_t *loop, const char *path,
 				    strerror(-r));
 		return r;
 	}
-	state->written = state->version;
 	*ret = sn_steal(&state);
 	return 0;
 }

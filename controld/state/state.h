@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The state file: a table of keys and packed messages (the messages of
+/* The state on disk: a table of keys and packed messages (the messages of
  * sentinel/state/v1/state.proto, packed and unpacked by the caller; here they
- * are bytes). A change replaces one blob in memory; a sync writes the whole
- * table to a new file on a worker and renames it, so that the file on disk is
- * always one that was current (controld/state/file.h). */
+ * are bytes). A change is made in memory; a sync appends what was changed to
+ * the journal on a worker (controld/state/journal.h). When the journal has
+ * grown as large as the table, or could not be written, the whole table becomes
+ * a new state file under a temporary name, which is renamed
+ * (controld/state/file.h), with an empty journal. */
 
 #include <stdbool.h>
 #include <uv.h>
@@ -19,6 +21,10 @@ enum {
 	CP_STATE_KEY_MAX = 64, /* bytes of a key, 1 and up */
 	CP_STATE_GROUP_MS = 50, /* what the daemon groups by */
 	CP_STATE_ENTRIES_MAX = 65536,
+	/* The journal, and what is appended to one key, may grow to this, or to
+	 * the size of what they are added to. */
+	CP_STATE_JOURNAL_BYTES_MIN = 1 << 20,
+	CP_STATE_APPENDED_BYTES_MIN = 64 << 10,
 };
 
 /* Answers of cp_state_load() besides 0 and -errno; *diag says what the
@@ -29,8 +35,13 @@ enum {
 	CP_STATE_E_IN_USE, /* another process holds the lock */
 };
 
-/* Reads the file (blocking; before the loop runs) and holds a lock (PATH.lock)
- * until closed. No file: an empty table, cp_state_is_new(). diag is filled on
+/* Answer of cp_state_append() besides 0 and -errno: nothing changed. */
+enum {
+	CP_STATE_E_PUT = 1, /* put the whole: absent, or enough was appended */
+};
+
+/* Reads file and journal (blocking; before the loop runs) and holds a lock
+ * (PATH.lock) until closed. No file: an empty table, cp_state_is_new(). diag is filled on
  * every failure. group_ns: see cp_state_sync(). */
 int cp_state_load(struct cp_state **ret, uv_loop_t *loop, const char *path,
 		  uint64_t group_ns, struct sn_diag *diag);
@@ -43,21 +54,28 @@ bool cp_state_is_new(const struct cp_state *state);
 int cp_state_put(struct cp_state *state, const char *key, const void *blob,
 		 size_t size);
 
+/* The same, but adds the blob behind those that the key has, so that a small
+ * change of a large message costs little: the reader applies it. */
+int cp_state_append(struct cp_state *state, const char *key, const void *blob,
+		    size_t size);
+
 /* An absent key is no error. */
 void cp_state_del(struct cp_state *state, const char *key);
 
-/* Borrows until the next put or del of the key; NULL if it is absent. */
+/* What was put. Borrows until the next put or del of the key; NULL if it is
+ * absent. */
 const void *cp_state_get(const struct cp_state *state, const char *key,
 			 size_t *size);
 
-/* In the order of keys. fn may not put or del. */
+/* In the order of keys; what was appended follows what was put, under the same
+ * key. fn may not change the table. */
 void cp_state_each(const struct cp_state *state,
 		   void (*fn)(void *userdata, const char *key, const void *blob,
 			      size_t size),
 		   void *userdata);
 
-/* error: 0 or -errno of the write (-ENOSPC, -EIO). The file is as before then,
- * the table in memory is not: put back what must not be kept. */
+/* error: 0 or -errno of the write (-ENOSPC, -EIO). File and journal are as
+ * before then, the table in memory is not: put back what must not be kept. */
 typedef void (*cp_state_sync_fn)(void *userdata, int error);
 
 /* fn is called once, from the loop, when everything put before is on disk or

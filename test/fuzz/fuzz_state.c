@@ -22,19 +22,22 @@ static void ensure(int holds, const char *what)
 }
 
 struct walked {
-	char last[CP_STATE_FILE_KEY_MAX + 1];
+	char last[CP_STATE_RECORD_KEY_MAX + 1];
 	unsigned int sum;
 	uint64_t bytes;
 };
 
-static int walk(void *userdata, const struct cp_state_file_record *record)
+static int walk(void *userdata, const struct cp_state_record *record)
 {
 	struct walked *walked = userdata;
 	size_t key_bytes = strlen(record->key);
 	const uint8_t *blob = record->blob;
 
-	ensure(key_bytes > 0 && key_bytes <= CP_STATE_FILE_KEY_MAX, "key");
-	ensure(strcmp(record->key, walked->last) > 0, "order");
+	ensure(key_bytes > 0 && key_bytes <= CP_STATE_RECORD_KEY_MAX, "key");
+	if (record->kind == CP_STATE_RECORD_APPEND)
+		ensure(strcmp(record->key, walked->last) == 0, "appended");
+	else
+		ensure(strcmp(record->key, walked->last) > 0, "order");
 	(void)strcpy(walked->last, record->key);
 	for (size_t i = 0; i < record->size; i++)
 		walked->sum += blob[i];
@@ -62,13 +65,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sn_diag diag = { .text = "" };
 	struct walked walked = { .last = "" };
+	struct cp_state_file_id id;
 	uint8_t *copy = malloc(size + 1);
 	int r;
 
 	ensure(copy != NULL, "memory");
 	(void)memcpy(copy, data, size);
 	seal(copy, size);
-	r = cp_state_file_parse(copy, size, walk, &walked, &diag);
+	r = cp_state_file_parse(copy, size, walk, &walked, &id, &diag);
 	if (r == 0)
 		ensure(walked.bytes + CP_STATE_FILE_HEADER_BYTES == size,
 		       "bytes that are in no record");

@@ -456,7 +456,7 @@ static void a_restart_keeps_a_lapsed_rule_beside_a_live_one(void)
 	rig_free(rig);
 }
 
-static bool has_text(const char *path, const char *text)
+static bool file_has_text(const char *path, const char *text)
 {
 	static char bytes[65536];
 	FILE *file = fopen(path, "re");
@@ -465,6 +465,15 @@ static bool has_text(const char *path, const char *text)
 	if (file)
 		(void)fclose(file);
 	return memmem(bytes, n, text, strlen(text)) != NULL;
+}
+
+/* In the state file or its journal. */
+static bool has_text(const struct rig *rig, const char *text)
+{
+	char journal[sizeof(rig->path) + 8];
+
+	(void)snprintf(journal, sizeof(journal), "%s.journal", rig->path);
+	return file_has_text(rig->path, text) || file_has_text(journal, text);
 }
 
 static void a_new_name_is_saved_at_once(void)
@@ -478,10 +487,10 @@ static void a_new_name_is_saved_at_once(void)
 	t_eq(attach_to(rig, SN_TARGET_TC, "sn-before", policy(0, 0, 0))
 		     .result.code,
 	     CP_ATTACH_CODE_OK);
-	t_true(has_text(rig->path, "sn-before"));
+	t_true(has_text(rig, "sn-before"));
 	t_eq(system("ip link set sn-before name sn-after"), 0);
 	/* No other change writes the file. */
-	TURN_UNTIL(rig, has_text(rig->path, "sn-after"));
+	TURN_UNTIL(rig, has_text(rig, "sn-after"));
 	rig_free(rig);
 }
 

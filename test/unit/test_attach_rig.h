@@ -27,6 +27,7 @@ struct rig {
 	struct cp_attach *manager;
 	bool is_closed;
 	uint64_t group_ns; /* how long the state file gathers changes */
+	uint64_t max_rules;
 };
 
 static uint64_t now_ns = 1000 * SN_NS_PER_S;
@@ -102,7 +103,7 @@ static inline void open_daemon(struct rig *rig)
 		.reconnect_max_ns = 2000000,
 		.collect_interval_ms = 3600 * 1000,
 		.max_attachments = 4,
-		.max_rules = 1000,
+		.max_rules = rig->max_rules,
 		.flow_quota = 100,
 		.now_ns = get_now,
 	};
@@ -138,6 +139,7 @@ static inline struct rig *rig_new(void)
 	struct rig *rig = calloc(1, sizeof(*rig));
 
 	t_not_null(rig);
+	rig->max_rules = 1000;
 	(void)snprintf(rig->folder, sizeof(rig->folder),
 		       "/tmp/test-attach-XXXXXX");
 	t_not_null(mkdtemp(rig->folder));

@@ -1,142 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/state/state.h"
 
-#include <dirent.h>
 #include <sched.h>
-#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "test/unit/t.h"
-
-enum { LIMIT_MS = 20000 };
-
-struct place {
-	uv_loop_t loop;
-	uv_timer_t pulse;
-	char folder[64];
-	char path[96];
-	struct cp_state *state;
-	struct sn_diag diag;
-	unsigned int n_closed;
-};
-
-static void pulse(uv_timer_t *timer)
-{
-	(void)timer;
-}
-
-#define RUN_UNTIL(place, condition)                                    \
-	do {                                                           \
-		uint64_t end_ = uv_hrtime() / 1000000 + LIMIT_MS;      \
-		while (!(condition)) {                                 \
-			if (uv_hrtime() / 1000000 > end_)              \
-				t_fail("'%s' never came", #condition); \
-			(void)uv_run(&(place)->loop, UV_RUN_ONCE);     \
-		}                                                      \
-	} while (0)
-
-static void place_init(struct place *place)
-{
-	(void)memset(place, 0, sizeof(*place));
-	(void)strcpy(place->folder, "/tmp/sentinel-test-XXXXXX");
-	t_not_null(mkdtemp(place->folder));
-	(void)snprintf(place->path, sizeof(place->path), "%s/state.pb",
-		       place->folder);
-	t_eq(uv_loop_init(&place->loop), 0);
-	t_eq(uv_timer_init(&place->loop, &place->pulse), 0);
-	t_eq(uv_timer_start(&place->pulse, pulse, 2, 2), 0);
-}
-
-static void place_done(struct place *place)
-{
-	DIR *folder = opendir(place->folder);
-	struct dirent *entry;
-
-	t_not_null(folder);
-	while ((entry = readdir(folder)))
-		(void)unlinkat(dirfd(folder), entry->d_name, 0);
-	(void)closedir(folder);
-	(void)rmdir(place->folder);
-	uv_close((uv_handle_t *)&place->pulse, NULL);
-	(void)uv_run(&place->loop, UV_RUN_DEFAULT);
-	t_eq(uv_loop_close(&place->loop), 0);
-}
-
-static int load(struct place *place, uint64_t group_ms)
-{
-	return cp_state_load(&place->state, &place->loop, place->path,
-			     group_ms * 1000000, &place->diag);
-}
-
-static void closed(void *userdata)
-{
-	struct place *place = userdata;
-
-	place->n_closed++;
-}
-
-static void close_state(struct place *place)
-{
-	unsigned int before = place->n_closed;
-
-	cp_state_close(place->state, closed, place);
-	t_eq(place->n_closed, before);
-	RUN_UNTIL(place, place->n_closed == before + 1);
-	place->state = NULL;
-}
-
-struct synced {
-	unsigned int n;
-	int error;
-	unsigned int *order; /* shared counter */
-	unsigned int turn; /* its value when called */
-};
-
-static void synced(void *userdata, int error)
-{
-	struct synced *result = userdata;
-
-	result->n++;
-	result->error = error;
-	if (result->order)
-		result->turn = ++*result->order;
-}
-
-static int sync_now(struct place *place)
-{
-	struct synced result = { 0 };
-
-	t_eq(cp_state_sync(place->state, synced, &result), 0);
-	t_eq(result.n, 0);
-	RUN_UNTIL(place, result.n == 1);
-	return result.error;
-}
-
-static void put(struct place *place, const char *key, const char *text)
-{
-	t_eq(cp_state_put(place->state, key, text, strlen(text)), 0);
-}
-
-static void expect(struct place *place, const char *key, const char *text)
-{
-	size_t size;
-	const void *blob = cp_state_get(place->state, key, &size);
-
-	if (!text) {
-		t_null(blob);
-		return;
-	}
-	t_not_null(blob);
-	t_eq(size, strlen(text));
-	t_mem_eq(blob, text, size);
-}
-
-static void reload(struct place *place)
-{
-	close_state(place);
-	t_eq(load(place, 0), 0);
-}
+#include "test/unit/test_state_place.h"
 
 static void no_file_is_a_new_empty_table(void)
 {
@@ -223,41 +92,18 @@ static void keys_that_the_file_cannot_hold_are_refused(void)
 	place_done(&place);
 }
 
-/* How many files were renamed to state.pb since the last call. IN_MOVE: equal
- * events in a row would be one, so both names of a rename are asked for. */
-static unsigned int count_writes(int inotify_fd)
-{
-	_Alignas(struct inotify_event) char buffer[4096];
-	unsigned int n = 0;
-	ssize_t got;
-
-	while ((got = read(inotify_fd, buffer, sizeof(buffer))) > 0) {
-		for (size_t at = 0; at < (size_t)got;) {
-			const struct inotify_event *event =
-				(const void *)(buffer + at);
-
-			n += strcmp(event->name, "state.pb") == 0;
-			at += sizeof(*event) + event->len;
-		}
-	}
-	return n;
-}
-
 static void changes_within_the_interval_are_one_write(void)
 {
 	struct place place;
 	struct synced results[20] = { 0 };
 	uint64_t began;
-	int fd;
 
 	place_init(&place);
-	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	t_true(inotify_add_watch(fd, place.folder, IN_MOVE) >= 0);
 	t_eq(load(&place, 200), 0);
 	put(&place, "first", "x");
 	t_eq(sync_now(&place), 0);
 	began = uv_hrtime();
-	t_eq(count_writes(fd), 1);
+	t_eq(count_writes(&place), 1);
 
 	for (int i = 0; i < 20; i++) {
 		char key[8];
@@ -269,12 +115,11 @@ static void changes_within_the_interval_are_one_write(void)
 	}
 	RUN_UNTIL(&place, results[19].n == 1);
 	t_true(uv_hrtime() - began >= 150000000);
-	t_eq(count_writes(fd), 1);
+	t_eq(count_writes(&place), 2);
 	for (int i = 0; i < 20; i++) {
 		t_eq(results[i].n, 1);
 		t_eq(results[i].error, 0);
 	}
-	(void)close(fd);
 	close_state(&place);
 	place_done(&place);
 }
@@ -306,11 +151,8 @@ static void change_during_a_write_waits_for_the_next_one(void)
 	struct place place;
 	unsigned int order = 0;
 	struct synced first = { .order = &order }, second = { .order = &order };
-	int fd;
 
 	place_init(&place);
-	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	t_true(inotify_add_watch(fd, place.folder, IN_MOVE) >= 0);
 	t_eq(load(&place, 0), 0);
 	put(&place, "a", "1");
 	t_eq(cp_state_sync(place.state, synced, &first), 0);
@@ -323,10 +165,9 @@ static void change_during_a_write_waits_for_the_next_one(void)
 	t_eq(first.n, 1);
 	t_eq(first.turn, 1);
 	t_eq(second.turn, 2);
-	t_eq(count_writes(fd), 2);
+	t_eq(count_writes(&place), 2);
 	reload(&place);
 	expect(&place, "a", "2");
-	(void)close(fd);
 	close_state(&place);
 	place_done(&place);
 }
@@ -517,7 +358,9 @@ static void leftover_of_a_crash_before_the_rename_is_ignored(void)
 	t_true(fd >= 0);
 	t_eq(write(fd, "half a file", 11), 11);
 	(void)close(fd);
-	reload(&place);
+	close_state(&place);
+	t_eq(unlink(place.journal), 0); /* so that the file is written */
+	t_eq(load(&place, 0), 0);
 	expect(&place, "a", "old");
 	put(&place, "a", "new");
 	t_eq(sync_now(&place), 0);

@@ -8,13 +8,20 @@
 #include "shared/util.h"
 #include "test/unit/t.h"
 
+/* Kinds of records beside the length of a key. */
+enum {
+	APPEND = CP_STATE_RECORD_APPEND << 16,
+	DEL = CP_STATE_RECORD_DEL << 16,
+	UNKNOWN = CP_STATE_RECORD_KINDS << 16,
+};
+
 struct walked {
 	unsigned int n;
 	int stop_with;
 	char keys[64];
 };
 
-static int walk(void *userdata, const struct cp_state_file_record *record)
+static int walk(void *userdata, const struct cp_state_record *record)
 {
 	struct walked *walked = userdata;
 
@@ -52,7 +59,7 @@ static struct bytes begin(void)
 	return bytes;
 }
 
-static int finish(struct bytes *bytes, uint32_t version, uint32_t n_records,
+static int finish(struct bytes *bytes, uint32_t version, uint32_t number,
 		  struct walked *walked, struct sn_diag *diag)
 {
 	struct bytes header = { .size = 0 };
@@ -61,7 +68,7 @@ static int finish(struct bytes *bytes, uint32_t version, uint32_t n_records,
 	(void)memcpy(header.data, "SNSTATE\n", 8);
 	header.size = 8;
 	add32(&header, version);
-	add32(&header, n_records);
+	add32(&header, number);
 	add32(&header, (uint32_t)(bytes->size - CP_STATE_FILE_HEADER_BYTES));
 	add32(&header, 0);
 	(void)memcpy(bytes->data, header.data, header.size);
@@ -73,7 +80,7 @@ static int finish(struct bytes *bytes, uint32_t version, uint32_t n_records,
 	(void)SHA256(sealed.data, sealed.size, bytes->data + header.size);
 	*diag = (struct sn_diag){ 0 };
 	return cp_state_file_parse(bytes->data, bytes->size, walk, walked,
-				   diag);
+				   &(struct cp_state_file_id){ 0 }, diag);
 }
 
 static void sound_records_are_walked_in_order(void)
@@ -84,12 +91,26 @@ static void sound_records_are_walked_in_order(void)
 
 	add_record(&bytes, 1, 2, "axx", 3);
 	add_record(&bytes, 2, 0, "bb", 2);
-	t_eq(finish(&bytes, 1, 2, &walked, &diag), 0);
-	t_eq(walked.n, 2);
-	t_str_eq(walked.keys, "abb");
+	add_record(&bytes, APPEND | 2, 1, "bby", 3);
+	add_record(&bytes, APPEND | 2, 0, "bb", 2);
+	t_eq(finish(&bytes, 2, 7, &walked, &diag), 0);
+	t_eq(walked.n, 4);
+	t_str_eq(walked.keys, "abbbbbb");
 	walked = (struct walked){ .stop_with = -ENOMEM };
-	t_eq(finish(&bytes, 1, 2, &walked, &diag), -ENOMEM);
+	t_eq(finish(&bytes, 2, 7, &walked, &diag), -ENOMEM);
 	t_eq(walked.n, 1);
+}
+
+static void file_of_the_version_before_is_read(void)
+{
+	struct bytes bytes = begin();
+	struct walked walked = { 0 };
+	struct sn_diag diag;
+
+	add_record(&bytes, 1, 2, "axx", 3);
+	add_record(&bytes, 2, 0, "bb", 2);
+	t_eq(finish(&bytes, 1, 2, &walked, &diag), 0);
+	t_str_eq(walked.keys, "abb");
 }
 
 static void empty_table_is_a_sound_file(void)
@@ -103,13 +124,12 @@ static void empty_table_is_a_sound_file(void)
 }
 
 /* Sealed right and yet malformed: nothing of it is shown. */
-static void refused(struct bytes *bytes, uint32_t n_records, const char *what)
+static void refused(struct bytes *bytes, const char *what)
 {
 	struct walked walked = { 0 };
 	struct sn_diag diag;
 
-	t_eq(finish(bytes, 1, n_records, &walked, &diag),
-	     CP_STATE_FILE_E_REFUSED);
+	t_eq(finish(bytes, 2, 1, &walked, &diag), CP_STATE_FILE_E_REFUSED);
 	t_eq(walked.n, 0);
 	t_not_null(strstr(diag.text, what));
 }
@@ -121,30 +141,42 @@ static void malformed_records_are_refused(void)
 
 	bytes = begin();
 	add_record(&bytes, 1, 100, "ax", 2); /* blob beyond the end */
-	refused(&bytes, 1, "malformed");
+	refused(&bytes, "malformed");
 	bytes = begin();
 	add_record(&bytes, 0xffffffffU, 1, "ax", 2);
-	refused(&bytes, 1, "malformed");
+	refused(&bytes, "malformed");
 	bytes = begin();
 	add_record(&bytes, 0, 1, "x", 1); /* no key */
-	refused(&bytes, 1, "malformed");
+	refused(&bytes, "malformed");
 	bytes = begin();
 	add_record(&bytes, 3, 0, "a\0b", 3);
-	refused(&bytes, 1, "malformed");
+	refused(&bytes, "malformed");
 	bytes = begin();
 	(void)memset(long_key, 'k', sizeof(long_key));
 	add_record(&bytes, 65, 0, long_key, 65);
-	refused(&bytes, 1, "malformed");
+	refused(&bytes, "malformed");
 	bytes = begin();
 	add_record(&bytes, 1, 0, "a", 1);
-	refused(&bytes, 2, "malformed"); /* fewer than stated */
-	refused(&bytes, 0, "malformed"); /* more */
 	add_record(&bytes, 1, 0, "a", 1);
-	refused(&bytes, 2, "malformed"); /* the same key again */
+	refused(&bytes, "malformed"); /* the same key again */
 	bytes = begin();
 	add_record(&bytes, 1, 0, "b", 1);
 	add_record(&bytes, 1, 0, "a", 1);
-	refused(&bytes, 2, "malformed");
+	refused(&bytes, "malformed");
+	bytes = begin();
+	add_record(&bytes, APPEND | 1, 0, "a", 1); /* to nothing */
+	refused(&bytes, "malformed");
+	bytes = begin();
+	add_record(&bytes, 1, 0, "a", 1);
+	add_record(&bytes, APPEND | 1, 0, "b", 1);
+	refused(&bytes, "malformed");
+	bytes = begin();
+	add_record(&bytes, 1, 0, "a", 1);
+	add_record(&bytes, DEL | 1, 0, "a", 1);
+	refused(&bytes, "malformed");
+	bytes = begin();
+	add_record(&bytes, UNKNOWN | 1, 0, "a", 1);
+	refused(&bytes, "malformed");
 }
 
 static void newer_version_is_refused_by_name(void)
@@ -153,8 +185,9 @@ static void newer_version_is_refused_by_name(void)
 	struct walked walked = { 0 };
 	struct sn_diag diag;
 
-	t_eq(finish(&bytes, 2, 0, &walked, &diag), CP_STATE_FILE_E_REFUSED);
-	t_not_null(strstr(diag.text, "version 2"));
+	t_eq(finish(&bytes, 3, 0, &walked, &diag), CP_STATE_FILE_E_REFUSED);
+	t_not_null(strstr(diag.text, "version 3"));
+	t_eq(finish(&bytes, 0, 0, &walked, &diag), CP_STATE_FILE_E_REFUSED);
 }
 
 static void bytes_behind_the_end_are_refused(void)
@@ -165,7 +198,7 @@ static void bytes_behind_the_end_are_refused(void)
 
 	t_eq(finish(&bytes, 1, 0, &walked, &diag), 0);
 	t_eq(cp_state_file_parse(bytes.data, bytes.size + 1, walk, &walked,
-				 &diag),
+				 &(struct cp_state_file_id){ 0 }, &diag),
 	     CP_STATE_FILE_E_REFUSED);
 	t_not_null(strstr(diag.text, "behind its end"));
 }
@@ -200,8 +233,11 @@ static void what_is_no_regular_file_is_refused(void)
 static void stage_alone_changes_nothing(void)
 {
 	char folder[] = "/tmp/sentinel-test-XXXXXX";
-	const struct cp_state_file_record old = { "a", "old", 3 };
-	const struct cp_state_file_record new = { "b", "new", 3 };
+	const struct cp_state_record old = { .key = "a", "old", 3 };
+	const struct cp_state_record new = { .key = "b", "new", 3 };
+	struct cp_state_file_id old_id = { .number = 1 };
+	struct cp_state_file_id new_id = { .number = 2 };
+	struct cp_state_file_id id;
 	struct walked walked = { 0 };
 	struct sn_diag diag = { 0 };
 	void *data = NULL;
@@ -210,13 +246,15 @@ static void stage_alone_changes_nothing(void)
 
 	t_not_null(mkdtemp(folder));
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	t_eq(cp_state_file_stage(fd, "f", &old, 1), 0);
+	t_eq(cp_state_file_stage(fd, "f", &old, 1, &old_id), 0);
 	t_eq(cp_state_file_read(fd, "f", &data, &size, &diag), -ENOENT);
 	t_eq(cp_state_file_commit(fd, "f"), 0);
-	t_eq(cp_state_file_stage(fd, "f", &new, 1), 0);
+	t_eq(cp_state_file_stage(fd, "f", &new, 1, &new_id), 0);
 	t_eq(cp_state_file_read(fd, "f", &data, &size, &diag), 0);
-	t_eq(cp_state_file_parse(data, size, walk, &walked, &diag), 0);
+	t_eq(cp_state_file_parse(data, size, walk, &walked, &id, &diag), 0);
 	t_str_eq(walked.keys, "a");
+	t_eq(id.number, 1);
+	t_mem_eq(id.digest, old_id.digest, sizeof(id.digest));
 	free(data);
 	t_eq(cp_state_file_commit(fd, "f"), 0);
 	t_eq(cp_state_file_commit(fd, "f"), -ENOENT);
@@ -270,10 +308,10 @@ static void wall_expiry_is_as_far_away_as_the_boot_one(void)
 }
 
 T_MAIN("state_file", sound_records_are_walked_in_order,
-       empty_table_is_a_sound_file, malformed_records_are_refused,
-       newer_version_is_refused_by_name, bytes_behind_the_end_are_refused,
-       what_is_no_regular_file_is_refused, stage_alone_changes_nothing,
-       expiry_of_the_same_boot_holds_as_it_is,
+       file_of_the_version_before_is_read, empty_table_is_a_sound_file,
+       malformed_records_are_refused, newer_version_is_refused_by_name,
+       bytes_behind_the_end_are_refused, what_is_no_regular_file_is_refused,
+       stage_alone_changes_nothing, expiry_of_the_same_boot_holds_as_it_is,
        after_a_reboot_the_smaller_life_holds,
        never_stays_never_and_ended_is_not_never,
        wall_expiry_is_as_far_away_as_the_boot_one)
