@@ -2,8 +2,10 @@
 
 /* cgroup programs. Each finds its slot in the storage of the cgroup that it is
  * attached to. cgroup_skb judges every packet; connect and sendmsg only make a
- * refusal known to the caller at once. */
+ * refusal known to the caller at once, and turn to the slot's resolver what is
+ * steered there. */
 
+#include "bpf/lib/dns_cgroup.h"
 #include "bpf/lib/verdict.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -40,7 +42,12 @@ static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 	sn_packet_network(skb, &p, 0);
 	if (!p.error && is_other_version(skb, &p))
 		p.error = SN_REASON_PARSE;
-	return sn_verdict_packet(skb, &p, &v) == SN_OUTCOME_PASS;
+	p.steered = (__u8)sn_dns_cgroup_is_steered(skb, &p);
+	if (sn_verdict_packet(skb, &p, &v) != SN_OUTCOME_PASS)
+		return 0;
+	if (direction == SN_EGRESS)
+		sn_dns_cgroup_set_mark(skb, &p, v.reason == SN_REASON_PASS_DNS);
+	return 1;
 }
 
 /* Fails closed: 0 drops and the sender sees EPERM. */
@@ -108,6 +115,15 @@ static __always_inline int is_judged_as_packet(const struct sn_packet *p)
 	return is_loopback(p) || is_dhcp_discovery(p);
 }
 
+/* A name server on the loopback device is asked as little as any other. */
+static __always_inline int is_for_resolver(const struct sn_packet *p)
+{
+	__u32 slot = p->key.slot;
+	__u64 *word = bpf_map_lookup_elem(&sn_words, &slot);
+
+	return word && sn_verdict_is_for_dns(p, SN_READ(*word));
+}
+
 static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 				      int is6)
 {
@@ -142,12 +158,15 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 		set_ipv4(&p, ctx->user_ip4);
 	}
 	set_loopback(&p);
-	if (hook == SN_HOOK_SENDMSG && is_judged_as_packet(&p))
+	if (hook == SN_HOOK_SENDMSG && is_judged_as_packet(&p) &&
+	    !is_for_resolver(&p))
 		return CALL_PASS;
 	outcome = sn_verdict_call(&p, &v);
 	if (outcome == SN_OUTCOME_STEER) {
-		v.reason = SN_REASON_DNS_STEER;
-		outcome = sn_verdict_refuse_call(&p, &v);
+		v.reason = sn_dns_cgroup_steer(ctx, &p, is6);
+		outcome = v.reason == SN_REASON_PASS_DNS ?
+				  SN_OUTCOME_PASS :
+				  sn_verdict_refuse_call(&p, &v);
 	}
 	return outcome == SN_OUTCOME_PASS ? CALL_PASS : CALL_REFUSE;
 }

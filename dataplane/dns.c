@@ -46,11 +46,14 @@ static void find_devices(const struct dp_dns *dns, struct sn_dns *record)
 	(void)memset(record->mac_steer, 0, sizeof(record->mac_steer));
 }
 
+/* On the loopback device the mark is seen by the host's packet filter, where
+ * these two bits mean "drop" and "masquerade" to Kubernetes. */
 static int choose_mark(uint32_t *mark)
 {
 	while (!*mark) {
 		if (getrandom(mark, sizeof(*mark), 0) < 0)
 			return -errno;
+		*mark &= ~0xc000U;
 	}
 	return 0;
 }

@@ -53,7 +53,6 @@ static uint32_t find_capacity(const struct dp_object *object,
 	case SN_TABLE_CAPACITY_FRAGMENTS:
 	case SN_TABLE_CAPACITY_DENIED:
 	case SN_TABLE_CAPACITY_DNS_NAT:
-	case SN_TABLE_CAPACITY_DNS_ALIAS:
 	case SN_TABLE_CAPACITY_EVENTS_BYTES:
 	case SN_TABLE_CAPACITY_COUNT:
 		break;

@@ -52,7 +52,6 @@ static const struct {
 	[SN_TABLE_CAPACITY_FRAGMENTS] = { 1U << 14, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_DENIED] = { 1U << 16, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_DNS_NAT] = { 1U << 16, 16, 1U << 22 },
-	[SN_TABLE_CAPACITY_DNS_ALIAS] = { 1U << 16, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_EVENTS_BYTES] = { 1U << 20, 1U << 16, 1U << 28 },
 };
 
@@ -86,8 +85,6 @@ static const struct option longs[] = {
 	  CAPACITY + SN_TABLE_CAPACITY_DENIED },
 	{ "dns-nat", required_argument, NULL,
 	  CAPACITY + SN_TABLE_CAPACITY_DNS_NAT },
-	{ "dns-alias", required_argument, NULL,
-	  CAPACITY + SN_TABLE_CAPACITY_DNS_ALIAS },
 	{ "events-bytes", required_argument, NULL,
 	  CAPACITY + SN_TABLE_CAPACITY_EVENTS_BYTES },
 	{ NULL, 0, NULL, 0 },

@@ -36,7 +36,6 @@ _Static_assert(CURSOR_KEY + KEY_BYTES_MAX <= SN_IPC_CURSOR_BYTES, "cursor");
 _Static_assert(offsetof(struct sn_flow_key, slot) == 0, "slot first");
 _Static_assert(offsetof(struct sn_fragment_key, slot) == 0, "slot first");
 _Static_assert(offsetof(struct sn_dns_nat_key, slot) == 0, "slot first");
-_Static_assert(offsetof(struct sn_dns_alias_key, slot) == 0, "slot first");
 
 bool dp_table_is_open(enum sn_table table)
 {

@@ -444,22 +444,22 @@ struct sn_dns_nat {
 };
 _Static_assert(sizeof(struct sn_dns_nat) == 72, "ABI");
 
-/* Key of sn_dns_alias: which server a socket asked under an alias (cgroup
- * path). */
-struct sn_dns_alias_key {
-	__u32 slot;
-	__u32 alias; /* 0..SN_DNS_ALIASES - 1 */
-	__u64 cookie; /* of the socket */
+/* A server that a socket asked. */
+struct sn_dns_server {
+	__u8 address[16]; /* as in struct sn_flow_key; mapped ones are IPv4 */
+	__u8 family; /* 0: none yet */
+	__u8 pad[3];
 };
-_Static_assert(sizeof(struct sn_dns_alias_key) == 16, "ABI");
+_Static_assert(sizeof(struct sn_dns_server) == 20, "ABI");
 
-struct sn_dns_alias {
-	__u8 server[16]; /* as the caller wrote it: v4, v6 or v4-mapped */
-	__u16 port; /* network order */
-	__u8 family; /* of server */
-	__u8 pad[5];
+/* Value of sn_dns_sockets, in the storage of a cgroup's socket: whom it asked
+ * under which alias. */
+struct sn_dns_socket {
+	__u32 slot;
+	__u32 next; /* alias of the next server that is new */
+	struct sn_dns_server servers[SN_DNS_ALIASES];
 };
-_Static_assert(sizeof(struct sn_dns_alias) == 24, "ABI");
+_Static_assert(sizeof(struct sn_dns_socket) == 328, "ABI");
 
 /* What sentinel-dp remembers of a slot for its own restart (sn_targets). */
 enum sn_target_state {
@@ -487,6 +487,7 @@ enum sn_hook {
 	SN_HOOK_CGROUP_SKB = 1,
 	SN_HOOK_CONNECT = 2,
 	SN_HOOK_SENDMSG = 3,
+	SN_HOOK_BIND = 4,
 };
 
 /* Record of sn_events: first packet or call of a denied flow. */
@@ -504,7 +505,7 @@ struct sn_event {
 	__u16 local_port; /* network order */
 	__u16 remote_port;
 	__u8 pad[2];
-	__u32 tgid; /* process, SN_HOOK_CONNECT and SENDMSG only; else 0 */
+	__u32 tgid; /* process, SN_HOOK_CONNECT, SENDMSG and BIND only; else 0 */
 	__u8 local[16];
 	__u8 remote[16];
 	__u8 comm[SN_COMM_BYTES];

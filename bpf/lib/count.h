@@ -141,7 +141,7 @@ SN_GLOBAL int sn_count_event(struct sn_packet *p, struct sn_verdict_result *v)
 	event->remote_port = p->key.remote_port;
 	sn_copy16(event->local, p->key.local);
 	sn_copy16(event->remote, p->key.remote);
-	if (p->hook == SN_HOOK_CONNECT || p->hook == SN_HOOK_SENDMSG) {
+	if (p->hook >= SN_HOOK_CONNECT) {
 		event->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 		bpf_get_current_comm(event->comm, sizeof(event->comm));
 	}

@@ -132,12 +132,13 @@ struct {
 	__type(value, struct sn_dns_nat);
 } sn_dns_nat __weak SEC(".maps");
 
+/* Of a cgroup's socket, with which it ends. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct sn_dns_alias_key);
-	__type(value, struct sn_dns_alias);
-} sn_dns_alias __weak SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sn_dns_socket);
+} sn_dns_sockets __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

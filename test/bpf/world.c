@@ -48,14 +48,15 @@ static uint32_t entries_of(const char *name, enum bpf_map_type type,
 	return type == BPF_MAP_TYPE_ARRAY ? WORLD_SLOTS : HASH_ENTRIES;
 }
 
-/* sn_n_cpus is the object's only constant. */
+/* sn_n_cpus is the object's only constant; each file that was joined left
+ * room for its own one. */
 static void set_n_cpus(struct bpf_map *map, uint32_t n_cpus)
 {
-	uint32_t value[2] = { n_cpus };
+	uint32_t value[16] = { n_cpus };
 	size_t size = 0;
 
 	(void)bpf_map__initial_value(map, &size);
-	t_true(size == 4 || size == 8);
+	t_true(size >= 4 && size <= sizeof(value));
 	t_eq(bpf_map__set_initial_value(map, value, size), 0);
 }
 
@@ -71,7 +72,8 @@ static void set_sizes(struct world *world)
 		if (strstr(name, ".rodata"))
 			set_n_cpus(map, world->n_cpus);
 		if (strncmp(name, "sn_", 3) != 0 ||
-		    type == BPF_MAP_TYPE_CGROUP_STORAGE)
+		    type == BPF_MAP_TYPE_CGROUP_STORAGE ||
+		    type == BPF_MAP_TYPE_SK_STORAGE)
 			continue;
 		t_eq(bpf_map__set_max_entries(map, entries_of(name, type,
 							      world->n_cpus)),

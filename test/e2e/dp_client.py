@@ -88,9 +88,10 @@ def value(*items, length=32):
             b"".join(items).ljust(8 * ITEM.size, b"\0") + bytes(8))
 
 
-def policy(generation, mode, audit=0, inbound=REPLIES, lengths4=(), trie4=0):
-    return struct.pack("=IBBBBBBBx4s4s12x", generation, mode, audit, inbound,
-                       trie4, 0, len(lengths4), 0, bytes(lengths4), b"")
+def policy(generation, mode, audit=0, inbound=REPLIES, lengths4=(), trie4=0,
+           dns=0):
+    return struct.pack("=IBBBBBBBB4s4s12x", generation, mode, audit, inbound,
+                       trie4, 0, len(lengths4), 0, dns, bytes(lengths4), b"")
 
 
 class Client:

@@ -286,6 +286,6 @@ def check_whole(host, peer):
     """What is listed is attached, and nothing else is pinned."""
     found = peer.list()
     assert all(row["position"] == 0 for row in found)
-    wanted = sum(2 if row["type"] == dp.TC else 6 for row in found)
+    wanted = sum(2 if row["type"] == dp.TC else 12 for row in found)
     assert len(host.links()) == wanted
     return found

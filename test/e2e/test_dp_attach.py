@@ -198,7 +198,7 @@ def test_cgroup_is_closed_from_attach_until_flip(tree, peer, flags):
     assert run_in(group, CONNECT) == "refused"
     peer.flip(made["slot"], dp.policy(1, dp.DISABLED))
     assert run_in(group, CONNECT) == "connected"
-    assert len(tree.links()) == 6
+    assert len(tree.links()) == 12
     peer.detach(ID, made["slot"])
     assert tree.links() == []
     assert run_in(group, CONNECT) == "connected"

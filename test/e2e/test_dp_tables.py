@@ -9,6 +9,7 @@ import struct
 import pytest
 
 import dp_client as dp
+from dns_listener import FILTERS
 from dp_host import (  # noqa: F401
     ID, SMALL, bare, host, peer, refused, rows, slot)
 
@@ -146,7 +147,7 @@ def test_descriptors_are_counters_reasons_and_events(host, peer, slot):
     assert host.send() == 1
     answer = peer.call("FDS", bytes(8))
     n_fds, n_slots, n_cpus, _ = struct.unpack_from("=IIII", answer.body)
-    assert n_fds == len(answer.fds) == 3
+    assert n_fds == len(answer.fds) == 3 + len(FILTERS)
     size = n_slots * n_cpus * 64
     size = (size + 4095) // 4096 * 4096
     counters = mmap.mmap(answer.fds[0], size, prot=mmap.PROT_READ)
