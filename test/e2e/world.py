@@ -6,7 +6,7 @@
                   both daemons
 
 Every machine is a network namespace. The servers own whole prefixes and echo
-TCP 80, 443, 8080 and UDP 53, 80, 443 on each of their addresses. Processes live
+TCP 80, 443, 8080 and UDP 80, 443, 5300 on each of their addresses. Processes live
 in cgroups below one of our own. All names begin with the tag of the process
 that made them, so that the next run can remove what a killed one left.
 """
@@ -38,7 +38,7 @@ TAG = "snt"
 LIMIT_S = 10.0  # for whatever happens soon on a machine that is not stuck
 MODES = ("disabled", "allowlist", "denylist", "block-all")
 A_METADATA = ("169.254.169.254", "fd00:ec2::254")
-TCP_PORTS, UDP_PORTS, SINK_PORT = (80, 443, 8080), (53, 80, 443), 9000
+TCP_PORTS, UDP_PORTS, SINK_PORT = (80, 443, 8080), (80, 443, 5300), 9000
 
 # name of the server: interface, its end of the link, what it owns.
 SERVERS = {

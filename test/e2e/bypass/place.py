@@ -38,7 +38,7 @@ cidrs:
   - allow: "::/0"
 """
 FENCES = range(61000, 65000)
-TCP_PORTS, UDP_PORTS = (22, 80, 443, 8080), (53, 80, 443, 4789, 6081)
+TCP_PORTS, UDP_PORTS = (22, 80, 443, 8080), (80, 443, 4789, 5300, 6081)
 BRIDGE4, BRIDGE6 = "10.40.0", "fd40:"
 NEST4, NEST6 = "10.60.0", "fd60:"
 TUN4, TUN6 = "10.50.0", "fd50:"

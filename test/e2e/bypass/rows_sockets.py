@@ -54,7 +54,7 @@ CONNECTIONS = [
 DATAGRAMS = [
     *both("connected UDP", "udp", a=PORT, b=PORT, connected=True),
     *both("UDP sendto", "udp", a=PORT, b=PORT),
-    *both("UDP sendto, DNS", "udp", a=53, b=53),
+    *both("UDP sendto, another port", "udp", a=5300, b=5300),
     *both("UDP bound to the device", "udp", a=PORT,
           device=lambda place: place.device),
     call("UDP, v4-mapped, connected", "udp", target=MAPPED["a"], port=PORT,

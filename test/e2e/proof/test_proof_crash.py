@@ -135,7 +135,7 @@ def random_policy(random, n=120):
             random.getrandbits(3)
         kind = ipaddress.IPv4Address if bits == 32 else ipaddress.IPv6Address
         network = ipaddress.ip_network((kind(address), length), strict=False)
-        port = random.choice(["", " 1-999/udp", " 53/udp", " 80-90/tcp"])
+        port = random.choice(["", " 1-999/udp", " 5300/udp", " 80-90/tcp"])
         if (network, port) in seen or FENCE[0] in str(network):
             continue
         seen.add((network, port))
@@ -155,7 +155,7 @@ def random_tuples(random, rules, n):
             number % (1 << network.max_prefixlen))
         if str(address).startswith(("10.40.", "fd40:")):
             found.append((str(address),
-                          random.choice([1, 53, 85, 999, 1000, 40000])))
+                          random.choice([1, 85, 999, 5300, 1000, 40000])))
     return found
 
 
