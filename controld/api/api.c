@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "controld/api/change.h"
+#include "controld/api/domain.h"
 #include "controld/api/pending.h"
 #include "controld/api/read.h"
 #include "controld/api/status.h"
@@ -39,6 +40,8 @@ static const struct cp_rpc_method methods[] = {
 	READ("Get", get_request, get_response, cp_api_read_get),
 	READ("GetRules", get_rules_request, get_rules_response,
 	     cp_api_read_rules),
+	READ("GetDomains", get_domains_request, get_domains_response,
+	     cp_api_domain_read_rules),
 	READ("GetStatus", get_status_request, get_status_response,
 	     cp_api_status_get),
 	{

@@ -29,6 +29,7 @@ static void reply_attach(struct cp_rpc_call *call,
 	item = cp_attach_get(pending->api->options.manager, id);
 	if (item) {
 		cp_attach_info_get(item, &info);
+		answer.dns_address = info.dns_address;
 		/* Packing only reads; protobuf-c has no const pointers. */
 		memcpy(notes, info.notes, sizeof(notes));
 		answer.notes = notes;
@@ -81,28 +82,6 @@ CP_API_CHANGE(attach)
 		cp_api_pending_drop(pending, r, &diag);
 }
 
-/* Checks the id, and makes the pending change; NULL: the call has ended. */
-static struct cp_api_pending *
-begin(struct cp_api *api, struct cp_rpc_call *call, const char *method,
-      const char *id,
-      void (*reply)(struct cp_rpc_call *call,
-		    const struct cp_attach_result *result))
-{
-	struct cp_api_pending *pending;
-	struct sn_diag diag = { 0 };
-
-	pending = cp_api_pending_new(api, call, method, reply);
-	if (!pending)
-		return NULL;
-	if (cp_api_validate_id(id, &diag)) {
-		cp_api_pending_drop(pending, CP_POLICY_CONVERT_E_INVALID,
-				    &diag);
-		return NULL;
-	}
-	(void)snprintf(pending->id, sizeof(pending->id), "%s", id);
-	return pending;
-}
-
 static void reply_detach(struct cp_rpc_call *call,
 			 const struct cp_attach_result *result)
 {
@@ -119,7 +98,7 @@ CP_API_CHANGE(detach)
 	struct cp_api *api = user;
 	struct cp_api_pending *pending;
 
-	pending = begin(api, call, "Detach", id, reply_detach);
+	pending = cp_api_pending_begin(api, call, "Detach", id, reply_detach);
 	if (pending)
 		cp_api_pending_started(pending,
 				       cp_attach_remove(api->options.manager,
@@ -148,7 +127,8 @@ CP_API_CHANGE(apply)
 	struct sn_diag diag = { 0 };
 	int r;
 
-	pending = begin(api, call, "Apply", request->id, reply_apply);
+	pending = cp_api_pending_begin(api, call, "Apply", request->id,
+				       reply_apply);
 	if (!pending)
 		return;
 	if (!request->policy) {
@@ -210,7 +190,8 @@ CP_API_CHANGE(set_mode)
 	struct sn_diag diag = { 0 };
 	int r;
 
-	pending = begin(api, call, "SetMode", request->id, reply_set_mode);
+	pending = cp_api_pending_begin(api, call, "SetMode", request->id,
+				       reply_set_mode);
 	if (!pending)
 		return;
 	r = cp_policy_convert_mode(request->mode, "mode", &mode, &diag);
@@ -303,7 +284,8 @@ static void change_rule(struct cp_api *api, struct cp_rpc_call *call,
 	struct sn_diag diag = { 0 };
 	int r;
 
-	pending = begin(api, call, parts->method, parts->id, parts->reply);
+	pending = cp_api_pending_begin(api, call, parts->method, parts->id,
+				       parts->reply);
 	if (!pending)
 		return;
 	r = cp_policy_convert_rule_parts(

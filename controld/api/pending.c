@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/api/validate.h"
 #include "controld/policy/convert.h"
 #include "controld/rpc/status.h"
 #include "shared/log.h"
@@ -139,4 +140,25 @@ void cp_api_pending_refuse(struct cp_rpc_call *call, const struct sn_diag *diag)
 
 	put_text(diag->field, diag->text, text);
 	cp_rpc_call_fail(call, GRPC_STATUS_INVALID_ARGUMENT, text);
+}
+
+struct cp_api_pending *
+cp_api_pending_begin(struct cp_api *api, struct cp_rpc_call *call,
+		     const char *method, const char *id,
+		     void (*reply)(struct cp_rpc_call *call,
+				   const struct cp_attach_result *result))
+{
+	struct cp_api_pending *pending;
+	struct sn_diag diag = { 0 };
+
+	pending = cp_api_pending_new(api, call, method, reply);
+	if (!pending)
+		return NULL;
+	if (cp_api_validate_id(id, &diag)) {
+		cp_api_pending_drop(pending, CP_POLICY_CONVERT_E_INVALID,
+				    &diag);
+		return NULL;
+	}
+	(void)snprintf(pending->id, sizeof(pending->id), "%s", id);
+	return pending;
 }

@@ -29,7 +29,7 @@ struct cp_api_pending {
 	uid_t uid;
 	char id[CP_ATTACH_ID_CHARS + 1]; /* "" until it was checked */
 	/* For the log. */
-	char what[CP_POLICY_CIDR_TEXT_BYTES + 128 +
+	char what[CP_POLICY_CIDR_TEXT_BYTES + CP_DNS_NAME_TEXT_BYTES + 128 +
 		  CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES];
 	void (*reply)(struct cp_rpc_call *call,
 		      const struct cp_attach_result *result);
@@ -41,6 +41,13 @@ cp_api_pending_new(struct cp_api *api, struct cp_rpc_call *call,
 		   const char *method,
 		   void (*reply)(struct cp_rpc_call *call,
 				 const struct cp_attach_result *result));
+/* The same for a change of an attachment whose id is checked first. NULL: the
+ * call has ended. */
+struct cp_api_pending *
+cp_api_pending_begin(struct cp_api *api, struct cp_rpc_call *call,
+		     const char *method, const char *id,
+		     void (*reply)(struct cp_rpc_call *call,
+				   const struct cp_attach_result *result));
 /* r: what the manager's call returned; unless 0 it answers and frees. */
 void cp_api_pending_started(struct cp_api_pending *pending, int r);
 /* The manager's callback, userdata is the pending change. */

@@ -131,9 +131,8 @@ void cp_api_read_list(struct cp_rpc_call *call, const ProtobufCMessage *message,
 	free_page(page);
 }
 
-/* NULL: the call has ended. */
-static const struct cp_attach_item *
-find(struct cp_api *api, struct cp_rpc_call *call, const char *id)
+const struct cp_attach_item *
+cp_api_read_find(struct cp_api *api, struct cp_rpc_call *call, const char *id)
 {
 	const struct cp_attach_item *item;
 	struct sn_diag diag = { 0 };
@@ -157,7 +156,7 @@ void cp_api_read_get(struct cp_rpc_call *call, const ProtobufCMessage *message,
 	const struct cp_attach_item *item;
 	struct cp_attach_info info;
 
-	item = find(user, call, AS(GetRequest, message)->id);
+	item = cp_api_read_find(user, call, AS(GetRequest, message)->id);
 	if (!item)
 		return;
 	cp_attach_info_get(item, &info);
@@ -230,7 +229,7 @@ void cp_api_read_rules(struct cp_rpc_call *call,
 		cp_api_pending_refuse(call, &diag);
 		return;
 	}
-	item = find(user, call, request->id);
+	item = cp_api_read_find(user, call, request->id);
 	if (!item)
 		return;
 	cp_attach_info_get(item, &info);

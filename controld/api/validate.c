@@ -62,6 +62,48 @@ int cp_api_validate_rule_token(const char *token, uint32_t *ret,
 	return 0;
 }
 
+int cp_api_validate_learnt_token(const char *token, bool *is_set,
+				 struct cp_dns_learnt_row *ret,
+				 struct sn_diag *diag)
+{
+	char address[CP_POLICY_CIDR_TEXT_BYTES];
+	struct cp_policy_cidr cidr;
+	const char *blank = strchr(token, ' ');
+	size_t n = blank ? (size_t)(blank - token) : 0;
+
+	(void)memset(ret, 0, sizeof(*ret));
+	*is_set = token[0] != '\0';
+	if (!*is_set)
+		return 0;
+	if (n == 0 || n >= sizeof(address))
+		return refuse(diag, "page_token", "is not from an answer");
+	(void)memcpy(address, token, n);
+	address[n] = '\0';
+	if (cp_policy_cidr_parse(address, &cidr, diag) != 0 ||
+	    !cp_policy_cidr_is_host(&cidr) ||
+	    cp_dns_name_parse(blank + 1, &ret->name, diag) != 0)
+		return refuse(diag, "page_token", "is not from an answer");
+	ret->address.family = cidr.family;
+	(void)memcpy(ret->address.bytes, cidr.address,
+		     sizeof(ret->address.bytes));
+	return 0;
+}
+
+void cp_api_validate_make_learnt_token(
+	const struct cp_dns_learnt_row *row,
+	char token[CP_API_VALIDATE_LEARNT_TOKEN_BYTES])
+{
+	const struct cp_policy_cidr cidr = cp_policy_cidr_around(
+		(enum sn_family)row->address.family, row->address.bytes,
+		row->address.family == SN_FAMILY_IPV4 ? 32 : 128);
+	size_t n;
+
+	(void)cp_policy_cidr_format(&cidr, token);
+	n = strlen(token);
+	token[n] = ' ';
+	(void)cp_dns_name_format(&row->name, token + n + 1);
+}
+
 static int check_interface(const char *name, struct sn_diag *diag)
 {
 	if (strlen(name) >= IF_NAMESIZE)

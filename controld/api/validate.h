@@ -5,6 +5,7 @@
  * included, when they refuse. */
 
 #include "controld/attach/attach.h"
+#include "controld/dns/learnt.h"
 #include "sentinel/v1/daemon.pb-c.h"
 #include "shared/diag.h"
 
@@ -16,6 +17,8 @@ enum {
 	CP_API_VALIDATE_PAGE_MAX = 1000,
 	CP_API_VALIDATE_RULES_DEFAULT = 1000,
 	CP_API_VALIDATE_RULES_MAX = 10000,
+	CP_API_VALIDATE_LEARNT_TOKEN_BYTES =
+		CP_POLICY_CIDR_TEXT_BYTES + CP_DNS_NAME_TEXT_BYTES + 1,
 };
 
 /* 32 lower-case hex digits. */
@@ -28,6 +31,14 @@ int cp_api_validate_page(uint32_t size, uint32_t fallback, uint32_t max,
 /* Tokens are an id (List) or the decimal number of a rule (GetRules). */
 int cp_api_validate_rule_token(const char *token, uint32_t *ret,
 			       struct sn_diag *diag);
+/* ListLearnt: the address and the name of the last row. An empty token
+ * begins (is_set false). The rest of *ret is zero. */
+int cp_api_validate_learnt_token(const char *token, bool *is_set,
+				 struct cp_dns_learnt_row *ret,
+				 struct sn_diag *diag);
+void cp_api_validate_make_learnt_token(
+	const struct cp_dns_learnt_row *row,
+	char token[CP_API_VALIDATE_LEARNT_TOKEN_BYTES]);
 
 /* Target, role and metadata. pairs has CP_ATTACH_METADATA_MAX entries; what is
  * put in is borrowed from the message. ret->policy is not touched. */

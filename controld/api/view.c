@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/policy/convert.h"
+#include "controld/policy/convert_dns.h"
 #include "shared/tables.h"
 
 /* protobuf-c has no const strings; packing only reads them. */
@@ -114,6 +115,11 @@ static void put_fields(const struct cp_attach_info *info,
 	message->state = state_of(info->state);
 	message->generation = info->generation;
 	message->rules = (uint32_t)info->n_rules;
+	message->dns_mode = cp_policy_convert_dns_to_mode(info->dns_mode);
+	message->dns_steering =
+		info->is_steered ? SENTINEL__V1__DNS_STEERING__DNS_STEERING_ON :
+				   SENTINEL__V1__DNS_STEERING__DNS_STEERING_OFF;
+	message->domain_rules = (uint32_t)info->n_domains;
 }
 
 int cp_api_view_new(struct cp_api_view **ret, const struct cp_attach_info *info)
@@ -126,6 +132,8 @@ int cp_api_view_new(struct cp_api_view **ret, const struct cp_attach_info *info)
 		return -ENOMEM;
 	sentinel__v1__attachment__init(&view->message);
 	put_fields(info, &view->message);
+	memcpy(view->dns_address, info->dns_address, sizeof(view->dns_address));
+	view->message.dns_address = view->dns_address;
 	put_counters(&info->totals, view);
 	for (size_t i = 0; i < info->n_notes; i++)
 		view->notes[i] = borrow(info->notes[i]);

@@ -7,7 +7,7 @@
 #include "sentinel/v1/daemon.pb-c.h"
 #include "shared/util.h"
 
-/* One allocation with its arrays; strings are borrowed from info. */
+/* One allocation with its arrays; strings are borrowed from the attachment. */
 struct cp_api_view {
 	Sentinel__V1__Attachment message;
 	Sentinel__V1__Attachment__MetadataEntry *pairs;
@@ -15,6 +15,7 @@ struct cp_api_view {
 	Sentinel__V1__ReasonCount reasons[SN_REASON_COUNT];
 	Sentinel__V1__ReasonCount *reason_ptrs[SN_REASON_COUNT];
 	char *notes[CP_ATTACH_NOTES_MAX];
+	char dns_address[INET_ADDRSTRLEN];
 };
 
 int cp_api_view_new(struct cp_api_view **ret,

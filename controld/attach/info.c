@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/attach/info.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 
 #include "controld/attach/counters.h"
 #include "controld/attach/item.h"
 #include "controld/attach/remote.h"
+#include "controld/dns/identity.h"
 
 static const char *const notes_tc[] = {
 	"only what this interface carries is judged: other interfaces of the "
@@ -26,6 +28,51 @@ static const char *const notes_cgroup[] = {
 	"for them (routing, tunnels) is not",
 };
 
+static const char note_dns_host[] =
+	"port 53 of an interface in the host role is judged like all else: the "
+	"daemon's own questions leave there, so that names open nothing";
+static const char note_dns_missing[] =
+	"the resolver's interfaces are not there, so that port 53 is dropped: "
+	"run sentinel-netdev and start sentinel-dp again";
+static const char note_dns_fragments[] =
+	"datagrams to port 53 that come in fragments are dropped: clients have "
+	"to ask by TCP then";
+static const char note_dns_netns[] =
+	"sockets in other network namespaces than sentinel-dp's have no "
+	"resolver, their port 53 is dropped: attach the interface of that "
+	"namespace instead, or switch steering off";
+static const char note_dns_addresses[] =
+	"in a denylist names that are denied are not resolved, but what they "
+	"stand for can be reached by its address";
+
+static void put_note(struct cp_attach_info *ret, const char *note)
+{
+	if (ret->n_notes < CP_ATTACH_NOTES_MAX)
+		ret->notes[ret->n_notes++] = note;
+}
+
+/* What steering cannot do here. */
+static void put_dns_notes(const struct cp_attach_item *item,
+			  struct cp_attach_info *ret)
+{
+	const struct cp_attach *manager = item->manager;
+
+	if (item->type == SN_TARGET_TC && item->role == SN_ROLE_HOST &&
+	    !cp_policy_get_dns(item->policy)->no_steering)
+		put_note(ret, note_dns_host);
+	if (!ret->is_steered)
+		return;
+	if (item->type == SN_TARGET_CGROUP)
+		put_note(ret, note_dns_netns);
+	else if (manager->has_hello && !manager->hello.dns.has_tc)
+		put_note(ret, note_dns_missing);
+	else
+		put_note(ret, note_dns_fragments);
+	if (cp_policy_get_settings(item->policy).mode == SN_MODE_DENYLIST &&
+	    ret->dns_mode != CP_DNS_MODE_DISABLED)
+		put_note(ret, note_dns_addresses);
+}
+
 static void put_notes(const struct cp_attach_item *item,
 		      struct cp_attach_info *ret)
 {
@@ -35,11 +82,44 @@ static void put_notes(const struct cp_attach_item *item,
 			   SN_ARRAY_SIZE(notes_cgroup);
 
 	for (size_t i = 0; i < n; i++)
-		ret->notes[ret->n_notes++] = notes[i];
-	if (cp_attach_remote_is_held(item))
-		ret->notes[ret->n_notes++] =
-			"everything is dropped until the control plane states "
-			"a policy";
+		put_note(ret, notes[i]);
+	put_dns_notes(item, ret);
+}
+
+/* Has the slot an address on the way to the resolver? Without one its port 53
+ * is dropped. An attachment that waits has no slot yet. */
+static bool has_way(const struct cp_attach_item *item, const struct sn_dns *dns)
+{
+	if (item->type == SN_TARGET_CGROUP)
+		return dns->port_cgroup && item->slot <= UINT16_MAX;
+	return dns->has_tc && SN_DNS_SLOT_FIRST + (uint64_t)item->slot <
+				      1ULL << (32 - dns->range4_bits);
+}
+
+/* Queries are steered before the address that they are for is looked at, so
+ * the resolver's own address serves interfaces and cgroups, UDP and TCP, and
+ * is the same after a restart and for every attachment. */
+static void put_dns(const struct cp_attach_item *item,
+		    struct cp_attach_info *ret)
+{
+	const struct cp_dns_settings *settings =
+		cp_policy_get_dns(item->policy);
+	const struct cp_attach *manager = item->manager;
+	enum sn_mode mode = cp_policy_get_settings(item->policy).mode;
+	struct in_addr address;
+
+	ret->dns_mode = cp_dns_settings_mode(settings, mode);
+	ret->n_domains =
+		cp_dns_rules_count(cp_policy_get_domains(item->policy));
+	ret->is_steered =
+		!settings->no_steering && mode != SN_MODE_BLOCK_ALL &&
+		!(item->type == SN_TARGET_TC && item->role == SN_ROLE_HOST);
+	if (!ret->is_steered || !manager->has_hello ||
+	    !has_way(item, &manager->hello.dns))
+		return;
+	address = cp_dns_identity_resolver4(&manager->hello.dns);
+	(void)inet_ntop(AF_INET, &address, ret->dns_address,
+			sizeof(ret->dns_address));
 }
 
 static enum cp_attach_state state_of(const struct cp_attach_item *item)
@@ -74,6 +154,7 @@ void cp_attach_info_get(const struct cp_attach_item *item,
 			item->policy, cp_attach_item_now(item->manager)),
 		.position = item->position,
 	};
+	put_dns(item, ret);
 	put_notes(item, ret);
 	cp_attach_counters_get(item, &ret->totals);
 }

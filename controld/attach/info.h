@@ -3,6 +3,7 @@
 
 /* What can be read of an attachment and of the manager, at any time. */
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,6 +47,12 @@ struct cp_attach_info {
 	enum cp_attach_state state;
 	uint32_t generation;
 	size_t n_rules; /* live ones */
+	bool is_steered; /* port 53 goes to the attachment's resolver */
+	enum cp_dns_mode dns_mode; /* the one in force, never NONE */
+	/* One that reaches the resolver, the same for all attachments; "": none
+	 * does. */
+	char dns_address[INET_ADDRSTRLEN];
+	size_t n_domains; /* domain rules */
 	int32_t position; /* as in struct sn_ipc_target */
 	const char *notes[CP_ATTACH_NOTES_MAX];
 	size_t n_notes;

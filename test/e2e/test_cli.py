@@ -16,9 +16,12 @@ POLICY = """
 cidrs:
   - {allow: 10.20.0.0/16, ports: [443/tcp, 8000-8100/udp], ttl: 5m}
   - {deny: 10.20.9.0/24}
+dns:
+  domains:
+    - {allow: example.com, subdomains: true, ports: [443/tcp], ttl_floor: 5m}
 """
 COMMANDS = ("status", "attach", "detach", "list", "show", "rules", "mode",
-            "allow", "deny", "remove", "apply")
+            "allow", "deny", "remove", "apply", "dns-mode", "learnt")
 
 
 def keys_of(message):
@@ -39,8 +42,9 @@ def test_json_keys_are_the_field_names(box, stubs):
     assert set(listed[0]) == set(shown)
     assert listed[0]["id"] == box.id
     rules = world.ok("rules", box.id)
-    assert isinstance(rules, list) and len(rules) == 2
+    assert isinstance(rules, list) and len(rules) == 3
     assert set(rules[0]) == keys_of(stubs["policy_pb2"].Rule)
+    assert set(rules[2]) == keys_of(stubs["policy_pb2"].DomainRule)
     assert set(world.ok("status")) == keys_of(daemon.GetStatusResponse)
     assert set(world.ok("allow", box.id, "10.30.0.0/16")) == \
         keys_of(daemon.AllowCIDRResponse)
@@ -59,16 +63,21 @@ def test_json_and_api_say_the_same(box, api):
     shown = box.world.ok("show", box.id)
     item = api.call("Get", id=box.id).attachment
     for name in ("id", "target", "audit", "generation", "rules",
-                 "attached_at", "dns_address"):
+                 "attached_at", "dns_address", "domain_rules"):
         assert shown[name] == getattr(item, name), name
     assert shown["metadata"] == dict(item.metadata)
     assert shown["notes"] == list(item.notes)
     assert (shown["type"], shown["mode"], shown["inbound"],
-            shown["state"]) == ("cgroup", "allowlist", "replies", "enforced")
+            shown["state"], shown["dns_mode"], shown["dns_steering"]) == \
+        ("cgroup", "allowlist", "replies", "enforced", "allowlist", "on")
     first = box.world.ok("rules", box.id)[0]
     assert (first["verdict"], first["cidr"], sorted(first["ports"]),
             first["ttl_seconds"], first["owner"]) == \
         ("allow", "10.20.0.0/16", ["443/tcp", "8000-8100/udp"], 300, "local")
+    last = box.world.ok("rules", box.id)[-1]
+    assert (last["verdict"], last["domain"], last["subdomains"], last["ports"],
+            last["ttl_floor_seconds"], last["owner"]) == \
+        ("allow", "example.com", True, ["443/tcp"], 300, "local")
 
 
 def columns(text):
@@ -84,7 +93,8 @@ def test_tables_for_people(clean, interface, box):
     assert len(lines) == 3 and lines[0].upper() == lines[0]
     assert any("denylist(audit)" in line and "w0" in line for line in lines)
     rules = columns(clean.ctl("rules", box.id).out)
-    assert len(rules) == 3
+    assert len(rules) == 6
+    assert any("example.com" in line and "yes" in line for line in rules)
     assert any("10.20.0.0/16" in line and "443/tcp" in line and "allow" in line
                for line in rules)
     shown = columns(clean.ctl("show", box.id).out)

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Handlers of the methods about names (on_call of controld/rpc/server.h). */
+
+#include "controld/rpc/call.h"
+
+#define CP_API_DOMAIN(name)                                 \
+	void cp_api_domain_##name(struct cp_rpc_call *call, \
+				  const ProtobufCMessage *message, void *user)
+
+CP_API_DOMAIN(read_rules);
