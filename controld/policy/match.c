@@ -330,6 +330,14 @@ static bool judge_kind(const struct cp_policy_match_packet *packet,
 	return true;
 }
 
+static bool is_query(const struct cp_policy_match_source *source,
+		     const struct cp_policy_match_packet *packet)
+{
+	return source->steers && packet->direction == SN_EGRESS &&
+	       packet->kind != CP_POLICY_MATCH_KIND_FRAGMENT_LATER &&
+	       is_dns_protocol(packet) && packet->remote_port == SN_DNS_PORT;
+}
+
 /* Name resolution; false: the packet is none of its business. */
 static bool judge_dns(const struct cp_policy_match_source *source,
 		      const struct cp_policy_match_packet *packet,
@@ -338,7 +346,9 @@ static bool judge_dns(const struct cp_policy_match_source *source,
 	bool is_asked = kinds[packet->kind].passes == PASSES_UNDECIDED ||
 			packet->kind == CP_POLICY_MATCH_KIND_DHCP_CLIENT ||
 			packet->kind == CP_POLICY_MATCH_KIND_DHCP_SERVER;
-	bool is_query;
+	bool is_reserved =
+		packet->is_local_reserved ||
+		(packet->is_remote_reserved && !is_query(source, packet));
 
 	if (source->settings.mode == SN_MODE_NONE || !is_asked)
 		return false;
@@ -346,17 +356,11 @@ static bool judge_dns(const struct cp_policy_match_source *source,
 		*ret = pass_by(SN_REASON_PASS_DNS);
 		return true;
 	}
-	is_query = source->steers && packet->direction == SN_EGRESS &&
-		   packet->kind != CP_POLICY_MATCH_KIND_FRAGMENT_LATER &&
-		   is_dns_protocol(packet) &&
-		   packet->remote_port == SN_DNS_PORT;
-	if (source->settings.mode != SN_MODE_DISABLED &&
-	    (packet->is_local_reserved ||
-	     (packet->is_remote_reserved && !is_query))) {
+	if (is_reserved && source->settings.mode != SN_MODE_DISABLED) {
 		*ret = drop_by(SN_REASON_DNS_ADDRESS);
 		return true;
 	}
-	if (!is_query)
+	if (!is_query(source, packet))
 		return false;
 	*ret = pass_if(!packet->is_first_fragment && !packet->is_late,
 		       SN_REASON_PASS_DNS, SN_REASON_DNS_STEER);
