@@ -4,6 +4,7 @@
  * by ifindex. For a workload's interface (host side of a veth or tap) what
  * comes in is the workload's egress; for role `host` it is what goes out. */
 
+#include "bpf/lib/dns_tc.h"
 #include "bpf/lib/verdict.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -12,6 +13,19 @@ enum {
 	VERDICT_NEXT = -1, /* TCX_NEXT, TC_ACT_UNSPEC: later programs run */
 	VERDICT_SHOT = 2, /* TCX_DROP, TC_ACT_SHOT */
 };
+
+/* A query on its way to the slot's resolver. */
+static __always_inline int steer(struct __sk_buff *skb, struct sn_packet *p,
+				 struct sn_verdict_result *v, int ethernet)
+{
+	int to = sn_dns_tc_steer(skb, p, ethernet, v->now);
+
+	if (to <= 0)
+		v->reason = (__u32)-to;
+	if (sn_verdict_finish(skb, p, v) != SN_OUTCOME_PASS)
+		return VERDICT_SHOT;
+	return (int)bpf_redirect((__u32)to, 0);
+}
 
 static __always_inline int judge(struct __sk_buff *skb, int enters)
 {
@@ -36,11 +50,13 @@ static __always_inline int judge(struct __sk_buff *skb, int enters)
 		sn_packet_ethernet(skb, &p);
 	else
 		sn_packet_network(skb, &p, 0);
-	outcome = sn_verdict_packet(skb, &p, &v);
-	if (outcome == SN_OUTCOME_STEER) {
-		v.reason = SN_REASON_DNS_STEER;
-		outcome = sn_verdict_finish(skb, &p, &v);
+	if (!enters && sn_dns_tc_is_answer(skb, &p)) {
+		p.steered = 1;
+		skb->mark = 0;
 	}
+	outcome = sn_verdict_packet(skb, &p, &v);
+	if (outcome == SN_OUTCOME_STEER)
+		return steer(skb, &p, &v, iface->ethernet);
 	return outcome == SN_OUTCOME_PASS ? VERDICT_NEXT : VERDICT_SHOT;
 }
 

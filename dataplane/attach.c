@@ -53,7 +53,7 @@ static const struct {
 	[SN_PROGRAM_HOOK_CGROUP_BIND6] = { SN_TARGET_CGROUP,
 					   BPF_CGROUP_INET6_BIND, 0 },
 	/* Those of name resolution belong to no attachment: dataplane/dns.c. */
-	[SN_PROGRAM_HOOK_DNS_RETURN] = { SN_TARGET_NONE, 47, 0 },
+	[SN_PROGRAM_HOOK_DNS_RETURN] = { SN_TARGET_NONE, 0, 0 },
 	[SN_PROGRAM_HOOK_SOCKET_FILTER] = { SN_TARGET_NONE, 0, 0 },
 	[SN_PROGRAM_HOOK_ITER_TASK] = { SN_TARGET_NONE, BPF_TRACE_ITER, 0 },
 };
@@ -191,6 +191,15 @@ static int check_request(const struct sn_ipc_attach *request, int fd)
 	return 0;
 }
 
+/* The veth pair of name resolution is nobody's workload. */
+static bool is_resolvers(const struct dp_attach *attach, uint32_t ifindex)
+{
+	const struct sn_dns *dns = attach->object->memory[SN_TABLE_DNS];
+
+	return ifindex &&
+	       (ifindex == dns->ifindex_host || ifindex == dns->ifindex_steer);
+}
+
 static int check_target(const struct dp_attach *attach,
 			const struct sn_ipc_attach *request, int fd, pid_t peer,
 			struct sn_target *target, struct sn_iface *iface)
@@ -205,6 +214,8 @@ static int check_target(const struct dp_attach *attach,
 		return dp_attach_cgroup_check(attach, fd, peer, target);
 	if (dp_slots_find_interface(attach->slots, request->ifindex))
 		return -EEXIST;
+	if (is_resolvers(attach, request->ifindex))
+		return -EPERM;
 	target->object = request->ifindex;
 	return dp_attach_tc_check(attach, request->ifindex, request->role,
 				  iface);

@@ -17,6 +17,7 @@ enum {
 	ATTACH_TCX_INGRESS = 46,
 	ATTACH_TCX_EGRESS = 47,
 	HARDWARE_RAWIP = 519,
+	ATTACH_BEFORE = 1 << 3, /* BPF_F_BEFORE with no program named: first */
 };
 
 enum {
@@ -141,6 +142,17 @@ int32_t dp_attach_tc_get_position(uint32_t ifindex, enum sn_program_hook hook,
 			return (int32_t)i;
 	}
 	return DP_ATTACH_POSITION_UNKNOWN;
+}
+
+int dp_attach_tc_link(uint32_t ifindex, enum sn_program_hook hook, int program)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = ATTACH_BEFORE);
+	int type = hook == SN_PROGRAM_HOOK_TC_INGRESS ? ATTACH_TCX_INGRESS :
+							ATTACH_TCX_EGRESS;
+	int link = bpf_link_create(program, (int)ifindex,
+				   (enum bpf_attach_type)type, &opts);
+
+	return link < 0 ? -errno : link;
 }
 
 static enum bpf_tc_attach_point get_point(enum sn_program_hook hook)

@@ -18,6 +18,9 @@ bool dp_attach_tc_has_tcx(void);
 int32_t dp_attach_tc_get_position(uint32_t ifindex, enum sn_program_hook hook,
 				  uint32_t program_id);
 
+/* A TCX link before all others on that hook; an fd or -errno. */
+int dp_attach_tc_link(uint32_t ifindex, enum sn_program_hook hook, int program);
+
 /* clsact filters with a handle of our own. put replaces ours; remove returns 0
  * also if it, the qdisc or the interface is gone. The qdisc stays, as other
  * filters may be on it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/dns.h"
 
+#include <bpf/bpf.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <string.h>
@@ -8,8 +9,14 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "dataplane/attach_tc.h"
+#include "dataplane/table.h"
 #include "shared/log.h"
 #include "shared/util.h"
+
+#define FOLDER	    "dns"
+#define RETURN_NAME "sn_dns_return"
+#define CHECK_NS    (3 * SN_NS_PER_S)
 
 enum { NETNS_COOKIE = 71 }; /* SO_NETNS_COOKIE, newer than the libc's */
 
@@ -46,6 +53,43 @@ static void find_devices(const struct dp_dns *dns, struct sn_dns *record)
 	(void)memset(record->mac_steer, 0, sizeof(record->mac_steer));
 }
 
+/* Is the pinned link on that interface? */
+static bool is_on(int link, uint32_t ifindex)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t bytes = sizeof(info);
+
+	/* The member for TCX begins as that for XDP does. */
+	return bpf_obj_get_info_by_fd(link, &info, &bytes) == 0 &&
+	       info.xdp.ifindex == ifindex;
+}
+
+/* The link of an earlier process goes on with the present program; one whose
+ * interface is gone is dead. */
+static int link_return(const struct dp_dns *dns, uint32_t ifindex, int program)
+{
+	const struct dp_pins *pins = dns->attach->pins;
+	sn_cleanup(sn_closep) int link = -1;
+	int r;
+
+	link = dp_pins_get(pins, FOLDER, RETURN_NAME);
+	if (link < 0 && link != -ENOENT)
+		return sn_trace(link);
+	if (link >= 0 && is_on(link, ifindex))
+		return bpf_link_update(link, program, NULL) < 0 ? -errno : 0;
+	sn_closep(&link);
+	r = dp_pins_remove(pins, FOLDER, RETURN_NAME);
+	if (r < 0)
+		return r;
+	if (!dns->attach->tcx)
+		return dp_attach_tc_put_filter(
+			ifindex, SN_PROGRAM_HOOK_DNS_RETURN, program);
+	link = dp_attach_tc_link(ifindex, SN_PROGRAM_HOOK_DNS_RETURN, program);
+	if (link < 0)
+		return sn_trace(link);
+	return dp_pins_put(pins, FOLDER, RETURN_NAME, link);
+}
+
 /* On the loopback device the mark is seen by the host's packet filter, where
  * these two bits mean "drop" and "masquerade" to Kubernetes. */
 static int choose_mark(uint32_t *mark)
@@ -61,8 +105,6 @@ static int choose_mark(uint32_t *mark)
 /* Programs may be reading: nothing is steered by half a record. */
 static void publish(struct sn_dns *to, const struct sn_dns *record)
 {
-	if (memcmp(to, record, sizeof(*to)) == 0)
-		return;
 	__atomic_store_n(&to->has_tc, 0, __ATOMIC_SEQ_CST);
 	to->mark = record->mark;
 	to->port_tc = record->port_tc;
@@ -79,6 +121,31 @@ static void publish(struct sn_dns *to, const struct sn_dns *record)
 	__atomic_store_n(&to->has_tc, record->has_tc, __ATOMIC_SEQ_CST);
 }
 
+/* Without the way back there is no way out either. */
+static void attach_return(const struct dp_dns *dns, struct sn_dns *record)
+{
+	int program = dns->attach->object->programs[SN_PROGRAM_DNS_RETURN];
+	const char *why = "the veth pair is missing";
+	int r = 0;
+
+	if (record->has_tc) {
+		r = program < 0 ?
+			    -EOPNOTSUPP :
+			    link_return(dns, record->ifindex_host, program);
+		why = strerror(-r);
+	}
+	record->has_tc = record->has_tc && r >= 0;
+	if (record->has_tc)
+		sn_log(SN_LOG_INFO, "dns-attached name=%s ifindex=%u",
+		       dns->options->dns_devices[0], record->ifindex_host);
+	else
+		sn_log(SN_LOG_WARNING,
+		       "dns-detached names=%s,%s error='%s': interfaces have no "
+		       "resolver, where their port 53 is steered it is dropped",
+		       dns->options->dns_devices[0],
+		       dns->options->dns_devices[1], why);
+}
+
 int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 		const struct dp_options *options, struct sn_diag *diag)
 {
@@ -88,7 +155,7 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 		.port_cgroup = options->dns_port_cgroup,
 	};
 	socklen_t bytes = sizeof(record.netns_cookie);
-	int r;
+	int r = 0;
 
 	*dns = (struct dp_dns){
 		.attach = attach,
@@ -101,25 +168,47 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 	(void)memcpy(record.loopback6, options->dns_loopback6,
 		     sizeof(record.loopback6));
 	if (getsockopt(attach->socket, SOL_SOCKET, NETNS_COOKIE,
-		       &record.netns_cookie, &bytes) < 0) {
+		       &record.netns_cookie, &bytes) < 0)
 		r = -errno;
-		sn_diag_set(diag, NULL, "cookie of the network namespace: %s",
-			    strerror(-r));
-		return sn_trace(r);
-	}
-	r = choose_mark(&record.mark);
+	if (r >= 0)
+		r = choose_mark(&record.mark);
+	if (r >= 0)
+		r = dp_pins_make(attach->pins, FOLDER);
 	if (r < 0) {
-		sn_diag_set(diag, NULL, "random mark: %s", strerror(-r));
+		sn_diag_set(diag, NULL, "name resolution: %s", strerror(-r));
 		return sn_trace(r);
 	}
 	find_devices(dns, &record);
+	dns->found = record;
+	attach_return(dns, &record);
 	publish(dns->record, &record);
-	if (!record.has_tc)
-		sn_log(SN_LOG_WARNING,
-		       "dns-devices-missing names=%s,%s: interfaces have no "
-		       "resolver, their port 53 is dropped where it is steered",
-		       options->dns_devices[0], options->dns_devices[1]);
+	dns->next_check = dp_table_get_now() + CHECK_NS;
 	return 0;
+}
+
+bool dp_dns_check(struct dp_dns *dns)
+{
+	struct sn_dns record = dns->found;
+
+	if (dp_dns_get_timeout_ms(dns) > 0)
+		return false;
+	dns->next_check = dp_table_get_now() + CHECK_NS;
+	find_devices(dns, &record);
+	if (memcmp(&record, &dns->found, sizeof(record)) == 0)
+		return false;
+	dns->found = record;
+	attach_return(dns, &record);
+	publish(dns->record, &record);
+	return true;
+}
+
+int dp_dns_get_timeout_ms(const struct dp_dns *dns)
+{
+	uint64_t now = dp_table_get_now();
+
+	if (now >= dns->next_check)
+		return 0;
+	return (int)((dns->next_check - now) / 1000000U) + 1;
 }
 
 struct sn_dns dp_dns_get(const struct dp_dns *dns)

@@ -2,8 +2,10 @@
 #pragma once
 
 /* The kernel's side of name resolution that belongs to no attachment: the
- * record sn_dns[0]. Without the veth pair of argv interfaces have no resolver
- * (has_tc is 0), which is no error: their port 53 is dropped. */
+ * record sn_dns[0], and the program sn_dns_return on the resolver's interface,
+ * whose link is pinned as `dns/sn_dns_return`. Without the veth pair that argv
+ * names interfaces have no resolver (has_tc is 0), which is no error: where
+ * their port 53 is steered it is dropped. */
 
 #include "dataplane/attach.h"
 
@@ -11,11 +13,20 @@ struct dp_dns {
 	const struct dp_attach *attach;
 	const struct dp_options *options;
 	struct sn_dns *record; /* the programs' own */
+	struct sn_dns found; /* what the last look at the pair found */
+	uint64_t next_check;
 };
 
-/* Fills the record in. A mark that an earlier process chose stays: answers that
- * carry it are on their way. Returns 0, or -errno and *diag. */
+/* Fills the record in and attaches, or adopts the link of an earlier process.
+ * Its mark stays too: answers that carry it are on their way. Returns 0, or
+ * -errno and *diag. */
 int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 		const struct dp_options *options, struct sn_diag *diag);
 /* The record as cp may know it. */
 struct sn_dns dp_dns_get(const struct dp_dns *dns);
+
+/* The pair may be made again at any time: looks at most every few seconds, and
+ * attaches to the new one. True: the record has changed, cp must be told. */
+bool dp_dns_check(struct dp_dns *dns);
+/* For poll(2): when to look next. */
+int dp_dns_get_timeout_ms(const struct dp_dns *dns);

@@ -16,7 +16,7 @@ struct dp_handlers {
 	struct dp_object *object;
 	struct dp_slots *slots;
 	struct dp_attach *attach;
-	const struct dp_dns *dns;
+	struct dp_dns *dns;
 	struct dp_reap *reap;
 	pid_t peer; /* 0: not known in this pid namespace */
 	enum sn_ipc_state state;

@@ -126,8 +126,8 @@ static const unsigned int bpf_commands[] = {
 };
 
 /* TCGETS is isatty(3) of the log. */
-static const unsigned int ioctls[] = { SIOCGIFNAME, SIOCGIFHWADDR, SIOCETHTOOL,
-				       TCGETS };
+static const unsigned int ioctls[] = { SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFHWADDR,
+				       SIOCETHTOOL, TCGETS };
 
 static int allow_all(scmp_filter_ctx filter, const int *calls, size_t n)
 {

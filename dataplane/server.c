@@ -252,10 +252,23 @@ static void serve(struct dp_server *server, short peer_events, bool is_waiting)
 		accept_peer(server);
 }
 
+/* -1: for ever. */
+static int get_timeout_ms(const struct dp_handlers *handlers)
+{
+	int reap = dp_reap_get_timeout_ms(handlers->reap);
+	int check = dp_dns_get_timeout_ms(handlers->dns);
+
+	return reap < 0 ? check : SN_MIN(reap, check);
+}
+
+static void check_dns(struct dp_server *server)
+{
+	if (dp_dns_check(server->handlers->dns) && server->peer >= 0)
+		drop_peer(server, "the resolver's interfaces have changed");
+}
+
 int dp_server_run(struct dp_server *server)
 {
-	struct dp_reap *reap = server->handlers->reap;
-
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = server->signals, .events = POLLIN },
@@ -264,14 +277,15 @@ int dp_server_run(struct dp_server *server)
 			  .events = server->has_answer ? POLLOUT : POLLIN },
 		};
 		int n = poll(fds, SN_ARRAY_SIZE(fds),
-			     dp_reap_get_timeout_ms(reap));
+			     get_timeout_ms(server->handlers));
 
 		if (n < 0 && errno != EINTR)
 			return sn_trace(-errno);
 		if (n < 0)
 			continue;
 		if (n == 0)
-			dp_reap_step(reap);
+			dp_reap_step(server->handlers->reap);
+		check_dns(server);
 		if (fds[0].revents)
 			return 0;
 		serve(server, fds[2].revents, fds[1].revents & POLLIN);

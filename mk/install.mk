@@ -9,7 +9,8 @@ UNITDIR ?= /lib/systemd/system
 ## make install           install programs, units, samples (DESTDIR, PREFIX)
 .PHONY: install
 install: all
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/sentinel-dp $(B)/sentinel-cp
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/sentinel-dp $(B)/sentinel-cp \
+		packaging/sentinel-netdev
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/sentinelctl
 	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) packaging/systemd/sentinel-dp.service \
 		packaging/systemd/sentinel-cp.service

@@ -35,6 +35,8 @@ RULE_KEY = struct.Struct("=II16sBB6x")
 PREFIX_KEY = struct.Struct("=IIIB3x16s")
 ITEM = struct.Struct("=QIHH")
 VALUE_HEAD = struct.Struct("=QQIBB2x")
+DNS = struct.Struct("=4sBB6s6sHH2x16s16sIIIIQ")
+DNS_OFFSET = 56  # in the answer to HELLO
 RECORD_BYTES = 65536
 
 
@@ -100,6 +102,7 @@ class Client:
         self.socket.settimeout(20)
         self.socket.connect(str(path))
         self.seq = 0
+        self.greeting = None
         if hello:
             self.hello()
 
@@ -148,7 +151,17 @@ class Client:
         return answer
 
     def hello(self, protocol=PROTOCOL, abi=ABI):
-        return self.call("HELLO", struct.pack("=II", protocol, abi))
+        self.greeting = self.call("HELLO", struct.pack("=II", protocol, abi))
+        return self.greeting
+
+    def dns(self):
+        """What HELLO told of name resolution."""
+        names = ("range4", "range4_bits", "has_tc", "mac_host", "mac_steer",
+                 "port_tc", "port_cgroup", "range6", "loopback6",
+                 "ifindex_host", "ifindex_steer", "mark", "pad",
+                 "netns_cookie")
+        return dict(zip(names, DNS.unpack_from(self.greeting.body,
+                                               DNS_OFFSET)))
 
     def list(self):
         found, first = [], 1

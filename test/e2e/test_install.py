@@ -21,12 +21,15 @@ def test_units_start_programs_and_files_that_are_installed(tmp_path):
     assert [unit.name for unit in units] == ["sentinel-cp.service",
                                              "sentinel-dp.service"]
     for unit in units:
-        start = re.search(r"^ExecStart=(.*)$", unit.read_text(), re.M)[1]
-        program, *arguments = start.split()
-        assert os.access(f"{tmp_path}{program}", os.X_OK)
-        for argument in arguments:
-            if argument.startswith("/etc/"):
-                assert Path(f"{tmp_path}{argument}").is_file()
+        starts = re.findall(r"^ExecStart(?:Pre)?=-?(.*)$", unit.read_text(),
+                            re.M)
+        assert starts
+        for start in starts:
+            program, *arguments = start.split()
+            assert os.access(f"{tmp_path}{program}", os.X_OK)
+            for argument in arguments:
+                if argument.startswith("/etc/"):
+                    assert Path(f"{tmp_path}{argument}").is_file()
 
 
 def test_installed_configuration_is_accepted_by_the_installed_program(tmp_path):

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+
+/* Steering of interfaces. A query is translated whole and redirected into a
+ * veth pair whose other end has the resolver's addresses: its source becomes
+ * the slot's own address, which is who asks, and a port of that address that
+ * stands for client, client's port and server. The answer goes the same way
+ * back. Tenants' addresses never meet, since none of them is on the pair.
+ * Fails closed: what has no translation is dropped. */
+
+#include "bpf/lib/verdict.h"
+
+enum {
+	SN_DNS_RESOLVER = 1, /* its own address in a range */
+	SN_DNS_NAT_PORTS = 65536 - SN_DNS_NAT_PORT_MIN,
+};
+
+/* The address `base + n` of a range. Returns 0 if the range has none. */
+static __always_inline int sn_dns_tc_address(const struct sn_dns *dns,
+					     __u8 family, __u32 n,
+					     __u8 address[16])
+{
+	__u32 *a = (__u32 *)address;
+	const __u32 *base = (const __u32 *)dns->range6;
+
+	a[0] = a[1] = a[2] = a[3] = 0;
+	if (family == SN_FAMILY_IPV4) {
+		a[0] = bpf_htonl(bpf_ntohl(*(const __u32 *)dns->range4) + n);
+		return sn_dns_is_in_range4(dns, a[0]);
+	}
+	a[0] = base[0];
+	a[1] = base[1];
+	a[3] = bpf_htonl(n);
+	return 1;
+}
+
+/* Whose address is it? 0: no slot's. */
+static __always_inline __u32 sn_dns_tc_slot(const struct sn_dns *dns,
+					    __u8 family, const __u8 *address)
+{
+	const __u32 *a = (const __u32 *)address;
+	__u32 n;
+
+	if (family == SN_FAMILY_IPV4) {
+		if (!sn_dns_is_in_range4(dns, a[0]))
+			return 0;
+		n = bpf_ntohl(a[0]) - bpf_ntohl(*(const __u32 *)dns->range4);
+	} else {
+		if (!sn_dns_is_in_64(dns->range6, a) || a[2])
+			return 0;
+		n = bpf_ntohl(a[3]);
+	}
+	return n > SN_DNS_SLOT_FIRST ? n - SN_DNS_SLOT_FIRST : 0;
+}
+
+/* What a packet's ends become. Addresses as in struct sn_flow_key, ports in
+ * network order. */
+struct sn_dns_ends {
+	__u8 source[16];
+	__u8 destination[16];
+	__u16 source_port;
+	__u16 destination_port;
+	__u32 pad;
+};
+
+/* Checksums go by differences, which holds for those that the device has yet to
+ * complete, for segments of a GSO packet and for UDP's absent one as well. IPv6
+ * has no header checksum that would balance the change of its addresses, so
+ * there the store corrects skb->csum. */
+SN_GLOBAL int sn_dns_tc_rewrite(struct __sk_buff *skb, struct sn_packet *p,
+				struct sn_dns_ends *to)
+{
+	__u32 addresses[8], sum, old_ports, new_ports;
+	__u64 flags = 0;
+	__s64 diff;
+	int leaves;
+
+	if (!p || !to)
+		return -1;
+	leaves = p->direction == SN_EGRESS;
+	sn_copy16((__u8 *)addresses, leaves ? p->key.local : p->key.remote);
+	sn_copy16((__u8 *)(addresses + 4),
+		  leaves ? p->key.remote : p->key.local);
+	diff = bpf_csum_diff(addresses, sizeof(addresses), (void *)to,
+			     sizeof(addresses), 0);
+	sum = p->transport + 16;
+	if (p->key.protocol == SN_PROTOCOL_UDP) {
+		sum = p->transport + 6;
+		flags = BPF_F_MARK_MANGLED_0;
+	}
+	if (p->key.family == SN_FAMILY_IPV4) {
+		/* Zero behind the address, so the sum is that of four bytes. */
+		addresses[0] = *(__u32 *)to->source;
+		addresses[1] = *(__u32 *)to->destination;
+		if (bpf_l3_csum_replace(skb, p->offset + 10, 0, (__u64)diff,
+					0) ||
+		    bpf_skb_store_bytes(skb, p->offset + 12, addresses, 8, 0))
+			return -1;
+	} else if (bpf_skb_store_bytes(skb, p->offset + 8, to, 32,
+				       BPF_F_RECOMPUTE_CSUM)) {
+		return -1;
+	}
+	old_ports =
+		leaves ? p->key.local_port | (__u32)p->key.remote_port << 16 :
+			 p->key.remote_port | (__u32)p->key.local_port << 16;
+	new_ports = to->source_port | (__u32)to->destination_port << 16;
+	if (bpf_l4_csum_replace(skb, sum, 0, (__u64)diff,
+				flags | BPF_F_PSEUDO_HDR) ||
+	    bpf_l4_csum_replace(skb, sum, old_ports, new_ports, flags | 4) ||
+	    bpf_skb_store_bytes(skb, p->transport, &new_ports, 4, 0))
+		return -1;
+	return 0;
+}
+
+static __always_inline __u64 sn_dns_tc_hash(const struct sn_dns_nat *nat)
+{
+	const sn_word64 *w = (const sn_word64 *)nat->client;
+	__u64 h = nat->client_port;
+
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) {
+		h = (h ^ w[i]) * 0xff51afd7ed558ccdULL;
+		h ^= h >> 32;
+	}
+	return h * 0xc4ceb9fe1a85ec53ULL;
+}
+_Static_assert(__builtin_offsetof(struct sn_dns_nat, server) ==
+		       __builtin_offsetof(struct sn_dns_nat, client) + 16,
+	       "hashed as one");
+
+/* Is it the same conversation? The seal is read last. */
+static __always_inline int sn_dns_tc_is_of(const struct sn_dns_nat *nat,
+					   const struct sn_dns_nat *want,
+					   __u64 seal)
+{
+	if (!sn_equal16(nat->client, want->client) ||
+	    !sn_equal16(nat->server, want->server) ||
+	    nat->client_port != want->client_port)
+		return 0;
+	sn_flow_order();
+	return SN_READ(nat->seal) == seal;
+}
+
+static __always_inline int sn_dns_tc_is_idle(const struct sn_dns_nat *nat,
+					     __u8 protocol, __u64 now)
+{
+	__u64 last = SN_READ(nat->last_seen);
+	__u64 idle = protocol == SN_PROTOCOL_TCP ? SN_DNS_NAT_IDLE_TCP_NS :
+						   SN_DNS_NAT_IDLE_UDP_NS;
+
+	return now > last && now - last > idle;
+}
+
+/* The client may have moved to another port of a bridge. */
+static __always_inline int sn_dns_tc_is_current(const struct sn_dns_nat *nat,
+						const struct sn_dns_nat *want)
+{
+	const sn_word32 *a = (const sn_word32 *)nat->mac_client;
+	const sn_word32 *b = (const sn_word32 *)want->mac_client;
+
+	return want->last_seen - nat->last_seen < SN_TOUCH_NS &&
+	       nat->ifindex == want->ifindex &&
+	       nat->vlan_tci == want->vlan_tci && a[0] == b[0] &&
+	       a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+_Static_assert(sizeof(struct sn_dns_nat) - __builtin_offsetof(struct sn_dns_nat,
+							      mac_client) ==
+		       16,
+	       "compared as four words");
+
+/* The translated port of a conversation: the one that it has, or else a free or
+ * idle one of SN_DNS_NAT_TRIES. Two conversations that take one place at the
+ * same moment are both of this slot; the first one's client asks again. Returns
+ * 0 if there is none. */
+SN_GLOBAL int sn_dns_tc_port(struct sn_packet *p, struct sn_dns_nat *want)
+{
+	struct sn_dns_nat_key key = {};
+	__u32 at, step;
+	__u16 place = 0;
+	__u64 hash;
+
+	if (!p || !want)
+		return 0;
+	key.slot = p->key.slot;
+	key.family = p->key.family;
+	key.protocol = p->key.protocol;
+	hash = sn_dns_tc_hash(want);
+	at = (__u32)hash % SN_DNS_NAT_PORTS;
+	step = (__u32)(hash >> 32) | 1;
+	for (int i = 0; i < SN_DNS_NAT_TRIES; i++) {
+		struct sn_dns_nat *nat;
+
+		key.port = bpf_htons((__u16)(SN_DNS_NAT_PORT_MIN + at));
+		at = (at + step % SN_DNS_NAT_PORTS) % SN_DNS_NAT_PORTS;
+		nat = bpf_map_lookup_elem(&sn_dns_nat, &key);
+		if (nat && sn_dns_tc_is_of(nat, want, sn_dns_nat_tag(&key))) {
+			if (sn_dns_tc_is_current(nat, want))
+				return key.port;
+			place = key.port;
+			break;
+		}
+		if (!place && (!nat || sn_dns_tc_is_idle(nat, key.protocol,
+							 want->last_seen)))
+			place = key.port;
+	}
+	if (!place)
+		return 0;
+	key.port = place;
+	want->seal = sn_dns_nat_tag(&key);
+	if (bpf_map_update_elem(&sn_dns_nat, &key, want, BPF_ANY))
+		return 0;
+	return place;
+}
+
+/* The frame's outer half: no VLAN tag, an Ethernet header in any case. */
+static __always_inline int sn_dns_tc_dress(struct __sk_buff *skb,
+					   const struct sn_dns *dns,
+					   const struct sn_packet *p,
+					   int ethernet)
+{
+	__u8 header[SN_ETHERNET_BYTES] SN_ALIGNED;
+
+	if (skb->vlan_present && bpf_skb_vlan_pop(skb))
+		return -1;
+	if (!ethernet && bpf_skb_change_head(skb, SN_ETHERNET_BYTES, 0))
+		return -1;
+	__builtin_memcpy(header, dns->mac_host, 6);
+	__builtin_memcpy(header + 6, dns->mac_steer, 6);
+	*(__u16 *)(header + 12) = p->key.family == SN_FAMILY_IPV4 ?
+					  bpf_htons(SN_ETHERTYPE_IPV4) :
+					  bpf_htons(SN_ETHERTYPE_IPV6);
+	return (int)bpf_skb_store_bytes(skb, 0, header, sizeof(header), 0);
+}
+
+/* Who asks whom, by what way. */
+static __always_inline int sn_dns_tc_describe(struct __sk_buff *skb,
+					      const struct sn_packet *p,
+					      int ethernet, __u64 now,
+					      struct sn_dns_nat *nat)
+{
+	sn_copy16(nat->client, p->key.local);
+	sn_copy16(nat->server, p->key.remote);
+	nat->client_port = p->key.local_port;
+	nat->ifindex = skb->ifindex;
+	nat->last_seen = now;
+	nat->ethernet = (__u8)ethernet;
+	if (skb->vlan_present) {
+		nat->has_vlan = 1;
+		nat->vlan_tci = (__u16)skb->vlan_tci;
+		nat->vlan_protocol = (__u16)skb->vlan_proto;
+	}
+	if (!ethernet)
+		return 0;
+	if (sn_packet_load(skb, 0, nat->mac_server, 6) ||
+	    sn_packet_load(skb, 6, nat->mac_client, 6))
+		return -1;
+	return 0;
+}
+
+/* Makes a query one of the slot's address to the resolver's. Returns the
+ * interface to redirect it to, or -enum sn_reason. */
+SN_GLOBAL int sn_dns_tc_steer(struct __sk_buff *skb, struct sn_packet *p,
+			      int ethernet, __u64 now)
+{
+	struct sn_dns *dns = sn_dns_get();
+	struct sn_dns_nat nat = {};
+	struct sn_dns_ends to = {};
+
+	if (!p || !dns || !dns->has_tc)
+		return -SN_REASON_DNS_STEER;
+	if (!sn_dns_tc_address(dns, p->key.family,
+			       SN_DNS_SLOT_FIRST + p->key.slot, to.source) ||
+	    !sn_dns_tc_address(dns, p->key.family, SN_DNS_RESOLVER,
+			       to.destination))
+		return -SN_REASON_DNS_STEER;
+	if (sn_dns_tc_describe(skb, p, ethernet, now, &nat))
+		return -SN_REASON_HELPER;
+	to.destination_port = dns->port_tc;
+	to.source_port = (__u16)sn_dns_tc_port(p, &nat);
+	if (!to.source_port)
+		return -SN_REASON_DNS_STEER;
+	if (sn_dns_tc_rewrite(skb, p, &to) ||
+	    sn_dns_tc_dress(skb, dns, p, ethernet))
+		return -SN_REASON_HELPER;
+	return (int)dns->ifindex_steer;
+}
+
+/* Of which slot's question is it an answer? p seen from the slot's address. 0:
+ * of none. */
+static __always_inline __u32 sn_dns_tc_answered(const struct sn_packet *p)
+{
+	const struct sn_dns *dns = sn_dns_get();
+	__u8 resolver[16] SN_ALIGNED;
+
+	if (!dns || !dns->has_tc || p->error || !sn_dns_has_protocol(p) ||
+	    p->fragment != SN_PACKET_WHOLE ||
+	    p->key.remote_port != dns->port_tc ||
+	    !sn_dns_tc_address(dns, p->key.family, SN_DNS_RESOLVER, resolver) ||
+	    !sn_equal16(resolver, p->key.remote))
+		return 0;
+	return sn_dns_tc_slot(dns, p->key.family, p->key.local);
+}
+
+/* A copy of the conversation that an answer belongs to, if its interface is
+ * still the slot's. */
+static __always_inline int sn_dns_tc_find(const struct sn_packet *p, __u64 now,
+					  struct sn_dns_nat *ret)
+{
+	struct sn_dns_nat_key key = {};
+	struct sn_dns_nat *nat;
+	struct sn_iface *iface;
+
+	key.slot = p->key.slot;
+	key.port = p->key.local_port;
+	key.family = p->key.family;
+	key.protocol = p->key.protocol;
+	nat = bpf_map_lookup_elem(&sn_dns_nat, &key);
+	if (!nat)
+		return -1;
+	__builtin_memcpy(ret, nat, sizeof(*ret));
+	sn_flow_order();
+	if (SN_READ(nat->seal) != sn_dns_nat_tag(&key))
+		return -1;
+	iface = bpf_map_lookup_elem(&sn_ifaces, &ret->ifindex);
+	if (!iface || iface->slot != p->key.slot ||
+	    iface->ifindex != ret->ifindex)
+		return -1;
+	if (now - ret->last_seen > SN_TOUCH_NS)
+		SN_WRITE(nat->last_seen, now);
+	return 0;
+}
+
+/* Makes an answer one of the asked server to the client that asked it. Returns
+ * the interface to redirect it to, or -enum sn_reason. */
+SN_GLOBAL int sn_dns_tc_restore(struct __sk_buff *skb, struct sn_packet *p,
+				__u64 now)
+{
+	struct sn_dns *dns = sn_dns_get();
+	struct sn_dns_nat nat SN_ALIGNED;
+	struct sn_dns_ends to = {};
+
+	if (!p || !dns)
+		return -SN_REASON_HELPER;
+	if (sn_dns_tc_find(p, now, &nat))
+		return -SN_REASON_DNS_STEER;
+	sn_copy16(to.source, nat.server);
+	sn_copy16(to.destination, nat.client);
+	to.source_port = bpf_htons(SN_DNS_PORT);
+	to.destination_port = nat.client_port;
+	if (sn_dns_tc_rewrite(skb, p, &to))
+		return -SN_REASON_HELPER;
+	if (nat.ethernet &&
+	    (bpf_skb_store_bytes(skb, 0, nat.mac_client, 6, 0) ||
+	     bpf_skb_store_bytes(skb, 6, nat.mac_server, 6, 0)))
+		return -SN_REASON_HELPER;
+	if (nat.has_vlan &&
+	    bpf_skb_vlan_push(skb, nat.vlan_protocol, nat.vlan_tci))
+		return -SN_REASON_HELPER;
+	skb->mark = dns->mark;
+	return (int)nat.ifindex;
+}
+
+/* Did sn_dns_return send it? */
+static __always_inline int sn_dns_tc_is_answer(struct __sk_buff *skb,
+					       const struct sn_packet *p)
+{
+	const struct sn_dns *dns = sn_dns_get();
+
+	return dns && dns->mark && skb->mark == dns->mark && !p->error &&
+	       p->direction == SN_INGRESS && p->fragment == SN_PACKET_WHOLE &&
+	       sn_dns_has_protocol(p) &&
+	       p->key.remote_port == bpf_htons(SN_DNS_PORT);
+}
