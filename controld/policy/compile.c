@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-static uint64_t to_units(uint64_t expires_ns)
+uint64_t cp_policy_compile_expires(uint64_t expires_ns)
 {
 	uint64_t units = expires_ns >> SN_EXPIRES_SHIFT;
 
@@ -139,7 +139,8 @@ uint8_t cp_policy_compile_items(const struct cp_policy_rule *rule,
 
 	for (uint8_t i = 0; i < n; i++) {
 		items[i] = (struct sn_rule_item){
-			.expires = to_units(rule->expires_ns) & SN_EXPIRES_MAX,
+			.expires = cp_policy_compile_expires(rule->expires_ns) &
+				   SN_EXPIRES_MAX,
 			.protocol = ports[i].protocol,
 			.verdict = rule->verdict,
 			.rule_id = rule->id,

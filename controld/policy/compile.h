@@ -63,8 +63,10 @@ int cp_policy_compile_row(const struct cp_policy *policy,
 			  const struct sn_policy *block, uint32_t slot,
 			  struct cp_policy_compile_row *ret);
 
-/* Items of one rule, appended to items[]; returns how many (1..8). Expiry is
- * rounded up to the table's unit. */
+/* Expiry in the table's units, rounded up. */
+uint64_t cp_policy_compile_expires(uint64_t expires_ns);
+
+/* Items of one rule, appended to items[]; returns how many (1..8). */
 uint8_t cp_policy_compile_items(const struct cp_policy_rule *rule,
 				struct sn_rule_item *items);
 
