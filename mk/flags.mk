@@ -32,6 +32,7 @@ dp_libs := $(call pkg,libbpf libelf zlib,-lbpf -lelf -lz) \
 	   $(call pkg,libcap libseccomp,-lcap -lseccomp)
 ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 	    $(call pkg,yaml-0.1 jansson libidn2,-lyaml -ljansson -lidn2)
-cp_libs := $(ctl_libs) $(call pkg,libuv libcrypto,-luv -lcrypto) \
+cp_libs := $(ctl_libs) \
+	   $(call pkg,libuv libssl libcrypto,-luv -lssl -lcrypto) -lunbound \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl)
 check_libs := $(call pkg,check,-lcheck)
