@@ -120,6 +120,45 @@ find_failed(const struct sn_ipc_hello_answer *hello, enum sn_feature feature,
 }
 
 static Sentinel__V1__FeatureState
+judge_dns_tc(const struct sn_ipc_hello_answer *hello, char reason[REASON_BYTES])
+{
+	const struct sn_dns *dns = &hello->dns;
+	uint64_t n_slots;
+
+	if (!dns->has_tc) {
+		(void)snprintf(
+			reason, REASON_BYTES,
+			"the resolver's interfaces were not there when "
+			"sentinel-dp started (run sentinel-netdev): port "
+			"53 is dropped");
+		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
+	}
+	n_slots = (1ULL << (32 - dns->range4_bits)) - SN_DNS_SLOT_FIRST;
+	if (n_slots >= hello->n_slots)
+		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;
+	(void)snprintf(reason, REASON_BYTES,
+		       "the resolver's IPv4 range has addresses for %llu of "
+		       "%u attachments",
+		       (unsigned long long)n_slots, hello->n_slots);
+	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
+}
+
+static Sentinel__V1__FeatureState
+judge_dns_cgroup(const struct sn_ipc_hello_answer *hello,
+		 char reason[REASON_BYTES])
+{
+	if (!hello->dns.port_cgroup) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "sentinel-dp tells no port of a resolver");
+		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
+	}
+	(void)snprintf(reason, REASON_BYTES,
+		       "sockets in other network namespaces than sentinel-dp's "
+		       "have no resolver: their port 53 is dropped");
+	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
+}
+
+static Sentinel__V1__FeatureState
 judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 	      char reason[REASON_BYTES])
 {
@@ -153,12 +192,10 @@ judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 			       "higher priority can pass packets before ours");
 		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
 	}
-	if (feature == SN_FEATURE_DNS_TC && !status->hello.dns.has_tc) {
-		(void)snprintf(reason, REASON_BYTES,
-			       "the resolver's interfaces are missing when "
-			       "sentinel-dp starts (run sentinel-netdev)");
-		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
-	}
+	if (feature == SN_FEATURE_DNS_TC)
+		return judge_dns_tc(&status->hello, reason);
+	if (feature == SN_FEATURE_DNS_CGROUP)
+		return judge_dns_cgroup(&status->hello, reason);
 	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;
 }
 
@@ -202,12 +239,21 @@ static void warn_of_item(struct report *report,
 		     info->target, info->id);
 }
 
+/* Steered, without a way to the resolver. */
+static bool lacks_resolver(const struct cp_attach_status *status,
+			   const struct cp_attach_info *info)
+{
+	return status->has_hello && info->is_steered && !info->dns_address[0] &&
+	       info->state != CP_ATTACH_STATE_WAITING;
+}
+
 static void put_warnings(struct report *report, struct cp_api *api,
 			 const struct cp_attach_status *status)
 {
 	struct cp_attach *manager = api->options.manager;
 	const struct cp_attach_item *item;
 	struct cp_attach_info info;
+	size_t n_lacking = 0;
 
 	if (api->options.warning)
 		warn(report, "%s", api->options.warning);
@@ -226,7 +272,13 @@ static void put_warnings(struct report *report, struct cp_api *api,
 	     item = cp_attach_get_next(manager, info.id)) {
 		cp_attach_info_get(item, &info);
 		warn_of_item(report, &info);
+		n_lacking += lacks_resolver(status, &info);
 	}
+	if (n_lacking > 0)
+		warn(report,
+		     "%zu attachment%s without a resolver: port 53 is dropped, "
+		     "their notes tell why",
+		     n_lacking, n_lacking == 1 ? " is" : "s are");
 	if (report->n_unshown > 0) {
 		size_t n = report->message.n_warnings++;
 
