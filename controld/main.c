@@ -16,6 +16,7 @@
 
 #include "controld/api/api.h"
 #include "controld/attach/attach.h"
+#include "controld/attach/doh.h"
 #include "controld/config/config.h"
 #include "controld/privilege/filter.h"
 #include "controld/privilege/privilege.h"
@@ -25,7 +26,8 @@
 #include "shared/log.h"
 #include "shared/version.h"
 
-#define DEFAULT_CONFIG "/etc/sentinel/sentinel-cp.yaml"
+#define DEFAULT_CONFIG	 "/etc/sentinel/sentinel-cp.yaml"
+#define DEFAULT_DOH_LIST "/etc/sentinel/doh-endpoints.list"
 
 enum {
 	EXIT_USAGE = 2, /* also a configuration that is refused */
@@ -179,6 +181,36 @@ static int load_config(struct daemon *daemon)
 	(void)fprintf(stderr, "sentinel-cp: %s\n",
 		      diag.text[0] ? sn_diag_format(&diag, text, sizeof(text)) :
 				     strerror(-r));
+	return EXIT_USAGE;
+}
+
+/* An absent list at the usual place is an empty one. *ret: NULL then. */
+static int load_doh(const struct daemon *daemon, struct cp_dns_doh **ret,
+		    struct sn_diag *diag)
+{
+	const char *path = daemon->config->dns.doh_list;
+	int r = cp_dns_doh_load(path, ret, diag);
+
+	if (r == -ENOENT && strcmp(path, DEFAULT_DOH_LIST) == 0) {
+		*ret = NULL;
+		return 0;
+	}
+	if (!diag->text[0] && r < 0)
+		sn_diag_set(diag, NULL, "%s", strerror(-r));
+	return r;
+}
+
+/* A list that is refused is a configuration that is. */
+static int check_doh(const struct daemon *daemon)
+{
+	sn_cleanup(cp_dns_doh_freep) struct cp_dns_doh *doh = NULL;
+	struct sn_diag diag = { 0 };
+	char text[sizeof(diag.file) + sizeof(diag.text) + 32];
+
+	if (load_doh(daemon, &doh, &diag) == 0)
+		return 0;
+	(void)fprintf(stderr, "sentinel-cp: %s\n",
+		      sn_diag_format(&diag, text, sizeof(text)));
 	return EXIT_USAGE;
 }
 
@@ -343,7 +375,41 @@ static int open_manager(struct daemon *daemon, struct sn_diag *diag)
 {
 	struct cp_attach_options options = manager_options(daemon);
 
-	return cp_attach_new(&daemon->manager, &options, diag);
+	sn_cleanup(cp_dns_doh_freep) struct cp_dns_doh *doh = NULL;
+	int r;
+
+	r = load_doh(daemon, &doh, diag);
+	if (r == 0)
+		r = cp_attach_new(&daemon->manager, &options, diag);
+	if (r == 0)
+		cp_attach_doh_put(daemon->manager, sn_steal(&doh));
+	return r;
+}
+
+/* A list that is refused, or not there any more, changes nothing. */
+static void reload_doh(struct daemon *daemon)
+{
+	sn_cleanup(cp_dns_doh_freep) struct cp_dns_doh *doh = NULL;
+	struct sn_diag diag = { 0 };
+	char text[sizeof(diag.file) + sizeof(diag.text) + 32];
+	size_t n_addresses;
+	int r;
+
+	r = cp_dns_doh_load(daemon->config->dns.doh_list, &doh, &diag);
+	if (r == -ENOENT && !cp_attach_doh_get(daemon->manager))
+		return;
+	if (r != 0) {
+		sn_log(SN_LOG_ERROR,
+		       "doh-list error='%s': the list before stays",
+		       diag.text[0] ?
+			       sn_diag_format(&diag, text, sizeof(text)) :
+			       strerror(-r));
+		return;
+	}
+	(void)cp_dns_doh_get_addresses(doh, &n_addresses);
+	sn_log(SN_LOG_INFO, "doh-list names=%zu addresses=%zu",
+	       cp_dns_doh_count_names(doh), n_addresses);
+	cp_attach_doh_put(daemon->manager, sn_steal(&doh));
 }
 
 static int open_api(struct daemon *daemon, struct sn_diag *diag)
@@ -427,6 +493,7 @@ static void on_reload(uv_signal_t *handle, int number)
 	options = manager_options(daemon);
 	cp_attach_reload(daemon->manager, &options);
 	cp_api_reload(daemon->api, options.max_rules);
+	reload_doh(daemon);
 	sn_log(SN_LOG_INFO, "reloaded");
 }
 
@@ -493,6 +560,8 @@ static int start(struct daemon *daemon)
 	r = load_config(daemon);
 	if (r == 0)
 		r = set_log_level(daemon);
+	if (r == 0)
+		r = check_doh(daemon);
 	if (r != 0)
 		return r;
 	if (daemon->options.check_config) {

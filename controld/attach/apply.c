@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "controld/attach/doh.h"
 #include "controld/attach/remote.h"
 #include "controld/attach/stage.h"
 #include "controld/attach/state.h"
@@ -86,6 +87,10 @@ void cp_attach_apply_policy_run(struct cp_attach_op *op)
 	struct cp_policy_diff diff;
 	int r;
 
+	if (!cp_attach_doh_settle(op, op->policy, NULL)) {
+		cp_attach_op_finish(op);
+		return;
+	}
 	r = cp_policy_adopt_ids(op->policy, running);
 	if (r < 0) {
 		cp_attach_op_fail(op,
@@ -128,7 +133,10 @@ void cp_attach_apply_mode_run(struct cp_attach_op *op)
 	settings.mode = op->mode;
 	settings.audit = op->audit;
 	cp_policy_put_settings(op->policy, &settings);
-	cp_attach_apply_replace(op);
+	if (cp_attach_doh_settle(op, op->policy, NULL))
+		cp_attach_apply_replace(op);
+	else
+		cp_attach_op_finish(op);
 }
 
 static void again_saved(struct cp_attach_op *op, int r)

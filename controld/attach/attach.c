@@ -10,6 +10,7 @@
 #include "controld/attach/apply.h"
 #include "controld/attach/collect.h"
 #include "controld/attach/counters.h"
+#include "controld/attach/doh.h"
 #include "controld/attach/op.h"
 #include "controld/attach/reconcile.h"
 #include "controld/attach/remote.h"
@@ -101,6 +102,7 @@ static void free_content(struct cp_attach *manager)
 	free(manager->by_slot);
 	manager->items = NULL;
 	manager->by_slot = NULL;
+	manager->doh = cp_dns_doh_free(manager->doh);
 }
 
 static int read_boot_id(char *ret, size_t size)
@@ -308,6 +310,12 @@ int cp_attach_add(struct cp_attach *manager,
 	}
 	item->policy = sn_steal(&policy);
 	cp_attach_remote_hold(item);
+	r = cp_attach_doh_settle_new(item);
+	if (r < 0) {
+		cp_attach_op_free(op);
+		cp_attach_item_drop(item);
+		return sn_trace(r);
+	}
 	op->item = item;
 	cp_attach_op_submit(op);
 	return 0;

@@ -9,6 +9,7 @@
 #include "controld/attach/attach.h"
 #include "controld/attach/info.h"
 #include "controld/attach/observe.h"
+#include "controld/dns/doh.h"
 #include "controld/link/link.h"
 #include "controld/target/watch.h"
 
@@ -78,6 +79,7 @@ struct cp_attach {
 	size_t items_size;
 	struct cp_attach_item **by_slot; /* n_slots entries, while connected */
 	struct cp_attach_counters *counters; /* NULL: not mapped yet */
+	struct cp_dns_doh *doh; /* NULL: nothing is listed */
 
 	uv_async_t kick;
 	uv_timer_t collect_timer;

@@ -8,6 +8,7 @@
 
 #include "controld/attach/apply.h"
 #include "controld/attach/counters.h"
+#include "controld/attach/doh.h"
 #include "controld/attach/op.h"
 #include "controld/attach/stage.h"
 #include "controld/attach/state.h"
@@ -38,6 +39,7 @@ static void become_ready(struct cp_attach *manager)
 {
 	manager->is_ready = true;
 	sn_log(SN_LOG_INFO, "reconciled attachments=%zu", manager->n_items);
+	cp_attach_doh_settle_all(manager);
 }
 
 void cp_attach_reconcile_settled(struct cp_attach *manager)

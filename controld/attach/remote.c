@@ -7,6 +7,7 @@
 
 #include "controld/attach/apply.h"
 #include "controld/attach/change.h"
+#include "controld/attach/doh.h"
 #include "controld/attach/op.h"
 #include "controld/attach/rules.h"
 #include "controld/attach/target.h"
@@ -184,7 +185,8 @@ static int keep_others(struct cp_attach_op *op)
 	if (!op->manager->permits_local_rules)
 		return 0;
 	while ((rule = cp_policy_walk_rules(running, &cursor))) {
-		if (rule->owner == CP_POLICY_OWNER_REMOTE)
+		if (rule->owner == CP_POLICY_OWNER_REMOTE ||
+		    rule->owner == CP_POLICY_OWNER_DOH)
 			continue;
 		r = cp_policy_add(op->policy, rule, NULL, NULL);
 		if (r < 0)
@@ -208,11 +210,19 @@ static void update_run(struct cp_attach_op *op)
 	struct cp_policy_diff diff;
 	int r;
 
-	/* New ids are none that a rule of the running policy has or had. */
+	/* Settled before, so that rules keep their ids, and again with the
+	 * rules of others. New ids are none that a rule of the running policy
+	 * has or had. */
+	if (!cp_attach_doh_settle(op, op->policy, NULL)) {
+		cp_attach_op_finish(op);
+		return;
+	}
 	r = cp_policy_adopt_ids(op->policy, running);
 	cp_policy_start_ttls(op->policy, now_ns);
 	if (r == 0)
 		r = keep_others(op);
+	if (r == 0 && !cp_attach_doh_settle(op, op->policy, NULL))
+		r = CP_POLICY_E_FULL;
 	if (r) {
 		if (r < 0)
 			cp_attach_op_fail_errno(op, r, "the policy");

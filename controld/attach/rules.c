@@ -6,6 +6,7 @@
 
 #include "controld/attach/apply.h"
 #include "controld/attach/change.h"
+#include "controld/attach/doh.h"
 #include "controld/attach/remote.h"
 #include "shared/log.h"
 
@@ -166,7 +167,10 @@ static void add_by_generation(struct cp_attach_op *op)
 	}
 	op->result.rule_id = now_rule.id;
 	op->result.replaced = r == CP_POLICY_E_REPLACED;
-	cp_attach_apply_replace(op);
+	if (cp_attach_doh_settle(op, op->policy, &op->rule.cidr))
+		cp_attach_apply_replace(op);
+	else
+		cp_attach_op_finish(op);
 }
 
 static bool fits(const struct cp_attach_op *op)
@@ -216,6 +220,11 @@ void cp_attach_rules_add_run(struct cp_attach_op *op)
 		fail_add(op, r);
 		return;
 	}
+	if (!cp_attach_doh_settle(op, op->item->policy, &op->rule.cidr)) {
+		undo_model(op);
+		cp_attach_op_finish(op);
+		return;
+	}
 	is_replaced = r == CP_POLICY_E_REPLACED;
 	op->result.rule_id = now_rule.id;
 	op->result.replaced =
@@ -246,10 +255,16 @@ void cp_attach_rules_remove_run(struct cp_attach_op *op)
 	if (n == 0)
 		cp_attach_op_fail(op, CP_ATTACH_CODE_NOT_FOUND,
 				  "there is no such rule");
-	if (cp_policy_count(policy) == n_before)
+	if (cp_policy_count(policy) == n_before) {
 		cp_attach_op_finish(op);
-	else
+		return;
+	}
+	if (cp_attach_doh_settle(op, policy, &op->rule.cidr)) {
 		write_prefix(op, SN_IPC_TABLE_NARROW, written);
+		return;
+	}
+	undo_model(op);
+	cp_attach_op_finish(op);
 }
 
 static int find_lapsed(struct cp_attach_op *op, uint64_t now_ns)

@@ -14,7 +14,7 @@ typedef Sentinel__State__V1__Attachment__AppliedRevisionsEntry revision_t;
 typedef Sentinel__State__V1__Rule rule_t;
 typedef Sentinel__State__V1__Port port_t;
 
-#define REMOTE "remote" /* the source of revisions, the owner of rules */
+#define REMOTE "remote" /* the source of revisions */
 
 enum { N_COUNTERS = sizeof(struct sn_counters) / sizeof(uint64_t) };
 
@@ -57,9 +57,12 @@ static int alloc_packed(const struct cp_policy *policy,
 
 static char *owner_text(const struct cp_policy_rule *rule)
 {
-	static char local[] = "local", remote[] = REMOTE;
+	const char *name =
+		cp_policy_owner_name((enum cp_policy_owner)rule->owner);
+	char *ret;
 
-	return rule->owner == CP_POLICY_OWNER_REMOTE ? remote : local;
+	memcpy(&ret, &name, sizeof(ret));
+	return ret;
 }
 
 void cp_attach_state_pack_rule(const struct cp_policy_rule *rule,
@@ -224,9 +227,9 @@ int cp_attach_state_unpack_rule(const rule_t *message, bool same_boot,
 	ret->id = message->id;
 	ret->verdict = (uint8_t)message->verdict;
 	ret->ttl_s = (uint32_t)message->ttl_s;
-	ret->owner = strcmp(message->owner, REMOTE) == 0 ?
-			     CP_POLICY_OWNER_REMOTE :
-			     CP_POLICY_OWNER_LOCAL;
+	ret->owner = (uint8_t)cp_policy_owner_parse(message->owner);
+	if (ret->owner == CP_POLICY_OWNER_NONE)
+		ret->owner = CP_POLICY_OWNER_LOCAL;
 	ret->n_ports = (uint8_t)message->n_ports;
 	for (size_t i = 0; i < message->n_ports; i++) {
 		ret->ports[i].protocol = (uint8_t)message->ports[i]->protocol;

@@ -281,7 +281,7 @@ struct packed_rule {
 	char *ports[CP_POLICY_PORTS_MAX];
 	char texts[CP_POLICY_PORTS_MAX][CP_POLICY_PORTS_TEXT_BYTES];
 	char cidr[CP_POLICY_CIDR_TEXT_BYTES];
-	char owner[8];
+	char owner[CP_POLICY_OWNER_TEXT_BYTES];
 };
 
 static uint64_t remaining(const struct cp_policy_rule *rule, uint64_t now_ns)

@@ -311,7 +311,7 @@ struct packed_rule {
 	Sentinel__V1__DomainRule message;
 	char *ports[CP_POLICY_PORTS_MAX];
 	char texts[CP_POLICY_PORTS_MAX][CP_POLICY_PORTS_TEXT_BYTES];
-	char owner[8];
+	char owner[CP_POLICY_OWNER_TEXT_BYTES];
 	char domain[CP_DNS_NAME_TEXT_BYTES];
 };
 

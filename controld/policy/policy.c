@@ -49,10 +49,22 @@ const char *cp_policy_owner_name(enum cp_policy_owner owner)
 		return "local";
 	case CP_POLICY_OWNER_REMOTE:
 		return "remote";
+	case CP_POLICY_OWNER_DOH:
+		return "doh-list";
 	case CP_POLICY_OWNER_NONE:
 		break;
 	}
 	return "";
+}
+
+enum cp_policy_owner cp_policy_owner_parse(const char *name)
+{
+	for (enum cp_policy_owner owner = CP_POLICY_OWNER_LOCAL;
+	     owner <= CP_POLICY_OWNER_DOH; owner++) {
+		if (strcmp(name, cp_policy_owner_name(owner)) == 0)
+			return owner;
+	}
+	return CP_POLICY_OWNER_NONE;
 }
 
 int cp_policy_new(struct cp_policy **ret, size_t max_rules)

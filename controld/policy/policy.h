@@ -35,10 +35,15 @@ enum cp_policy_owner {
 	CP_POLICY_OWNER_NONE = 0, /* as a filter: any */
 	CP_POLICY_OWNER_LOCAL = 1,
 	CP_POLICY_OWNER_REMOTE = 2,
+	CP_POLICY_OWNER_DOH = 3, /* the daemon, see controld/policy/doh.h */
 };
 
-/* "local", "remote". */
+enum { CP_POLICY_OWNER_TEXT_BYTES = 16 };
+
+/* "local", "remote", "doh-list". */
 const char *cp_policy_owner_name(enum cp_policy_owner owner);
+/* NONE: nobody is called so. */
+enum cp_policy_owner cp_policy_owner_parse(const char *name);
 
 struct cp_policy_settings {
 	enum sn_mode mode; /* never NONE */
