@@ -2,18 +2,17 @@
 #pragma once
 
 /* What an upstream's answer means: which of its addresses the question's name
- * really owns, how long, and the reply that a client gets. Parsed with ldns.
- * Pure.
+ * really owns, how long, and the reply that a client gets. Pure.
  *
  * An address counts if its record is in the answer section, of the question's
  * class, of type A or AAAA as asked (or a hint of an HTTPS or SVCB record that
- * was asked for), and owned by the question's name or by the end of the CNAME
- * chain (DNAME with its synthesised CNAME too) that begins there; the chain is
- * followed in the answer's own records, in any order, without repetition, at
- * most CP_DNS_ANSWER_CHAIN_MAX steps. Records in the answer section that are
- * off the chain are dropped from the reply, as is everything of the authority
- * section but SOA (and, with DO, DNSSEC records), and of the additional
- * section all but OPT. */
+ * was asked for), and owned by the end of the CNAME chain that begins with the
+ * question's name; without CNAME that name is the end. The chain is followed in
+ * the answer's own records, in any order, at most CP_DNS_ANSWER_CHAIN_MAX
+ * steps; a loop, or two different CNAMEs of one name, make the answer invalid.
+ * A DNAME stays if the CNAME that follows from it is there too. The reply has
+ * the chain, its end, the SOA of a negative answer if its zone contains the
+ * end, and with DO DNSSEC records; everything else of the answer is dropped. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,7 +58,7 @@ int cp_dns_answer_copy(const struct cp_dns_answer *answer,
 
 unsigned int cp_dns_answer_rcode(const struct cp_dns_answer *answer);
 /* How long the answer may be kept: the smallest TTL of the records that the
- * reply has; of a negative one by its SOA (RFC 2308), of a failure
+ * reply has; of a negative one by its SOA (RFC 2308; 0 without), of a failure
  * CP_DNS_ANSWER_FAILURE_TTL_S. */
 uint32_t cp_dns_answer_ttl(const struct cp_dns_answer *answer);
 /* Bytes of memory, for the cache's bound. */
@@ -69,16 +68,18 @@ size_t cp_dns_answer_size(const struct cp_dns_answer *answer);
 const struct cp_dns_address *
 cp_dns_answer_addresses(const struct cp_dns_answer *answer, size_t *n);
 
-/* Leaves out the addresses for which keep returns false, and hints with them.
- * Returns how many went. */
+/* Leaves out the addresses for which keep returns false, and hints with them
+ * (an HTTPS or SVCB record that calls them mandatory as a whole). Returns how
+ * many went. Without memory the answer becomes SERVFAIL. */
 size_t cp_dns_answer_filter(struct cp_dns_answer *answer,
 			    bool (*keep)(void *userdata,
 					 const struct cp_dns_address *address),
 			    void *userdata);
 
 /* The reply to a client: its id, flags and case, our flags (QR, RA, no AA; AD
- * if is_secure and it asked), TTLs lowered to what is left after age_s and to
- * max_ttl_s, EDNS as the client has it. Without DO no DNSSEC records unless
+ * if is_secure, it asked, and nothing was stripped or filtered), every TTL what
+ * is left of cp_dns_answer_ttl() after age_s, but max_ttl_s at most, so that no
+ * client holds an address longer than it is learnt, EDNS as the client has it. Without DO no DNSSEC records unless
  * asked for by type. Room: CP_DNS_MESSAGE_MAX bytes. Returns the size; not
  * truncated yet. */
 size_t cp_dns_answer_make(const struct cp_dns_answer *answer,

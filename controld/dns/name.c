@@ -256,8 +256,8 @@ char *cp_dns_name_format(const struct cp_dns_name *name,
 
 /* Messages. */
 
-int cp_dns_name_read(const uint8_t *message, size_t size, size_t offset,
-		     struct cp_dns_name *ret, size_t *end)
+int cp_dns_name_read_cased(const uint8_t *message, size_t size, size_t offset,
+			   struct cp_dns_name *ret, size_t *end)
 {
 	size_t at = offset;
 	/* Each jump must go in front of the place from which the bytes since
@@ -289,13 +289,44 @@ int cp_dns_name_read(const uint8_t *message, size_t size, size_t offset,
 		ret->wire[n++] = length;
 		if (length == 0)
 			break;
-		for (size_t i = 0; i < length; i++)
-			ret->wire[n++] = lower(message[at++]);
+		(void)memcpy(ret->wire + n, message + at, length);
+		n += length;
+		at += length;
 	}
 	ret->size = (uint8_t)n;
 	if (end)
 		*end = behind ? behind : at;
 	return 0;
+}
+
+void cp_dns_name_lower(struct cp_dns_name *name)
+{
+	const uint64_t ones = ~0ULL / 0xff, high = ones << 7;
+	uint64_t word, from_a, above_z;
+	size_t i = 0;
+
+	/* Lengths are below 'A', so that all bytes may be treated alike, eight
+	 * at a time: the high bit of a byte of from_a is set from 'A' on, that
+	 * of above_z behind 'Z'. */
+	for (; i + sizeof(word) <= name->size; i += sizeof(word)) {
+		(void)memcpy(&word, name->wire + i, sizeof(word));
+		from_a = (word & ~high) + ones * (0x80 - 'A');
+		above_z = (word & ~high) + ones * (0x7f - 'Z');
+		word |= (from_a & ~above_z & ~word & high) >> 2;
+		(void)memcpy(name->wire + i, &word, sizeof(word));
+	}
+	for (; i < name->size; i++)
+		name->wire[i] = lower(name->wire[i]);
+}
+
+int cp_dns_name_read(const uint8_t *message, size_t size, size_t offset,
+		     struct cp_dns_name *ret, size_t *end)
+{
+	int r = cp_dns_name_read_cased(message, size, offset, ret, end);
+
+	if (r == 0)
+		cp_dns_name_lower(ret);
+	return r;
 }
 
 /* Names. */

@@ -49,6 +49,11 @@ char *cp_dns_name_format(const struct cp_dns_name *name,
 int cp_dns_name_read(const uint8_t *message, size_t size, size_t offset,
 		     struct cp_dns_name *ret, size_t *end);
 
+/* The same as it is written, for names that are only passed on. */
+int cp_dns_name_read_cased(const uint8_t *message, size_t size, size_t offset,
+			   struct cp_dns_name *ret, size_t *end);
+void cp_dns_name_lower(struct cp_dns_name *name);
+
 bool cp_dns_name_is_equal(const struct cp_dns_name *a,
 			  const struct cp_dns_name *b);
 

@@ -50,3 +50,7 @@ struct cp_dns_wire_record {
 int cp_dns_wire_read_record(const uint8_t *message, size_t size, size_t *offset,
 			    struct cp_dns_wire_record *ret,
 			    struct cp_dns_name *owner);
+
+/* The same where the owner, from *offset to `at`, has been read. */
+int cp_dns_wire_read_rest(const uint8_t *message, size_t size, size_t at,
+			  size_t *offset, struct cp_dns_wire_record *ret);
