@@ -30,7 +30,9 @@ struct cp_dns_cache_entry {
 	bool is_secure;
 };
 
-int cp_dns_cache_new(struct cp_dns_cache **ret, size_t max_bytes);
+/* secret: random, so that nobody can choose names that share a place. */
+int cp_dns_cache_new(struct cp_dns_cache **ret, size_t max_bytes,
+		     const uint64_t secret[2]);
 struct cp_dns_cache *cp_dns_cache_free(struct cp_dns_cache *cache);
 SN_DEFINE_CLEANUP(struct cp_dns_cache, cp_dns_cache_free)
 
