@@ -33,6 +33,6 @@ dp_libs := $(call pkg,libbpf libelf zlib,-lbpf -lelf -lz) \
 ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 	    $(call pkg,yaml-0.1 jansson libidn2,-lyaml -ljansson -lidn2)
 cp_libs := $(ctl_libs) \
-	   $(call pkg,libuv libssl libcrypto,-luv -lssl -lcrypto) -lunbound \
+	   $(call pkg,libuv libssl libcrypto,-luv -lssl -lcrypto) -lunbound -lldns \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl)
 check_libs := $(call pkg,check,-lcheck)

@@ -99,6 +99,9 @@ static int configure(struct cp_upstream_validator *validator,
 	const char *anchor = validator->upstream->trust_anchor_file;
 	struct ub_ctx *context = validator->context;
 
+	/* What it has to say comes as answers; the log is not its place. */
+	if (ub_ctx_debugout(context, NULL))
+		return -EINVAL;
 	for (size_t i = 0; i < SN_ARRAY_SIZE(settings); i++)
 		if (ub_ctx_set_option(context, settings[i][0], settings[i][1]))
 			return -EINVAL;
