@@ -423,6 +423,15 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.items = dns_items,
 		.description = "Name resolution of attachments.",
 	},
+	{
+		.key = "control",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(control),
+		.items = cp_config_control_items,
+		.check = cp_config_control_check,
+		.description = "The control plane, which sets policies from "
+			       "afar.",
+	},
 	{ .key = NULL },
 };
 

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "controld/config/control.h"
 #include "controld/config/schema.h"
 #include "controld/dns/settings.h"
 #include "shared/diag.h"
@@ -66,6 +67,7 @@ struct cp_config {
 		unsigned int denied; /* see cp_config_get_denied() */
 		char *doh_list;
 	} dns;
+	struct cp_config_control control;
 };
 
 /* For cp_config_schema_print(). */

@@ -26,6 +26,8 @@ static void same_values(const struct cp_config_schema_item *items,
 			same = memcmp(x, y,
 				      sizeof(struct cp_config_schema_strings)) ==
 			       0;
+		else if (items->type == CP_CONFIG_SCHEMA_TYPE_BOOL)
+			same = *(const bool *)x == *(const bool *)y;
 		else if (items->type == CP_CONFIG_SCHEMA_TYPE_ENUM)
 			same = memcmp(x, y, sizeof(unsigned int)) == 0;
 		else
