@@ -15,9 +15,11 @@
 #include <uv.h>
 
 #include "controld/api/api.h"
+#include "controld/api/status.h"
 #include "controld/attach/attach.h"
 #include "controld/attach/doh.h"
 #include "controld/config/config.h"
+#include "controld/control/setup.h"
 #include "controld/privilege/filter.h"
 #include "controld/privilege/privilege.h"
 #include "controld/rpc/core.h"
@@ -61,6 +63,7 @@ struct daemon {
 	uv_signal_t on_hup;
 	struct cp_state *state;
 	struct cp_attach *manager;
+	struct cp_control *control; /* NULL: none is configured */
 	struct cp_api *api;
 	bool is_stopping;
 };
@@ -422,6 +425,7 @@ static int open_api(struct daemon *daemon, struct sn_diag *diag)
 		.gid = daemon->gid,
 		.version = SN_VERSION,
 		.daemon_id = daemon->daemon_id,
+		.control = daemon->control,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
 		.max_connections = config->api.max_connections,
@@ -430,6 +434,39 @@ static int open_api(struct daemon *daemon, struct sn_diag *diag)
 	};
 
 	return cp_api_new(&daemon->api, &options, diag);
+}
+
+static void
+visit_status(void *userdata,
+	     void (*visit)(void *visitor,
+			   const Sentinel__V1__GetStatusResponse *status),
+	     void *visitor)
+{
+	struct daemon *daemon = userdata;
+
+	if (daemon->api)
+		cp_api_status_visit(daemon->api, visit, visitor);
+	else
+		visit(visitor, NULL);
+}
+
+static int open_control(struct daemon *daemon, struct sn_diag *diag)
+{
+	struct cp_control_options options = {
+		.loop = &daemon->loop,
+		.manager = daemon->manager,
+		.daemon_id = daemon->daemon_id,
+		.version = SN_VERSION,
+		.visit_status = visit_status,
+		.userdata = daemon,
+	};
+	int r;
+
+	r = cp_control_setup_new(&daemon->control, &options, daemon->config);
+	if (r < 0)
+		sn_diag_set(diag, "control", "cannot be started: %s",
+			    strerror(-r));
+	return r;
 }
 
 static void manager_closed(void *userdata)
@@ -441,7 +478,7 @@ static void manager_closed(void *userdata)
 		cp_state_close(sn_steal(&daemon->state), NULL, NULL);
 }
 
-static void api_stopped(void *userdata)
+static void control_stopped(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
@@ -451,7 +488,17 @@ static void api_stopped(void *userdata)
 		manager_closed(daemon);
 }
 
-/* API, operations, link, state: in this order, so that what was begun is
+static void api_stopped(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	if (daemon->control)
+		cp_control_stop(daemon->control, control_stopped, daemon);
+	else
+		control_stopped(daemon);
+}
+
+/* API, stream, operations, link, state: in this order, so that what was begun is
  * answered, and what was answered is on disk. */
 static void stop(struct daemon *daemon)
 {
@@ -510,6 +557,10 @@ static int open_all(struct daemon *daemon)
 	}
 	if (r == 0) {
 		diag = (struct sn_diag){ 0 };
+		r = open_control(daemon, &diag);
+	}
+	if (r == 0) {
+		diag = (struct sn_diag){ 0 };
 		r = open_api(daemon, &diag);
 	}
 	if (r == 0) {
@@ -545,6 +596,7 @@ static int run(struct daemon *daemon)
 	else
 		(void)uv_signal_start(&daemon->on_hup, on_reload, SIGHUP);
 	(void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	(void)cp_control_free(daemon->control);
 	cp_api_free(daemon->api);
 	cp_rpc_core_done();
 	(void)uv_loop_close(&daemon->loop);

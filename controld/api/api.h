@@ -10,6 +10,7 @@
 #include "controld/rpc/server.h"
 
 struct cp_api;
+struct cp_control;
 
 struct cp_api_options {
 	uv_loop_t *loop;
@@ -18,6 +19,8 @@ struct cp_api_options {
 	gid_t gid; /* (gid_t)-1: only our own user may call */
 	const char *version;
 	const char *daemon_id;
+	/* The client of the control plane; NULL: there is none. */
+	const struct cp_control *control;
 	const char *warning; /* shown by GetStatus, or NULL */
 	uint64_t max_message_bytes;
 	uint64_t max_connections;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "controld/api/pending.h"
+#include "controld/control/control.h"
 #include "shared/tables.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 struct report {
 	Sentinel__V1__GetStatusResponse message;
 	Sentinel__V1__DataplaneStatus dataplane;
+	Sentinel__V1__ControlPlaneStatus control;
 	char version[SN_IPC_VERSION_BYTES + 1];
 	Sentinel__V1__TableStatus tables[TABLES_MAX];
 	Sentinel__V1__TableStatus *table_ptrs[TABLES_MAX];
@@ -247,6 +249,50 @@ static bool lacks_resolver(const struct cp_attach_status *status,
 	       info->state != CP_ATTACH_STATE_WAITING;
 }
 
+static void put_control(struct report *report, const struct cp_control *control)
+{
+	static const Sentinel__V1__ControlPlaneState states[] = {
+		[CP_CONTROL_STATE_WAITING] =
+			SENTINEL__V1__CONTROL_PLANE_STATE__CONTROL_PLANE_STATE_WAITING,
+		[CP_CONTROL_STATE_CONNECTING] =
+			SENTINEL__V1__CONTROL_PLANE_STATE__CONTROL_PLANE_STATE_CONNECTING,
+		[CP_CONTROL_STATE_SYNCING] =
+			SENTINEL__V1__CONTROL_PLANE_STATE__CONTROL_PLANE_STATE_SYNCING,
+		[CP_CONTROL_STATE_SYNCED] =
+			SENTINEL__V1__CONTROL_PLANE_STATE__CONTROL_PLANE_STATE_SYNCED,
+	};
+	struct cp_control_status status;
+
+	cp_control_get_status(control, &status);
+	sentinel__v1__control_plane_status__init(&report->control);
+	report->control.state = states[status.state];
+	report->control.url = borrow(status.url);
+	report->control.insecure = status.is_insecure;
+	report->control.last_sync = status.last_sync_s;
+	report->control.queued_events = status.n_queued;
+	report->control.dropped_events = status.n_dropped;
+	report->control.commands = status.n_commands;
+	report->control.commands_refused = status.n_refused;
+	report->control.attachments_closed = status.n_closed;
+	report->control.last_error = borrow(status.last_error);
+	report->message.control_plane = &report->control;
+	if (status.is_insecure)
+		warn(report,
+		     "the control plane %s is neither encrypted nor verified: "
+		     "whoever is on the way sets the policies",
+		     status.url);
+	if (status.state != CP_CONTROL_STATE_SYNCED)
+		warn(report,
+		     "the control plane is not connected: %s; the last "
+		     "policies stay enforced",
+		     status.last_error[0] ? status.last_error : "not yet");
+	if (status.n_closed > 0)
+		warn(report,
+		     "%llu attachments are closed until the control plane "
+		     "states a policy",
+		     (unsigned long long)status.n_closed);
+}
+
 static void put_warnings(struct report *report, struct cp_api *api,
 			 const struct cp_attach_status *status)
 {
@@ -257,6 +303,8 @@ static void put_warnings(struct report *report, struct cp_api *api,
 
 	if (api->options.warning)
 		warn(report, "%s", api->options.warning);
+	if (api->options.control)
+		put_control(report, api->options.control);
 	if (!status->is_connected)
 		warn(report,
 		     "sentinel-dp is not connected: %s; the last policies stay "
@@ -318,6 +366,20 @@ static void fill(struct report *report, struct cp_api *api)
 	put_tables(report, &status);
 	put_features(report, &status);
 	put_warnings(report, api, &status);
+}
+
+void cp_api_status_visit(
+	struct cp_api *api,
+	void (*visit)(void *visitor,
+		      const Sentinel__V1__GetStatusResponse *status),
+	void *visitor)
+{
+	struct report *report = calloc(1, sizeof(*report));
+
+	if (report)
+		fill(report, api);
+	visit(visitor, report ? &report->message : NULL);
+	free(report);
 }
 
 void cp_api_status_get(struct cp_rpc_call *call,

@@ -2,10 +2,35 @@
 #include "controld/ctl/status.h"
 
 #include <inttypes.h>
+#include <time.h>
 
 #include "controld/ctl/output.h"
 #include "controld/ctl/table.h"
 #include "controld/rpc/message.h"
+
+static void print_control(FILE *out,
+			  const Sentinel__V1__ControlPlaneStatus *control)
+{
+	char state[CP_CTL_OUTPUT_TEXT_BYTES], since[CP_CTL_OUTPUT_TEXT_BYTES];
+	int64_t now = (int64_t)time(NULL);
+
+	if (!control)
+		return;
+	(void)cp_ctl_output_enum(&sentinel__v1__control_plane_state__descriptor,
+				 (int)control->state, state);
+	(void)fprintf(out, "control      %s, %s%s", state,
+		      cp_ctl_table_clean(control->url),
+		      control->insecure ? " (NOT ENCRYPTED, NOT VERIFIED)" :
+					  "");
+	if (control->last_sync)
+		(void)fprintf(out, ", synced %s ago",
+			      cp_ctl_output_seconds(
+				      (uint64_t)SN_MAX(now - control->last_sync,
+						       (int64_t)1),
+				      since));
+	(void)fprintf(out, ", %" PRIu64 " events wait\n",
+		      control->queued_events);
+}
 
 static void print_daemons(FILE *out, Sentinel__V1__GetStatusResponse *status)
 {
@@ -28,6 +53,7 @@ static void print_daemons(FILE *out, Sentinel__V1__GetStatusResponse *status)
 	else
 		(void)fprintf(out, "sentinel-dp  not connected: %s\n",
 			      cp_ctl_table_clean(dataplane->last_error));
+	print_control(out, status->control_plane);
 	(void)fprintf(out, "attachments  %" PRIu32 ", %" PRIu32 " waiting\n",
 		      status->attachments, status->attachments_waiting);
 }

@@ -10,7 +10,7 @@ import pytest
 
 from world import ROOT, run
 
-PROTOS = ("policy", "daemon")
+PROTOS = ("policy", "daemon", "control")
 
 
 def make_stubs(folder):
@@ -19,7 +19,8 @@ def make_stubs(folder):
         *(f"sentinel/v1/{name}.proto" for name in PROTOS))
     sys.path.insert(0, str(folder))
     return {name: importlib.import_module(f"sentinel.v1.{name}")
-            for name in ("policy_pb2", "daemon_pb2", "daemon_pb2_grpc")}
+            for name in ("policy_pb2", "daemon_pb2", "daemon_pb2_grpc",
+                         "control_pb2", "control_pb2_grpc")}
 
 
 class Client:

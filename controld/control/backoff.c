@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/control/backoff.h"
+
+#include "shared/util.h"
+
+uint64_t cp_control_backoff_next(struct cp_control_backoff *backoff,
+				 uint64_t random)
+{
+	uint64_t last_ms = SN_MAX(backoff->last_ms, backoff->min_ms);
+	uint64_t top_ms = SN_MIN(3 * last_ms, backoff->max_ms);
+
+	backoff->last_ms =
+		backoff->min_ms + random % (top_ms - backoff->min_ms + 1);
+	return backoff->last_ms;
+}
+
+void cp_control_backoff_held(struct cp_control_backoff *backoff,
+			     uint64_t held_ms)
+{
+	if (held_ms > backoff->last_ms)
+		backoff->last_ms = 0;
+}
