@@ -411,6 +411,10 @@ static int flip(struct dp_handlers *handlers, struct call *call)
 	if (!dp_slots_get(handlers->slots, request->slot))
 		return -ENOENT;
 	r = dp_check_policy(&policy);
+	/* The resolver's own questions leave by the host's interfaces. */
+	if (policy.dns &&
+	    handlers->slots->targets[request->slot].role == SN_ROLE_HOST)
+		r = -EINVAL;
 	if (r >= 0)
 		r = dp_slots_flip(handlers->slots, request->slot, &policy);
 	if (r < 0)

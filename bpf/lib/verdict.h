@@ -508,9 +508,7 @@ static __always_inline int sn_verdict_is_for_dns(const struct sn_packet *p,
 	__u32 index = 2 * p->key.slot + (SN_WORD_GENERATION(word) & 1);
 	struct sn_policy *block;
 
-	if (p->steered)
-		return 1;
-	if (!sn_dns_is_query(p))
+	if (!p->steered && !sn_dns_is_query(p))
 		return 0;
 	block = bpf_map_lookup_elem(&sn_policies, &index);
 	return block && block->dns;

@@ -334,7 +334,7 @@ static bool is_query(const struct cp_policy_match_source *source,
 		     const struct cp_policy_match_packet *packet)
 {
 	return source->steers && packet->direction == SN_EGRESS &&
-	       packet->kind != CP_POLICY_MATCH_KIND_FRAGMENT_LATER &&
+	       packet->kind == CP_POLICY_MATCH_KIND_PLAIN &&
 	       is_dns_protocol(packet) && packet->remote_port == SN_DNS_PORT;
 }
 

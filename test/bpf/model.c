@@ -7,6 +7,7 @@
 #include "controld/policy/match.h"
 #include "shared/tables.h"
 #include "shared/util.h"
+#include "test/bpf/policies.h"
 
 enum {
 	TCP_FIN = 1,
@@ -208,6 +209,19 @@ static void expect_judged(const struct model_case *c, uint64_t now_ns,
 		expect_denied(c, ret);
 }
 
+/* What sn_dns_return sent: the interface's program sees its mark. */
+static bool is_answer_back(const struct model_case *c)
+{
+	const struct cp_policy_match_packet *packet = &c->frame.packet;
+
+	return c->is_marked && packet->direction == SN_INGRESS &&
+	       packet->role == SN_ROLE_WORKLOAD &&
+	       packet->kind == CP_POLICY_MATCH_KIND_PLAIN &&
+	       c->frame.fragment == FRAMES_WHOLE && packet->remote_port == 53 &&
+	       (packet->protocol == IPPROTO_TCP ||
+		packet->protocol == IPPROTO_UDP);
+}
+
 static struct cp_policy_match_verdict
 judge(const struct cp_policy_match_source *source, const struct model_case *c,
       uint64_t now_ns)
@@ -226,8 +240,36 @@ judge(const struct cp_policy_match_source *source, const struct model_case *c,
 	packet.has_fragment_entry = c->has_fragment;
 	packet.quotes_live_flow = c->quotes_live_flow;
 	packet.is_reflected = c->is_reflected;
+	packet.is_first_fragment = f->fragment == FRAMES_FIRST;
+	packet.is_local_reserved =
+		policies_is_reserved(&c->dns, packet.family, packet.local);
+	packet.is_remote_reserved =
+		policies_is_reserved(&c->dns, packet.family, packet.remote);
+	packet.is_steered = is_answer_back(c);
 	return cp_policy_match_judge(source, &packet, alive ? &flow : NULL,
 				     now_ns);
+}
+
+/* Name resolution asks no flow and makes none. A query goes to the resolver or
+ * nowhere. */
+static bool expect_dns(const struct model_case *c, struct model_outcome *ret)
+{
+	switch (ret->verdict.reason) {
+	case SN_REASON_PASS_DNS:
+		if (c->frame.packet.direction == SN_INGRESS)
+			return true;
+		ret->is_steered = c->dns.has_tc;
+		if (!ret->is_steered)
+			ret->verdict = (struct cp_policy_match_verdict){
+				.reason = SN_REASON_DNS_STEER,
+			};
+		return true;
+	case SN_REASON_DNS_STEER:
+	case SN_REASON_DNS_ADDRESS:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* GSO packets count as what the wire sees: whole headers in each segment. */
@@ -255,7 +297,10 @@ void model_expect(const struct cp_policy_match_source *source,
 	(void)memset(ret, 0, sizeof(*ret));
 	ret->flow = c->flow;
 	ret->verdict = judge(source, c, now_ns);
-	if (model_flow_stands(c, now_ns))
+	ret->is_answer = is_answer_back(c);
+	if (expect_dns(c, ret))
+		;
+	else if (model_flow_stands(c, now_ns))
 		expect_standing(c, ret);
 	else
 		expect_judged(c, now_ns, ret);

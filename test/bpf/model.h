@@ -26,6 +26,8 @@ struct model_case {
 	uint32_t flow_quota;
 	uint32_t gso_segs; /* 0: not told, or no GSO */
 	uint32_t gso_size; /* 0: no GSO */
+	struct sn_dns dns;
+	bool is_marked; /* as an answer on its way back */
 };
 
 struct model_outcome {
@@ -37,6 +39,8 @@ struct model_outcome {
 	bool is_stored; /* admitted or judged now */
 	bool is_touched; /* passed without a judgement */
 	bool puts_fragment;
+	bool is_steered; /* to the resolver, by a translation */
+	bool is_answer; /* its mark is taken away */
 };
 
 /* The sealed word of a flow of the frame's key. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/bpf/policies.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ enum {
 
 uint16_t policies_choose_port(struct world_random *random)
 {
-	static const uint16_t ports[] = { 1,	22,   53,    80,   443,
+	static const uint16_t ports[] = { 1,	22,   53,    80,   443, 853,
 					  8080, 8443, 65535, 5000, 0 };
 	uint32_t pick = world_random_below(random, SN_ARRAY_SIZE(ports));
 
@@ -34,6 +35,53 @@ void policies_choose_local(enum sn_family family, uint8_t ret[16])
 	}
 	(void)memcpy(ret, (const uint8_t[]){ 0xfd, 0x77, 0, 7 }, 4);
 	ret[15] = 2;
+}
+
+/* 18.0.0.0/15 and two of the /64 that choose_address() makes. */
+static const uint8_t range4[4] = { 18, 0 };
+static const uint8_t range6[8] = { 0x20, 1, 0x0d, 0xb8, 0, 0x81, 0, 1 };
+static const uint8_t loopback6[8] = { 0x20, 1, 0x0d, 0xb8, 0, 0x80, 0, 1 };
+
+struct sn_dns policies_dns(bool has_tc)
+{
+	struct sn_dns dns = {
+		.range4_bits = 15,
+		.has_tc = has_tc,
+		.mac_host = { 2, 0, 0, 0, 0, 0x10 },
+		.mac_steer = { 2, 0, 0, 0, 0, 0x11 },
+		.port_tc = htons(20053),
+		.port_cgroup = htons(20054),
+		.ifindex_host = 98,
+		.ifindex_steer = 99,
+		.mark = WORLD_MARK,
+	};
+
+	(void)memcpy(dns.range4, range4, sizeof(range4));
+	(void)memcpy(dns.range6, range6, sizeof(range6));
+	(void)memcpy(dns.loopback6, loopback6, sizeof(loopback6));
+	return dns;
+}
+
+void policies_choose_reserved(const struct sn_dns *dns, enum sn_family family,
+			      uint8_t ret[16])
+{
+	(void)memset(ret, 0, 16);
+	if (family == SN_FAMILY_IPV4) {
+		(void)memcpy(ret, (const uint8_t[]){ 18, 1, 1, 3 }, 4);
+		return;
+	}
+	(void)memcpy(ret, dns->range6, 8);
+	ret[15] = 3;
+}
+
+bool policies_is_reserved(const struct sn_dns *dns, enum sn_family family,
+			  const uint8_t address[16])
+{
+	if (family == SN_FAMILY_IPV4)
+		return (address[0] == 127 && (address[1] & 0xf0) == 16) ||
+		       (dns->has_tc && address[0] == 18 && address[1] < 2);
+	return memcmp(address, loopback6, 8) == 0 ||
+	       (dns->has_tc && memcmp(address, range6, 8) == 0);
 }
 
 static void choose_metadata6(struct world_random *random, uint8_t ret[16])
@@ -268,10 +316,14 @@ void policies_make(struct world_random *random, uint32_t generation,
 	uint32_t n_lengths = choose_lengths(random, lengths4, lengths6);
 	uint32_t n_rules = world_random_below(random, RULES_MAX + 1);
 	struct policies_set set = { .policy = NULL };
+	struct cp_dns_settings dns;
 	struct sn_policy reserve;
 
 	t_eq(cp_policy_new(&set.policy, RULES_MAX), 0);
 	cp_policy_put_settings(set.policy, &settings);
+	dns = *cp_policy_get_dns(set.policy);
+	dns.no_steering = world_random_chance(random, 40);
+	cp_policy_put_dns(set.policy, &dns);
 	for (uint32_t i = 0; i < n_rules; i++) {
 		struct cp_policy_rule rule = choose_rule(
 			random, lengths4, lengths6, n_lengths, now_ns);
@@ -282,7 +334,6 @@ void policies_make(struct world_random *random, uint32_t generation,
 	}
 	choose_reserve(random, &reserve);
 	cp_policy_compile_block(set.policy, generation, &reserve, &set.block);
-	set.block.dns = SN_DNS_STEERING_OFF;
 	compile(&set);
 	*ret = set;
 }
@@ -346,10 +397,11 @@ void policies_print(const struct policies_set *set,
 	const struct sn_policy *b = &set->block;
 	const struct cp_policy_rule *rule = NULL;
 
-	(void)printf("mode %u, audit %u, inbound %u, trie4 %u, trie6 %u, "
-		     "lengths4 %u, lengths6 %u, rules that cover the remote:\n",
-		     b->mode, b->audit, b->inbound, b->trie4, b->trie6,
-		     b->n_lengths4, b->n_lengths6);
+	(void)printf(
+		"mode %u, audit %u, inbound %u, dns %u, trie4 %u, trie6 %u, "
+		"lengths4 %u, lengths6 %u, rules that cover the remote:\n",
+		b->mode, b->audit, b->inbound, b->dns, b->trie4, b->trie6,
+		b->n_lengths4, b->n_lengths6);
 	while ((rule = cp_policy_next_rule(set->policy, rule ? rule->id : 0))) {
 		if (rule->cidr.family == packet->family &&
 		    cp_policy_cidr_contains(&rule->cidr, packet->remote))

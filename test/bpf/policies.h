@@ -23,6 +23,14 @@ void policies_done(struct policies_set *set, const struct world *world);
 void policies_choose_address(struct world_random *random, enum sn_family family,
 			     uint8_t ret[16]);
 void policies_choose_local(enum sn_family family, uint8_t ret[16]);
+/* An address that belongs to the resolver if there is a path. */
+void policies_choose_reserved(const struct sn_dns *dns, enum sn_family family,
+			      uint8_t ret[16]);
+/* Name resolution over that universe: some of its addresses are the
+ * resolver's. */
+struct sn_dns policies_dns(bool has_tc);
+bool policies_is_reserved(const struct sn_dns *dns, enum sn_family family,
+			  const uint8_t address[16]);
 uint16_t policies_choose_port(struct world_random *random);
 /* The expiry of a rule that has lapsed, as the table has it; 0: there is
  * none. */

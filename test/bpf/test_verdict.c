@@ -11,6 +11,7 @@
 
 #include "shared/tables.h"
 #include "shared/util.h"
+#include "test/bpf/check.h"
 #include "test/bpf/policies.h"
 #include "test/bpf/world.h"
 #define T_LIMIT_S 170
@@ -29,6 +30,7 @@ struct stage {
 	uint64_t seed;
 	uint64_t n_packets;
 	struct policies_set set;
+	struct sn_dns dns;
 	struct cp_policy_match_source source;
 	uint32_t revision;
 	uint64_t by_reason[SN_REASON_COUNT];
@@ -112,6 +114,11 @@ static void choose_flow(struct stage *s, struct model_case *c, uint64_t now)
 	/* What no policy can have judged good under its present word. */
 	if (c->block.mode == SN_MODE_BLOCK_ALL ||
 	    (is_inbound && c->block.inbound != SN_INBOUND_ALLOW))
+		stale = true;
+	if (policies_is_reserved(&c->dns, c->frame.packet.family,
+				 c->frame.packet.local) ||
+	    policies_is_reserved(&c->dns, c->frame.packet.family,
+				 c->frame.packet.remote))
 		stale = true;
 	seal_flow(s, c, stale);
 	if (stale && world_random_chance(&s->random, 20))
@@ -300,6 +307,8 @@ static void choose_wish(struct stage *s, struct frames_wish *wish)
 	}
 	policies_choose_address(r, wish->family, wish->remote);
 	policies_choose_local(wish->family, wish->local);
+	if (world_random_chance(r, 5))
+		policies_choose_reserved(&s->dns, wish->family, wish->local);
 	wish->remote_port = policies_choose_port(r);
 	wish->local_port = (uint16_t)(40000 + world_random_below(r, 4));
 }
@@ -312,21 +321,6 @@ static enum world_program program_of(const struct frames_wish *wish)
 	return enters ? WORLD_TC_INGRESS : WORLD_TC_EGRESS;
 }
 
-/* What a run left, told apart from what was expected. */
-struct found {
-	uint32_t answer;
-	uint64_t reasons[SN_REASON_SLOTS];
-	struct sn_counters counters;
-	unsigned int n_events;
-	struct sn_event event;
-	struct world_found flows;
-	struct world_found flows_new;
-	struct world_found fragments;
-	uint32_t n_usage;
-	uint64_t begin_ns;
-	uint64_t end_ns;
-};
-
 static void subtract(struct sn_counters *from, const struct sn_counters *what)
 {
 	for (int i = 0; i < 2; i++) {
@@ -338,7 +332,7 @@ static void subtract(struct sn_counters *from, const struct sn_counters *what)
 }
 
 static void run_case(struct stage *s, const struct model_case *c,
-		     enum world_program program, struct found *ret)
+		     enum world_program program, struct check_found *ret)
 {
 	struct world *world = s->world;
 	struct sn_reasons *reasons = &world->reasons[WORLD_SLOT];
@@ -346,11 +340,17 @@ static void run_case(struct stage *s, const struct model_case *c,
 	struct sn_reasons before = *reasons;
 	struct sn_counters counters = world_get_counters(world, WORLD_SLOT);
 	struct sn_flow_key mirror = mirror_key(&c->frame);
+	struct world_skb skb = {
+		.gso_segs = c->gso_segs,
+		.gso_size = c->gso_size,
+		.mark = c->is_marked ? WORLD_MARK : 0,
+	};
 
 	(void)memset(ret, 0, sizeof(*ret));
 	ret->begin_ns = world_now_ns();
-	ret->answer = world_run_gso(world, program, c->frame.bytes,
-				    c->frame.size, c->gso_segs, c->gso_size);
+	ret->answer = world_run_skb(world, program, c->frame.bytes,
+				    c->frame.size, &skb, NULL, NULL);
+	ret->mark = skb.mark;
 	ret->end_ns = world_now_ns();
 	ret->counters = world_get_counters(world, WORLD_SLOT);
 	subtract(&ret->counters, &counters);
@@ -364,151 +364,7 @@ static void run_case(struct stage *s, const struct model_case *c,
 	world_take_all(world, WORLD_FLOWS, &ret->flows);
 	world_take_all(world, WORLD_FLOWS_NEW, &ret->flows_new);
 	world_take_all(world, WORLD_FRAGMENTS, &ret->fragments);
-}
-
-/* Compares an entry with what is known of it; times lie within the run. */
-static const char *check_entry(const struct model_outcome *want,
-			       const struct sn_flow *flow,
-			       const struct found *got)
-{
-	struct sn_flow expected = want->flow.value;
-
-	if (want->is_stored) {
-		expected.judged = expected.last_seen = flow->judged;
-		if (!expected.admitted)
-			expected.admitted = flow->judged;
-		if (flow->judged < got->begin_ns || flow->judged > got->end_ns)
-			return "the flow's time of judgement";
-	} else if (want->is_touched) {
-		if (got->begin_ns - expected.last_seen > 2 * SN_TOUCH_NS &&
-		    flow->last_seen < got->begin_ns)
-			return "the flow's last_seen";
-		expected.last_seen = flow->last_seen;
-	}
-	return memcmp(flow, &expected, sizeof(expected)) ? "the flow" : NULL;
-}
-
-static const char *check_flow(const struct model_case *c,
-			      const struct model_outcome *want,
-			      const struct found *got)
-{
-	bool answered = want->flow.answered;
-	const struct world_found *at = answered ? &got->flows : &got->flows_new;
-	const struct world_found *other = answered ? &got->flows_new :
-						     &got->flows;
-	struct sn_flow_key key = frames_flow_key(&c->frame, WORLD_SLOT);
-
-	if (got->n_usage != got->flows.n)
-		return "the slot's count of answered flows";
-	if (other->n != 0)
-		return "a flow in the wrong table";
-	if (at->n != want->flow.exists)
-		return want->flow.exists ? "no flow" : "a flow";
-	if (!want->flow.exists)
-		return NULL;
-	if (memcmp(&at->keys[0], &key, sizeof(key)) != 0)
-		return "the flow's key";
-	return check_entry(want, &at->values[0].flow, got);
-}
-
-static const char *check_fragment(const struct model_case *c,
-				  const struct model_outcome *want,
-				  const struct found *got)
-{
-	const struct sn_fragment *entry = &got->fragments.values[0].fragment;
-	struct sn_fragment_key key = frames_fragment_key(&c->frame, WORLD_SLOT);
-
-	if (c->frame.fragment == FRAMES_LATER)
-		return NULL;
-	if (got->fragments.n != want->puts_fragment)
-		return "a fragment entry or none";
-	if (!want->puts_fragment)
-		return NULL;
-	if (memcmp(&got->fragments.keys[0], &key, sizeof(key)) != 0)
-		return "the fragment's key";
-	if (entry->word != c->word)
-		return "the fragment's word";
-	if (entry->header_bytes != c->frame.header_bytes)
-		return "the fragment's header_bytes";
-	if (entry->expires < got->begin_ns + SN_FRAGMENT_NS ||
-	    entry->expires > got->end_ns + SN_FRAGMENT_NS)
-		return "the fragment's expiry";
-	return NULL;
-}
-
-static bool tells_flow(const struct sn_event *event,
-		       const struct frames_frame *frame)
-{
-	const struct cp_policy_match_packet *packet = &frame->packet;
-
-	return event->family == packet->family &&
-	       event->protocol == packet->protocol &&
-	       event->local_port == frame->key_local_port &&
-	       event->remote_port == frame->key_remote_port &&
-	       memcmp(event->local, packet->local, 16) == 0 &&
-	       memcmp(event->remote, packet->remote, 16) == 0;
-}
-
-static const char *check_event(const struct model_case *c,
-			       const struct model_outcome *want,
-			       const struct found *got)
-{
-	const struct sn_event *event = &got->event;
-
-	if (got->n_events != want->has_event)
-		return "an event or none";
-	if (!want->has_event)
-		return NULL;
-	if (event->reason != want->verdict.reason ||
-	    event->audit != want->verdict.pass)
-		return "the event's verdict";
-	if (event->rule_id != want->verdict.rule_id)
-		return "the event's rule";
-	if (event->direction != c->frame.packet.direction ||
-	    event->slot != WORLD_SLOT || event->word != c->word ||
-	    event->hook != SN_HOOK_TC || event->tgid != 0)
-		return "the event";
-	if (c->frame.may_have_flow && !tells_flow(event, &c->frame))
-		return "the event's flow";
-	return NULL;
-}
-
-/* The matcher's own word on flows, where there was none before. */
-static const char *check_matcher(const struct model_case *c,
-				 const struct model_outcome *want)
-{
-	bool audited = want->flow.value.flags & SN_FLOW_AUDIT;
-
-	if (c->flow.exists || !c->frame.keeps_flow)
-		return NULL;
-	if (want->verdict.makes_flow != want->flow.exists)
-		return "the matcher's makes_flow";
-	if (want->flow.exists && want->verdict.makes_audit_flow != audited)
-		return "the matcher's makes_audit_flow";
-	return NULL;
-}
-
-static const char *check_case(const struct model_case *c,
-			      const struct model_outcome *want,
-			      const struct found *got)
-{
-	const char *wrong;
-
-	if (got->answer !=
-	    (uint32_t)(want->verdict.pass ? WORLD_PASS : WORLD_DROP))
-		return "the verdict";
-	if (memcmp(got->reasons, want->reasons, sizeof(got->reasons)) != 0)
-		return "the reasons";
-	if (memcmp(&got->counters, &want->counters, sizeof(got->counters)) != 0)
-		return "the counters";
-	wrong = check_event(c, want, got);
-	if (!wrong)
-		wrong = check_matcher(c, want);
-	if (!wrong && c->frame.packet.kind != CP_POLICY_MATCH_KIND_ICMP_ERROR)
-		wrong = check_flow(c, want, got);
-	if (!wrong)
-		wrong = check_fragment(c, want, got);
-	return wrong;
+	ret->n_nat = world_take_nat(world, &ret->nat_key, &ret->nat, 1);
 }
 
 static const char *reason_name(uint32_t reason)
@@ -535,7 +391,7 @@ static void print_flow(const char *title, bool exists, bool answered,
 
 static void print_case(struct stage *s, const struct model_case *c,
 		       const struct model_outcome *want,
-		       const struct found *got)
+		       const struct check_found *got)
 {
 	const struct cp_policy_match_packet *p = &c->frame.packet;
 	uint64_t now = got->begin_ns;
@@ -599,16 +455,18 @@ static void try_packet(struct stage *s)
 		.block = s->set.block,
 		.word = word_of(s),
 		.flow_quota = world_random_chance(&s->random, 80),
+		.dns = s->dns,
 	};
 	struct model_outcome want;
 	struct frames_wish wish;
-	struct found got;
+	struct check_found got;
 	const char *wrong;
 	uint64_t now;
 
 	choose_wish(s, &wish);
 	frames_make(&s->random, &wish, &c.frame);
 	choose_gso(s, &c);
+	c.is_marked = world_random_chance(&s->random, 15);
 	world_put_iface(s->world, WORLD_SLOT, wish.role, wish.ethernet);
 	now = world_now_ns();
 	put_state(s, &c, now);
@@ -635,13 +493,18 @@ static void start_stage(struct stage *s, const char *test)
 
 static void next_set(struct stage *s, uint32_t generation)
 {
+	uint32_t zero = 0;
+
 	policies_done(&s->set, s->world);
 	policies_make(&s->random, generation, world_now_ns(), &s->set);
 	policies_put(&s->set, s->world);
 	s->revision = (uint32_t)world_random(&s->random);
 	world_flip(s->world, WORLD_SLOT, &s->set.block, s->revision);
+	s->dns = policies_dns(world_random_chance(&s->random, 80));
+	world_put(s->world, WORLD_DNS, &zero, &s->dns);
 	s->source = cp_policy_match_source_policy(
 		s->set.policy, world_random_chance(&s->random, 50));
+	s->source.steers = s->set.block.dns;
 }
 
 static void end_stage(struct stage *s)
@@ -682,8 +545,8 @@ static void random_packets_get_the_verdict_of_the_matcher(void)
 	for (uint32_t i = 0; i < SN_REASON_COUNT; i++) {
 		(void)printf("  %-16s %8" PRIu64 "\n", sn_reasons_info[i].name,
 			     s.by_reason[i]);
-		if (n_sets < 200 || i >= SN_REASON_PASS_DNS ||
-		    i == SN_REASON_NO_SLOT || i == SN_REASON_NO_POLICY ||
+		if (n_sets < 200 || i == SN_REASON_NO_SLOT ||
+		    i == SN_REASON_DNS_NETNS || i == SN_REASON_NO_POLICY ||
 		    i == SN_REASON_RACE || i == SN_REASON_HELPER ||
 		    i == SN_REASON_PASS_LOCAL ||
 		    sn_reasons_info[i].kind == SN_REASON_KIND_INFO)

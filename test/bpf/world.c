@@ -22,6 +22,7 @@ static const char *const program_names[WORLD_PROGRAM_COUNT] = {
 	[WORLD_TC_EGRESS] = "sn_tc_egress",
 	[WORLD_SKB_INGRESS] = "sn_skb_ingress",
 	[WORLD_SKB_EGRESS] = "sn_skb_egress",
+	[WORLD_DNS_RETURN] = "sn_dns_return",
 };
 
 static const char *const map_names[WORLD_MAP_COUNT] = {
@@ -31,7 +32,8 @@ static const char *const map_names[WORLD_MAP_COUNT] = {
 	[WORLD_IFACES] = "sn_ifaces",	    [WORLD_EVENTS] = "sn_events",
 	[WORLD_COUNTERS] = "sn_counters",   [WORLD_REASONS] = "sn_reasons",
 	[WORLD_WORDS] = "sn_words",	    [WORLD_POLICIES] = "sn_policies",
-	[WORLD_USAGE] = "sn_usage",
+	[WORLD_USAGE] = "sn_usage",	    [WORLD_DNS] = "sn_dns",
+	[WORLD_DNS_NAT] = "sn_dns_nat",
 };
 
 static uint32_t entries_of(const char *name, enum bpf_map_type type,
@@ -204,18 +206,36 @@ uint32_t world_run_gso(const struct world *world, enum world_program program,
 		       const void *frame, size_t size, uint32_t gso_segs,
 		       uint32_t gso_size)
 {
+	struct world_skb skb = { .gso_segs = gso_segs, .gso_size = gso_size };
+
+	return world_run_skb(world, program, frame, size, &skb, NULL, NULL);
+}
+
+uint32_t world_run_skb(const struct world *world, enum world_program program,
+		       const void *frame, size_t size, struct world_skb *skb,
+		       void *out, size_t *out_size)
+{
 	struct __sk_buff context = {
-		.gso_segs = gso_segs,
-		.gso_size = gso_size,
+		.gso_segs = skb->gso_segs,
+		.gso_size = skb->gso_size,
+		.mark = skb->mark,
+		.ingress_ifindex = skb->ingress_ifindex,
 	};
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame,
-		    .data_size_in = (uint32_t)size);
+		    .data_size_in = (uint32_t)size, .ctx_in = &context,
+		    .ctx_size_in = sizeof(context), .ctx_out = &context,
+		    .ctx_size_out = sizeof(context));
+	uint32_t r;
 
-	if (gso_size) {
-		options.ctx_in = &context;
-		options.ctx_size_in = sizeof(context);
+	if (out) {
+		options.data_out = out;
+		options.data_size_out = (uint32_t)*out_size;
 	}
-	return run(world, program, &options);
+	r = run(world, program, &options);
+	if (out)
+		*out_size = options.data_size_out;
+	skb->mark = context.mark;
+	return r;
 }
 
 uint32_t world_repeat(const struct world *world, enum world_program program,
@@ -263,6 +283,23 @@ void world_take_all(const struct world *world, enum world_map map,
 		t_true(world_del(world, map, key));
 	}
 	*ret = found;
+}
+
+size_t world_take_nat(const struct world *world, struct sn_dns_nat_key *keys,
+		      struct sn_dns_nat *values, size_t max)
+{
+	int fd = world->maps[WORLD_DNS_NAT];
+	size_t n = 0;
+
+	for (struct sn_dns_nat_key key;
+	     bpf_map_get_next_key(fd, NULL, &key) == 0; n++) {
+		if (n < max) {
+			keys[n] = key;
+			t_eq(bpf_map_lookup_elem(fd, &key, &values[n]), 0);
+		}
+		t_true(world_del(world, WORLD_DNS_NAT, &key));
+	}
+	return n;
 }
 
 void world_put_iface(const struct world *world, uint32_t slot,

@@ -17,6 +17,8 @@ enum {
 	WORLD_IFINDEX = 1, /* test runs enter by the loopback device */
 	WORLD_PASS = -1, /* what the TC programs return */
 	WORLD_DROP = 2,
+	WORLD_REDIRECT = 7,
+	WORLD_MARK = 0x5e471e1, /* of answers, in sn_dns */
 	WORLD_FOUND_MAX = 4,
 };
 
@@ -25,6 +27,7 @@ enum world_program {
 	WORLD_TC_EGRESS,
 	WORLD_SKB_INGRESS,
 	WORLD_SKB_EGRESS,
+	WORLD_DNS_RETURN,
 	WORLD_PROGRAM_COUNT,
 };
 
@@ -42,6 +45,8 @@ enum world_map {
 	WORLD_WORDS,
 	WORLD_POLICIES,
 	WORLD_USAGE,
+	WORLD_DNS,
+	WORLD_DNS_NAT,
 	WORLD_MAP_COUNT,
 };
 
@@ -85,6 +90,20 @@ uint32_t world_run(const struct world *world, enum world_program program,
 uint32_t world_run_gso(const struct world *world, enum world_program program,
 		       const void *frame, size_t size, uint32_t gso_segs,
 		       uint32_t gso_size);
+
+/* What comes with a packet besides its bytes. */
+struct world_skb {
+	uint32_t gso_segs; /* 0: not counted yet */
+	uint32_t gso_size; /* 0: no GSO */
+	uint32_t mark;
+	uint32_t ingress_ifindex; /* by which it came to be forwarded; 0: none */
+};
+
+/* skb: as it goes in and as it comes out. out (may be NULL) has room for
+ * *out_size bytes; *out_size: what came out. */
+uint32_t world_run_skb(const struct world *world, enum world_program program,
+		       const void *frame, size_t size, struct world_skb *skb,
+		       void *out, size_t *out_size);
 /* The same `repeat` times in one call; the last run's answer. */
 uint32_t world_repeat(const struct world *world, enum world_program program,
 		      const void *frame, size_t size, uint32_t repeat);
@@ -95,6 +114,11 @@ void world_put(const struct world *world, enum world_map map, const void *key,
 bool world_del(const struct world *world, enum world_map map, const void *key);
 void world_take_all(const struct world *world, enum world_map map,
 		    struct world_found *ret);
+
+/* Entries of sn_dns_nat, all of them removed from it; at most max are kept in
+ * the arrays. */
+size_t world_take_nat(const struct world *world, struct sn_dns_nat_key *keys,
+		      struct sn_dns_nat *values, size_t max);
 
 void world_put_iface(const struct world *world, uint32_t slot,
 		     enum sn_role role, bool ethernet);

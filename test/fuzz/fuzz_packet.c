@@ -62,7 +62,7 @@ static struct table tables[] = {
 	TABLE(sn_fragments, false, false), TABLE(sn_denied, false, false),
 	TABLE(sn_counters, true, false),   TABLE(sn_reasons, true, false),
 	TABLE(sn_words, true, false),	   TABLE(sn_policies, true, false),
-	TABLE(sn_usage, true, false),
+	TABLE(sn_usage, true, false),	   TABLE(sn_dns, true, false),
 };
 
 static const uint8_t *frame; /* exactly as long as the skb says */
@@ -227,6 +227,7 @@ struct situation {
 	bool ethernet;
 	bool has_flow;
 	bool gso;
+	bool steers;
 	struct cp_policy_settings settings;
 	uint8_t flow_flags;
 	uint8_t n_rules;
@@ -410,6 +411,35 @@ static uint32_t flags_of(const struct situation *s)
 	return s->flow_flags;
 }
 
+static const struct sn_dns dns = {
+	.range4 = { 198, 18 },
+	.range4_bits = 15,
+	.has_tc = 1,
+	.port_cgroup = 1,
+	.range6 = { 0xfd, 0x53, [7] = 1 },
+	.loopback6 = { 0xfd, 0x53, [7] = 2 },
+};
+
+/* 198.18.0.0/15, 127.16.0.0/12 and the two /64. */
+static bool is_reserved(enum sn_family family, const uint8_t *address)
+{
+	if (family == SN_FAMILY_IPV4)
+		return (address[0] == 198 && address[1] / 2 == 9) ||
+		       (address[0] == 127 && address[1] / 16 == 1);
+	return memcmp(address, dns.range6, 8) == 0 ||
+	       memcmp(address, dns.loopback6, 8) == 0;
+}
+
+static void put_steering(const struct situation *s, struct cp_policy *policy)
+{
+	struct cp_dns_settings settings = *cp_policy_get_dns(policy);
+	uint32_t zero = 0;
+
+	settings.no_steering = !s->steers;
+	cp_policy_put_dns(policy, &settings);
+	require(!bpf_map_update_elem(&sn_dns, &zero, &dns, BPF_ANY));
+}
+
 static void put_flow(const struct situation *s, const struct sn_packet *p)
 {
 	struct sn_usage usage = { .flow_quota = s->flow_flags & 1 };
@@ -469,6 +499,12 @@ static void check_verdict(const struct situation *s, const struct sn_packet *p,
 					    reading.transport[3]) :
 				 (uint16_t)(reading.transport[0] << 8 |
 					    reading.transport[1]);
+	packet.is_first_fragment = p->fragment == SN_PACKET_FIRST;
+	packet.is_local_reserved = is_reserved(
+		reading.family, leaves ? reading.source : reading.destination);
+	packet.is_remote_reserved = is_reserved(
+		reading.family, leaves ? reading.destination : reading.source);
+	source.steers = s->steers && s->settings.mode != SN_MODE_BLOCK_ALL;
 	if (reading.protocol == IPPROTO_TCP)
 		packet.is_tcp_syn = (reading.transport[13] & 0x12) == 2;
 	require(passed == cp_policy_match_judge(&source, &packet,
@@ -504,6 +540,14 @@ static struct sn_packet parse(const struct situation *s, struct __sk_buff *skb)
 	return p;
 }
 
+/* The segments of a GSO packet are as many as its payload fills. */
+static bool is_counted(const struct situation *s, const struct sn_packet *p,
+		       uint64_t n)
+{
+	return n == 1 || (s->gso && !p->error && n > 1 &&
+			  n <= (p->length + GSO_BYTES - 1) / GSO_BYTES);
+}
+
 /* What must hold for every packet, whatever its kind. */
 static void check_always(const struct situation *s, const struct sn_packet *p,
 			 bool passed)
@@ -514,12 +558,10 @@ static void check_always(const struct situation *s, const struct sn_packet *p,
 
 	for (int i = 0; i < 2; i++)
 		n += c->allowed_packets[i] + c->blocked_packets[i];
-	/* The segments of a GSO packet are as many as its payload fills. */
-	require(n == 1 || (s->gso && !p->error && n > 1 &&
-			   n <= (p->length + GSO_BYTES - 1) / GSO_BYTES));
+	require(is_counted(s, p, n));
 	require(!event_is_out);
 	if (s->settings.mode == SN_MODE_DISABLED) {
-		require(passed);
+		require(passed || (s->steers && sn_dns_is_query(p)));
 		return;
 	}
 	if (p->error == SN_REASON_PARSE || p->error == SN_REASON_HELPER)
@@ -537,9 +579,10 @@ static void try_frame(const struct situation *s)
 		.len = frame_bytes,
 		.gso_size = s->gso ? GSO_BYTES : 0,
 	};
+	struct sn_verdict_result v = { 0 };
 	struct sn_packet p;
 	struct sn_policy block;
-	bool passed;
+	int outcome;
 
 	clear();
 	p = parse(s, &skb);
@@ -547,11 +590,16 @@ static void try_frame(const struct situation *s)
 	require(cp_policy_new(&policy, 8) == 0);
 	cp_policy_put_settings(policy, &s->settings);
 	add_rules(s, &p, policy);
+	put_steering(s, policy);
 	put_policy(policy, &block);
 	put_flow(s, &p);
-	passed = sn_verdict_packet(&skb, &p, &v) == SN_OUTCOME_PASS;
-	check_always(s, &p, passed);
-	check_verdict(s, &p, policy, passed);
+	outcome = sn_verdict_packet(&skb, &p, &v);
+	if (outcome == SN_OUTCOME_STEER) {
+		require(block.dns && sn_dns_is_query(&p));
+		outcome = sn_verdict_finish(&skb, &p, &v);
+	}
+	check_always(s, &p, outcome == SN_OUTCOME_PASS);
+	check_verdict(s, &p, policy, outcome == SN_OUTCOME_PASS);
 }
 
 static size_t read_situation(const uint8_t *data, size_t size,
@@ -564,6 +612,7 @@ static size_t read_situation(const uint8_t *data, size_t size,
 		.is_host = data[0] & 2,
 		.ethernet = data[0] & 4,
 		.gso = data[0] & 8,
+		.steers = data[1] & 64,
 		.has_flow = data[0] & 16,
 		.settings = {
 			.mode = (enum sn_mode)(1 + (data[1] & 3)),
