@@ -44,7 +44,7 @@ $(foreach f,unit bpf fuzz,$(foreach t,$(call tests_in,$(f)),\
 $(call obj,$(test_help)): | $(if $(include_cp),$(proto_headers)) \
 	$(if $(include_dp),$(skeleton))
 
-$(B)/obj/test/%.o: private INCLUDES += -isystem $(B)/proto -I$(B)/bpf
+$(B)/obj/test/%.o: private INCLUDES += -I$(B)/proto -I$(B)/bpf
 
 # The race test also runs the programs without the checks that it is about.
 unchecked := $(if $(wildcard test/bpf/test_race.c), \

@@ -156,11 +156,12 @@ static int put_below(const char *field, struct sn_diag *diag)
 static int read_update(const Sentinel__V1__BulkUpdate *update, size_t max_rules,
 		       struct cp_policy **ret, struct sn_diag *diag)
 {
-	Sentinel__V1__Policy policy = SENTINEL__V1__POLICY__INIT;
+	Sentinel__V1__Policy policy;
 	enum sn_mode mode;
 	char *rules;
 	int r;
 
+	sentinel__v1__policy__init(&policy);
 	r = read_mode(update->mode, "mode", &mode, diag);
 	if (r)
 		return r;

@@ -29,7 +29,6 @@ static int64_t wall_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-#define EVENT_INIT	 SENTINEL__V1__DAEMON_EVENT__INIT
 #define EVENT_CASE(name) SENTINEL__V1__DAEMON_EVENT__EVENT_##name
 
 /* A part of the attachments: those after one id, up to the limits. The pair
@@ -184,12 +183,14 @@ int cp_control_report_sync(struct cp_attach *manager,
 {
 	sn_cleanup(free_partp) struct part *part = NULL;
 	Sentinel__V1__SyncRequest__MetadataEntry pairs[CP_ATTACH_METADATA_MAX];
-	Sentinel__V1__SyncRequest sync = SENTINEL__V1__SYNC_REQUEST__INIT;
-	Sentinel__V1__DaemonEvent event = EVENT_INIT;
+	Sentinel__V1__SyncRequest sync;
+	Sentinel__V1__DaemonEvent event;
 	char *capabilities[4];
 	struct utsname system;
 	int r;
 
+	sentinel__v1__sync_request__init(&sync);
+	sentinel__v1__daemon_event__init(&event);
 	(void)uname(&system);
 	put_host(host, &system, &sync, capabilities);
 	r = put_metadata(host, &sync, pairs);
@@ -212,11 +213,13 @@ void cp_control_report_subscribed(struct cp_control_queue *queue,
 				  const struct cp_attach_item *item)
 {
 	sn_cleanup(cp_api_view_freep) struct cp_api_view *view = NULL;
-	Sentinel__V1__Subscribed subscribed = SENTINEL__V1__SUBSCRIBED__INIT;
-	Sentinel__V1__DaemonEvent event = EVENT_INIT;
+	Sentinel__V1__Subscribed subscribed;
+	Sentinel__V1__DaemonEvent event;
 	Sentinel__V1__Subscription attachment;
 	struct cp_attach_info info;
 
+	sentinel__v1__subscribed__init(&subscribed);
+	sentinel__v1__daemon_event__init(&event);
 	cp_attach_info_get(item, &info);
 	if (cp_api_view_new(&view, &info) < 0)
 		return;
@@ -240,11 +243,12 @@ void cp_control_report_unsubscribed(struct cp_control_queue *queue,
 		[CP_CONTROL_REPORT_END_ERROR] =
 			SENTINEL__V1__UNSUBSCRIBED_REASON__UNSUBSCRIBED_REASON_ERROR,
 	};
-	Sentinel__V1__Unsubscribed unsubscribed =
-		SENTINEL__V1__UNSUBSCRIBED__INIT;
-	Sentinel__V1__DaemonEvent event = EVENT_INIT;
+	Sentinel__V1__Unsubscribed unsubscribed;
+	Sentinel__V1__DaemonEvent event;
 	struct cp_attach_info info;
 
+	sentinel__v1__unsubscribed__init(&unsubscribed);
+	sentinel__v1__daemon_event__init(&event);
 	cp_attach_info_get(item, &info);
 	unsubscribed.id = borrow(info.id);
 	unsubscribed.reason = reasons[reason];
@@ -292,9 +296,11 @@ void cp_control_report_heartbeat(struct cp_control_queue *queue,
 	sn_cleanup(free_partp) struct part *part = NULL;
 	sn_cleanup(sn_freep) Sentinel__V1__AttachmentHealth *all = NULL;
 	Sentinel__V1__AttachmentHealth *pointers[CP_CONTROL_REPORT_ITEMS];
-	Sentinel__V1__Heartbeat heartbeat = SENTINEL__V1__HEARTBEAT__INIT;
-	Sentinel__V1__DaemonEvent event = EVENT_INIT;
+	Sentinel__V1__Heartbeat heartbeat;
+	Sentinel__V1__DaemonEvent event;
 
+	sentinel__v1__heartbeat__init(&heartbeat);
+	sentinel__v1__daemon_event__init(&event);
 	next[0] = '\0';
 	all = calloc(CP_CONTROL_REPORT_ITEMS, sizeof(*all));
 	if (!all || collect(manager, after, &part, next) < 0)
@@ -319,10 +325,11 @@ void cp_control_report_heartbeat(struct cp_control_queue *queue,
 void cp_control_report_result(struct cp_control_queue *queue,
 			      const struct cp_control_report_result *result)
 {
-	Sentinel__V1__CommandResult message =
-		SENTINEL__V1__COMMAND_RESULT__INIT;
-	Sentinel__V1__DaemonEvent event = EVENT_INIT;
+	Sentinel__V1__CommandResult message;
+	Sentinel__V1__DaemonEvent event;
 
+	sentinel__v1__command_result__init(&message);
+	sentinel__v1__daemon_event__init(&event);
 	message.command_id = borrow(result->command_id);
 	message.id = borrow(result->id);
 	message.success = !result->error;
@@ -338,9 +345,10 @@ static void put_policy_event(struct cp_control_queue *queue,
 			     const struct cp_attach_item *item,
 			     Sentinel__V1__PolicyEvent *message)
 {
-	Sentinel__V1__DaemonEvent event = EVENT_INIT;
+	Sentinel__V1__DaemonEvent event;
 	struct cp_attach_info info;
 
+	sentinel__v1__daemon_event__init(&event);
 	cp_attach_info_get(item, &info);
 	message->id = borrow(info.id);
 	message->time_ms = wall_ms();
@@ -353,11 +361,13 @@ void cp_control_report_blocked(struct cp_control_queue *queue,
 			       const struct cp_attach_item *item,
 			       const struct sn_event *from)
 {
-	Sentinel__V1__PolicyEvent message = SENTINEL__V1__POLICY_EVENT__INIT;
-	Sentinel__V1__BlockedFlow flow = SENTINEL__V1__BLOCKED_FLOW__INIT;
+	Sentinel__V1__PolicyEvent message;
+	Sentinel__V1__BlockedFlow flow;
 	char local[INET6_ADDRSTRLEN] = "", remote[INET6_ADDRSTRLEN] = "";
 	int family = from->family == SN_FAMILY_IPV4 ? AF_INET : AF_INET6;
 
+	sentinel__v1__policy_event__init(&message);
+	sentinel__v1__blocked_flow__init(&flow);
 	if (from->family) {
 		(void)inet_ntop(family, from->local, local, sizeof(local));
 		(void)inet_ntop(family, from->remote, remote, sizeof(remote));
@@ -381,8 +391,9 @@ void cp_control_report_denied(struct cp_control_queue *queue,
 			      const struct cp_attach_item *item,
 			      const char *name, uint16_t type, bool audited)
 {
-	Sentinel__V1__PolicyEvent message = SENTINEL__V1__POLICY_EVENT__INIT;
+	Sentinel__V1__PolicyEvent message;
 
+	sentinel__v1__policy_event__init(&message);
 	message.reason = borrow("dns-denied");
 	message.audited = audited;
 	message.name = borrow(name);

@@ -14,8 +14,9 @@ enum { MAX_BYTES = 1 << 20, MAX_RULES = 1000 };
 static message_t make(void)
 {
 	static char command_id[] = "c1", id[] = ID;
-	message_t message = SENTINEL__V1__CONTROL_COMMAND__INIT;
+	message_t message;
 
+	sentinel__v1__control_command__init(&message);
 	message.command_id = command_id;
 	message.id = id;
 	message.revision = 7;
@@ -65,12 +66,13 @@ static void set_update(message_t *message, Sentinel__V1__BulkUpdate *update,
 
 static void sync_ack_is_about_no_attachment(void)
 {
-	Sentinel__V1__SyncAck ack = SENTINEL__V1__SYNC_ACK__INIT;
+	Sentinel__V1__SyncAck ack;
 	struct cp_control_command command;
 	message_t message = make();
 	struct sn_diag diag;
 	char none[] = "";
 
+	sentinel__v1__sync_ack__init(&ack);
 	message.command_case = SENTINEL__V1__CONTROL_COMMAND__COMMAND_SYNC_ACK;
 	message.sync_ack = &ack;
 	refuses(&message, "id", "empty");
@@ -84,13 +86,14 @@ static void sync_ack_is_about_no_attachment(void)
 
 static void heads_are_checked(void)
 {
-	Sentinel__V1__Detach detach = SENTINEL__V1__DETACH__INIT;
+	Sentinel__V1__Detach detach;
 	struct cp_control_command command;
 	char upper[] = "0123456789ABCDEF0123456789abcdef", none[] = "";
 	char long_id[130];
 	struct sn_diag diag;
 	message_t message = make();
 
+	sentinel__v1__detach__init(&detach);
 	refuses(&message, "command", "none that is known");
 	message.command_case = SENTINEL__V1__CONTROL_COMMAND__COMMAND_DETACH;
 	message.detach = &detach;
@@ -153,12 +156,13 @@ static void one_bad_prefix_refuses_a_whole_update(void)
 	static Sentinel__V1__Rule *pointers[500];
 	static char texts[500][24];
 	Sentinel__V1__BulkUpdate update;
-	Sentinel__V1__SubscribedAck ack = SENTINEL__V1__SUBSCRIBED_ACK__INIT;
+	Sentinel__V1__SubscribedAck ack;
 	Sentinel__V1__DnsPolicy dns;
 	struct cp_control_command command;
 	struct sn_diag diag;
 	message_t message = make();
 
+	sentinel__v1__subscribed_ack__init(&ack);
 	set_update(&message, &update, &dns);
 	for (size_t i = 0; i < SN_ARRAY_SIZE(rules); i++) {
 		sentinel__v1__rule__init(&rules[i]);
@@ -191,11 +195,12 @@ static void one_bad_prefix_refuses_a_whole_update(void)
 
 static void an_ack_without_policy_says_nothing(void)
 {
-	Sentinel__V1__SubscribedAck ack = SENTINEL__V1__SUBSCRIBED_ACK__INIT;
+	Sentinel__V1__SubscribedAck ack;
 	struct cp_control_command command;
 	struct sn_diag diag;
 	message_t message = make();
 
+	sentinel__v1__subscribed_ack__init(&ack);
 	message.command_case =
 		SENTINEL__V1__CONTROL_COMMAND__COMMAND_SUBSCRIBED_ACK;
 	message.subscribed_ack = &ack;
@@ -206,13 +211,15 @@ static void an_ack_without_policy_says_nothing(void)
 
 static void rules_are_read(void)
 {
-	Sentinel__V1__AllowCIDR allow = SENTINEL__V1__ALLOW_CIDR__INIT;
-	Sentinel__V1__SetMode mode = SENTINEL__V1__SET_MODE__INIT;
+	Sentinel__V1__AllowCIDR allow;
+	Sentinel__V1__SetMode mode;
 	struct cp_control_command command;
 	char cidr[] = "10.0.0.0/8", port[] = "443/tcp", *ports[] = { port };
 	struct sn_diag diag;
 	message_t message = make();
 
+	sentinel__v1__allow_cidr__init(&allow);
+	sentinel__v1__set_mode__init(&mode);
 	message.command_case =
 		SENTINEL__V1__CONTROL_COMMAND__COMMAND_ALLOW_CIDR;
 	message.allow_cidr = &allow;

@@ -10,10 +10,12 @@
 static void put(struct cp_control_queue *queue, enum cp_control_class class,
 		unsigned int number, size_t n)
 {
-	Sentinel__V1__DaemonEvent event = SENTINEL__V1__DAEMON_EVENT__INIT;
-	Sentinel__V1__CommandResult result = SENTINEL__V1__COMMAND_RESULT__INIT;
+	Sentinel__V1__DaemonEvent event;
+	Sentinel__V1__CommandResult result;
 	char text[4096] = "";
 
+	sentinel__v1__daemon_event__init(&event);
+	sentinel__v1__command_result__init(&result);
 	memset(text, 'x', SN_MIN(n, sizeof(text) - 1));
 	result.applied_revision = number;
 	result.error = text;
