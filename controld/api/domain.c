@@ -50,8 +50,7 @@ CP_API_DOMAIN(read_rules)
 {
 	const Sentinel__V1__GetDomainsRequest *request =
 		AS(GetDomainsRequest, message);
-	Sentinel__V1__GetDomainsResponse answer =
-		SENTINEL__V1__GET_DOMAINS_RESPONSE__INIT;
+	Sentinel__V1__GetDomainsResponse answer;
 	const struct cp_attach_item *item;
 	struct cp_attach_info info;
 	struct sn_diag diag = { 0 };
@@ -60,6 +59,7 @@ CP_API_DOMAIN(read_rules)
 	char token[16];
 	int r;
 
+	sentinel__v1__get_domains_response__init(&answer);
 	if (cp_api_validate_page(request->page_size,
 				 CP_API_VALIDATE_RULES_DEFAULT,
 				 CP_API_VALIDATE_RULES_MAX, &size, &diag) ||
