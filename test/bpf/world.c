@@ -14,6 +14,7 @@
 enum {
 	HASH_ENTRIES = 1024,
 	RULE_ENTRIES = 65536,
+	NAT_ENTRIES = 1 << 17, /* all ports of a slot, none pushed out */
 	RING_BYTES = 65536,
 };
 
@@ -43,6 +44,8 @@ static uint32_t entries_of(const char *name, enum bpf_map_type type,
 		return RING_BYTES;
 	if (!strcmp(name, "sn_rules") || !strcmp(name, "sn_prefixes"))
 		return RULE_ENTRIES;
+	if (!strcmp(name, "sn_dns_nat"))
+		return NAT_ENTRIES;
 	if (!strcmp(name, "sn_counters"))
 		return WORLD_SLOTS * n_cpus;
 	if (!strcmp(name, "sn_policies"))
