@@ -22,6 +22,7 @@ including = $(if $(test_src),$(shell grep -lE '^.include "($(1))' \
 include_dp := $(call including,dataplane/|sentinel\.skel)
 include_ctl := $(call including,controld/ctl/)
 include_cp := $(call including,controld/|sentinel/v1/)
+include_ldns := $(if $(test_src),$(shell grep -l '^.include <ldns/' $(test_src)))
 
 # $(call deps,source,helpers of its folder)
 needs = $(if $(filter $(1) $(2),$(3)),$(4))
@@ -30,7 +31,9 @@ deps = $(call obj,$(1) $(2)) \
        $(call needs,$(1),$(2),$(include_cp),$(B)/libcp.a) \
        $(call needs,$(1),$(2),$(include_dp),$(B)/libdp.a) $(B)/libshared.a
 libs = $(call needs,$(1),$(2),$(include_cp),$(cp_libs)) \
-       $(call needs,$(1),$(2),$(include_dp),$(dp_libs)) $(check_libs)
+       $(call needs,$(1),$(2),$(include_dp),$(dp_libs)) \
+       $(call needs,$(1),$(2),$(include_ldns),$(call pkg,ldns,-lldns)) \
+       $(check_libs)
 
 define test_program
 $(B)/$(1:.c=): $(call deps,$(1),$(2))
