@@ -136,6 +136,10 @@ static void writable(void *userdata)
 	struct cp_control *control = userdata;
 
 	control->is_writable = true;
+	/* Servers say nothing before their first message, but what was written
+	 * has found a connection. */
+	if (control->state == CP_CONTROL_STATE_CONNECTING)
+		control->state = CP_CONTROL_STATE_SYNCING;
 	/* A peer that reads too slowly has missed attachments. */
 	if (control->state == CP_CONTROL_STATE_SYNCED &&
 	    cp_control_queue_dropped(control->queue,
@@ -145,14 +149,6 @@ static void writable(void *userdata)
 		return;
 	}
 	cp_control_session_send(control);
-}
-
-static void connected(void *userdata)
-{
-	struct cp_control *control = userdata;
-
-	if (control->state == CP_CONTROL_STATE_CONNECTING)
-		control->state = CP_CONTROL_STATE_SYNCING;
 }
 
 void cp_control_session_receive(struct cp_control *control)
@@ -169,7 +165,6 @@ static void message(void *userdata, const void *data, size_t size)
 	struct cp_control *control = userdata;
 
 	control->is_receiving = false;
-	connected(control);
 	cp_control_apply_message(control, data, size);
 }
 
@@ -219,7 +214,6 @@ static void sync_too_late(uv_timer_t *timer)
 }
 
 static const struct cp_rpc_outcall_events call_events = {
-	.connected = connected,
 	.writable = writable,
 	.message = message,
 	.ended = ended,

@@ -147,8 +147,7 @@ static void metadata_done(struct cp_rpc_queue_op *op, bool ok)
 	struct cp_rpc_outcall *call =
 		sn_container_of(op, struct cp_rpc_outcall, metadata_op);
 
-	if (ok && may_tell(call) && call->events.connected)
-		call->events.connected(call->userdata);
+	(void)ok;
 	finish_if_over(call);
 }
 
@@ -163,23 +162,26 @@ static void send_done(struct cp_rpc_queue_op *op, bool ok)
 	finish_if_over(call);
 }
 
+/* Takes the message out before it is delivered: within the callback the next
+ * one may be asked for, and come at any moment. */
 static void deliver(struct cp_rpc_outcall *call)
 {
+	sn_cleanup(cp_rpc_buffer_freep)
+		grpc_byte_buffer *received = sn_steal(&call->received);
 	grpc_byte_buffer_reader reader;
 	grpc_slice slice;
 
-	if (call->received->data.raw.compression != GRPC_COMPRESS_NONE) {
+	if (received->data.raw.compression != GRPC_COMPRESS_NONE) {
 		give_up(call, GRPC_STATUS_INTERNAL,
 			"compressed messages are not accepted");
 		return;
 	}
-	if (!grpc_byte_buffer_reader_init(&reader, call->received)) {
+	if (!grpc_byte_buffer_reader_init(&reader, received)) {
 		give_up(call, GRPC_STATUS_INTERNAL, "unreadable message");
 		return;
 	}
 	slice = grpc_byte_buffer_reader_readall(&reader);
 	grpc_byte_buffer_reader_destroy(&reader);
-	call->received = cp_rpc_buffer_free(call->received);
 	call->events.message(call->userdata, GRPC_SLICE_START_PTR(slice),
 			     GRPC_SLICE_LENGTH(slice));
 	grpc_slice_unref(slice);
@@ -193,7 +195,8 @@ static void receive_done(struct cp_rpc_queue_op *op, bool ok)
 	/* Without a message the stream is over, and the status will say so. */
 	if (ok && call->received && may_tell(call))
 		deliver(call);
-	call->received = cp_rpc_buffer_free(call->received);
+	else
+		call->received = cp_rpc_buffer_free(call->received);
 	finish_if_over(call);
 }
 

@@ -18,9 +18,8 @@ enum {
 };
 
 struct cp_rpc_outcall_events {
-	/* The server has begun to answer. */
-	void (*connected)(void *userdata);
-	/* cp_rpc_outcall_send() would succeed. */
+	/* cp_rpc_outcall_send() would succeed; the first time this also says
+	 * that there is a connection. */
 	void (*writable)(void *userdata);
 	/* The message that was asked for, as it came; borrowed. */
 	void (*message)(void *userdata, const void *data, size_t size);
