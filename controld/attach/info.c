@@ -83,6 +83,9 @@ static void put_notes(const struct cp_attach_item *item,
 
 	for (size_t i = 0; i < n; i++)
 		put_note(ret, notes[i]);
+	if (cp_attach_remote_is_held(item))
+		put_note(ret, "everything is dropped until the control plane "
+			      "states a policy");
 	put_dns_notes(item, ret);
 }
 
