@@ -250,20 +250,30 @@ static int map_memory(struct dp_object *object, enum sn_table table)
 	return 0;
 }
 
+static int open_map(struct dp_object *object, enum sn_table table,
+		    struct sn_diag *diag)
+{
+	const char *name = sn_tables_info[table].map;
+
+	object->maps[table] = dp_pins_get(object->pins, "maps", name);
+	return object->maps[table] < 0 ? fail(diag, object->maps[table], name) :
+					 0;
+}
+
 static int open_maps(struct dp_object *object, struct sn_diag *diag)
 {
 	int r;
 
-	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
-		object->maps[i] = dp_pins_get(object->pins, "maps",
-					      sn_tables_info[i].map);
+	/* First whose pins they are: another version's may lack some. */
+	r = open_map(object, SN_TABLE_META, diag);
+	if (r >= 0)
+		r = compare_meta(object, diag);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
 		if (object->maps[i] < 0)
-			return fail(diag, object->maps[i],
-				    sn_tables_info[i].map);
+			r = open_map(object, (enum sn_table)i, diag);
+		if (r >= 0)
+			r = compare_map(object, (enum sn_table)i, diag);
 	}
-	r = compare_meta(object, diag);
-	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++)
-		r = compare_map(object, (enum sn_table)i, diag);
 	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
 		if (sn_tables_info[i].writer != SN_TABLE_WRITER_DP ||
 		    sn_tables_info[i].shape != SN_TABLE_SHAPE_ARRAY)

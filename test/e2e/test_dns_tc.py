@@ -571,6 +571,15 @@ def test_netdev_can_be_run_again_and_undone(place):
     assert "fd53" not in place.ip("-6", "route", "show", "table", "all").stdout
 
 
+def test_netdev_brings_ipv6_where_new_interfaces_have_none(place):
+    place.netdev("stop")
+    sh("ip", "netns", "exec", place.name, "sh", "-c",
+       "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    place.netdev("start")
+    assert "fd53:6e74:6c64:1::1/64" in place.ip(
+        "-o", "address", "show", "dev", "sentinel0").stdout
+
+
 @pytest.mark.parametrize("words", [
     [], ["restart"], ["start", "--dns-devices", "one"], ["start", "--dns-port"],
     ["start", "--dns-range6", "fd00::/48"], ["start", "--wrong", "x"]])

@@ -146,3 +146,17 @@ def test_other_object_replaces_programs_under_live_links(tree, peer):
     assert not (host.bpffs / "sentinel/programs_new").exists()
     host.restart()
     assert [link_program(host, name) for name in names] == after
+
+
+def test_pins_of_another_version_are_named_as_such(host):
+    """Also if they lack a map that this version has."""
+    host.stop()
+    pins = host.bpffs / "sentinel/maps"
+    old = struct.pack("=12I", dp.ABI - 1, *[0] * 11)
+    sh("bpftool", "map", "update", "pinned", str(pins / "sn_meta"), "key", "0",
+       "0", "0", "0", "value", *map(str, old))
+    (pins / "sn_dns").unlink()
+    done = subprocess.run(host.command(), text=True, capture_output=True,
+                          timeout=20, check=False)
+    assert done.returncode == 1
+    assert f"pins have ABI version {dp.ABI - 1}, this is {dp.ABI}" in done.stderr
