@@ -24,6 +24,7 @@ static const char *const program_names[WORLD_PROGRAM_COUNT] = {
 	[WORLD_SKB_INGRESS] = "sn_skb_ingress",
 	[WORLD_SKB_EGRESS] = "sn_skb_egress",
 	[WORLD_DNS_RETURN] = "sn_dns_return",
+	[WORLD_DNS_FILTER_CGROUP] = "sn_dns_filter_cgroup",
 };
 
 static const char *const map_names[WORLD_MAP_COUNT] = {

@@ -3,8 +3,6 @@
 sockets of both families on the loopback device under sentinel-dp's filter. They
 answer with the bytes that came, and note whose address each query came to."""
 
-import array
-import fcntl
 import ipaddress
 import mmap
 import os
@@ -12,7 +10,6 @@ import re
 import selectors
 import socket
 import struct
-import termios
 import threading
 
 import dp_client as dp
@@ -67,6 +64,7 @@ class Listener:
         self.answer = answer
         self.seen = []  # (protocol, slot, bytes)
         self.accepted = []
+        self.ends = True  # a connection that its client has ended
         self.port = PORT
         self.chooser = selectors.DefaultSelector()
         self.wake, self.woken = socket.socketpair()
@@ -134,10 +132,9 @@ class Listener:
             query = b""
         if not query:
             self.chooser.unregister(made)
-            try:
-                made.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # reset
+            if self.ends:
+                made.close()
+                self.accepted.remove(made)
             return
         self.seen.append(("tcp", slot_of(made.getsockname()[0]), query))
         answer = self.answer(query)
@@ -154,10 +151,3 @@ class Listener:
         self.chooser.close()
         for made in (*self.sockets, *self.accepted, self.wake, self.woken):
             made.close()
-
-
-def unsent(connection):
-    """Bytes that the other end has not acknowledged, its FIN included."""
-    count = array.array("i", [0])
-    fcntl.ioctl(connection, termios.TIOCOUTQ, count)
-    return count[0]

@@ -57,6 +57,35 @@ def udp(source, target, text, ports):
     return head + struct.pack("!HHHH", *ports, 8 + len(text), 0) + text
 
 
+def tcp(source, target, flags, ports):
+    # An IPv4 packet with a TCP header and no data.
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0, 64, 6, 0,
+                       inet_aton(source), inet_aton(target))
+    body = struct.pack("!HHIIBBHHH", *ports, 1, 1, 0x50, flags, 1000, 0, 0)
+    total = checksum(inet_aton(source) + inet_aton(target) +
+                     struct.pack("!BBH", 0, 6, 20) + body)
+    return head + body[:16] + struct.pack("!H", total) + body[18:]
+
+
+def send_segment(source, target, flags, ports):
+    made = socket(AF_INET, SOCK_RAW, IPPROTO_RAW)
+    return made.sendto(tcp(source, target, flags, ports), (target, 0))
+
+
+def count_resets():
+    # Sent in this namespace (SNMP OutRsts).
+    lines = [line.split() for line in open("/proc/net/snmp")
+             if line.startswith("Tcp:")]
+    return int(dict(zip(*lines))["OutRsts"])
+
+
+def has_connection(port, state):
+    # To this port, in this state (include/net/tcp_states.h).
+    return any(line.split()[2].endswith(f":{port:04X}") and
+               int(line.split()[3], 16) == state
+               for line in open("/proc/net/tcp").readlines()[1:])
+
+
 def send_raw(source, target, text, ports, mark=0):
     made = socket(AF_INET, SOCK_RAW, IPPROTO_RAW)
     if mark:

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import dp_client as dp
-from dns_listener import PORT, Fds, Listener, unsent
+from dns_listener import PORT, Fds, Listener
 from dns_workload import Workload
 from dp_host import (  # noqa: F401
     ID, attach_directory, bare, host, peer, sh, tree, wait_for)
@@ -335,6 +335,56 @@ def test_socket_connected_before_the_attachment_is_not_let_around(tree, peer):
     fds.close()
 
 
+def test_process_that_joins_is_steered_with_what_it_opens_from_then_on(scene):
+    """A socket stays with the cgroup in which it was made."""
+    scene.free.do("before = make('127.0.0.1')")
+    scene.free.join(scene.groups["a"])
+    assert ask(scene.free, "192.0.2.1", b"after", "sendto")[0] == b"after"
+    assert scene.listener.slots(b"after") == [A]
+    assert scene.free.do(f"before.sendto(b'bad', ({OWN4!r}, {PORT}))") == 3
+    scene.passes()
+    assert scene.listener.slots(b"bad") == []
+
+
+def test_own_name_server_on_loopback_is_reached_only_without_steering(scene):
+    scene.a.do("server = make('127.0.0.1')")
+    assert scene.a.do("server.bind(('127.0.0.1', 53))") is None
+    scene.peer.put("RULES", A, 2, [dp.rule_key(A, 2, "127.0.0.1") +
+                                   dp.value(dp.item())])
+    for generation, steered in ((2, False), (3, True)):
+        scene.peer.flip(A, dp.policy(generation, dp.ALLOWLIST, dns=steered))
+        scene.a.do("one = make('127.0.0.1')")
+        text = b"steered" if steered else b"direct"
+        assert scene.a.do(f"one.sendto({text!r}, ('127.0.0.1', 53))") == \
+            len(text)
+        if steered:
+            scene.passes()
+        assert scene.a.do("select.select([server], [], [], 0)[0] == [server]"
+                          ) != steered
+        if not steered:
+            assert scene.a.do("server.recv(64)") == text
+        assert scene.listener.slots(text) == ([A] if steered else [])
+
+
+def test_queries_of_both_at_once_are_never_taken_for_the_others(scene):
+    """While their policies change under them."""
+    loop = ("[ask(server, b'%s %d' % n, kind, connected)[0] "
+            "for n in range(60) for server in ('192.0.2.1', '2001:db8::1', "
+            "'::ffff:192.0.2.1') for kind, connected in (('udp', False), "
+            "('udp', True), ('tcp', True))]")
+    for name in ("a", "b"):
+        getattr(scene, name).start(loop.replace("%s", name))
+    for generation in range(2, 60):
+        scene.peer.flip(A, steering(generation, dp.DENYLIST))
+        scene.peer.flip(B, steering(generation, audit=generation & 1))
+    for name, slot in (("a", A), ("b", B)):
+        answers = getattr(scene, name).result()
+        assert len(answers) == 60 * 9
+        assert answers[-1] == f"{name} 59".encode()
+        assert {found for _, found, text in scene.listener.seen
+                if text.startswith(name.encode())} == {slot}
+
+
 @pytest.mark.parametrize("mode, audit", [
     (dp.DISABLED, 0), (dp.DENYLIST, 0), (dp.ALLOWLIST, 1), (dp.DENYLIST, 1)])
 def test_steered_in_every_mode_that_steers(scene, mode, audit):
@@ -376,18 +426,34 @@ def test_other_ports_are_judged_as_before(scene):
 
 
 def test_connection_that_its_client_ends_first_is_acknowledged(scene):
-    """The last segments are the kernel's own and carry no mark."""
+    """By the kernel alone: its segment passed no hook and has no mark."""
+    fin_wait2, closed = 5, 7
+    scene.listener.ends = False
     scene.a.do("one = make('192.0.2.1', 'tcp')")
     scene.a.do("one.connect(('192.0.2.1', 53))")
     scene.a.do("one.send(b'q')")
     assert scene.a.do("one.recv(9)") == b"q"
     scene.a.do("one.close()")
+    wait_for(lambda: scene.a.do(f"has_connection({PORT}, {fin_wait2})"),
+             "the client's socket is gone")
     made, = scene.listener.accepted
-    info = socket.TCP_INFO
-    closed = 7
-    wait_for(lambda: made.getsockopt(socket.IPPROTO_TCP, info, 1)[0] == closed,
-             "the server's end is acknowledged")
-    assert unsent(made) == 0
+    made.shutdown(socket.SHUT_WR)
+    wait_for(lambda: made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO,
+                                     1)[0] == closed, "acknowledged")
+
+
+def test_listener_resets_no_segment_of_others(scene):
+    """Not even those that would pass to an established connection."""
+    before = scene.free.do("count_resets()")
+    for flags in (0x02, 0x10, 0x11, 0x14, 0x18, 0x12):
+        assert scene.free.do(f"send_segment('127.0.0.1', {OWN4!r}, {flags}, "
+                             f"(4000, {PORT}))") == 40
+    scene.passes()
+    assert scene.free.do("count_resets()") == before
+    # Elsewhere they are.
+    assert scene.free.do("send_segment('127.0.0.1', '127.0.0.1', 16, "
+                         "(4000, 4001))") == 40
+    assert scene.free.do("count_resets()") == before + 1
 
 
 def test_detached_socket_reaches_nobody_and_is_steered_anew_later(scene):
