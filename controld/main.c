@@ -371,6 +371,12 @@ static struct cp_attach_options manager_options(struct daemon *daemon)
 		.max_attachments = config->limits.attachments,
 		.max_rules = config->limits.rules_per_policy,
 		.flow_quota = (uint32_t)config->limits.flows_per_attachment,
+		.learnt = {
+			.names = config->dns.quotas.names,
+			.addresses = config->dns.quotas.addresses,
+			.addresses_per_name =
+				config->dns.quotas.addresses_per_name,
+		},
 	};
 }
 

@@ -73,7 +73,8 @@ static bool is_item(const uint8_t *at)
 	(void)memcpy(&item, at, sizeof(item));
 	if (item.verdict != SN_VERDICT_ALLOW && item.verdict != SN_VERDICT_DENY)
 		return false;
-	if (!item.rule_id || item.port_low > item.port_high)
+	/* rule_id 0: opened by a name that no rule is about. */
+	if (item.port_low > item.port_high)
 		return false;
 	if (item.port_low == 0 && item.port_high == UINT16_MAX)
 		return true;

@@ -43,8 +43,7 @@ static void saved(struct cp_attach_op *op, int r)
 			  "the state file cannot be written: %s; the policy "
 			  "before was put back",
 			  strerror(-r));
-	cp_policy_free(item->policy);
-	item->policy = sn_steal(&op->previous);
+	cp_attach_stage_go_back(op);
 	cp_attach_remote_unstamp(op);
 	/* The rows of the policy before are swept first, so that two copies
 	 * are enough. */

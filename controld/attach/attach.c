@@ -10,7 +10,9 @@
 #include "controld/attach/apply.h"
 #include "controld/attach/collect.h"
 #include "controld/attach/counters.h"
+#include "controld/attach/dns.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/learn.h"
 #include "controld/attach/op.h"
 #include "controld/attach/reconcile.h"
 #include "controld/attach/remote.h"
@@ -84,6 +86,8 @@ static void kicked(uv_async_t *kick)
 {
 	struct cp_attach *manager = kick->data;
 
+	cp_attach_learn_step(manager);
+	cp_attach_dns_step(manager);
 	cp_attach_op_kick(manager);
 	if (manager->is_closing)
 		finish_close(manager);
@@ -103,6 +107,16 @@ static void free_content(struct cp_attach *manager)
 	manager->items = NULL;
 	manager->by_slot = NULL;
 	manager->doh = cp_dns_doh_free(manager->doh);
+}
+
+static int put_seed(struct cp_attach *manager)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
+	manager->options.learnt.seed = seed;
+	return 0;
 }
 
 static int read_boot_id(char *ret, size_t size)
@@ -176,9 +190,16 @@ int cp_attach_new(struct cp_attach **ret,
 	LIST_INIT(&manager->observers);
 	TAILQ_INIT(&manager->incoming);
 	TAILQ_INIT(&manager->ready);
-	r = read_boot_id(manager->boot_id, sizeof(manager->boot_id));
+	TAILQ_INIT(&manager->releasing);
+	TAILQ_INIT(&manager->learnt);
+	manager->path_fds[0] = -1;
+	manager->path_fds[1] = -1;
+	r = put_seed(manager);
+	if (r == 0)
+		r = read_boot_id(manager->boot_id, sizeof(manager->boot_id));
 	if (r < 0)
-		sn_diag_set(diag, NULL, "cannot read the boot id: %s",
+		sn_diag_set(diag, NULL,
+			    "cannot read boot id or random bits: %s",
 			    strerror(-r));
 	if (r == 0)
 		r = cp_attach_state_load(manager, diag);
@@ -208,6 +229,10 @@ void cp_attach_reload(struct cp_attach *manager,
 	manager->options.max_attachments = options->max_attachments;
 	manager->options.max_rules = options->max_rules;
 	manager->options.flow_quota = options->flow_quota;
+	manager->options.learnt = options->learnt;
+	for (size_t i = 0; i < manager->n_items; i++)
+		cp_dns_learnt_put_limits(manager->items[i]->learnt,
+					 &options->learnt);
 	if (!manager->is_closing && cp_attach_collect_start(manager) < 0)
 		sn_log(SN_LOG_ERROR, "reload error=timer");
 }
@@ -229,6 +254,9 @@ static void finish_close(struct cp_attach *manager)
 	for (size_t i = 0; i < manager->n_items; i++)
 		cp_attach_op_cancel(manager->items[i]);
 	free_content(manager);
+	cp_attach_learn_step(manager);
+	sn_closep(&manager->path_fds[0]);
+	sn_closep(&manager->path_fds[1]);
 	cp_attach_counters_close(sn_steal(&manager->counters));
 	close_handles(manager);
 }

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "controld/attach/info.h"
+#include "controld/dns/learnt.h"
 #include "controld/policy/policy.h"
 #include "controld/state/state.h"
 #include "shared/diag.h"
@@ -71,6 +72,7 @@ struct cp_attach_options {
 	uint64_t max_attachments;
 	uint64_t max_rules;
 	uint32_t flow_quota;
+	struct cp_dns_learnt_limits learnt; /* of one attachment; seed: any */
 	/* CLOCK_BOOTTIME; NULL: the machine's. For tests. */
 	uint64_t (*now_ns)(void);
 };
@@ -91,8 +93,8 @@ int cp_attach_new(struct cp_attach **ret,
 		  const struct cp_attach_options *options,
 		  struct sn_diag *diag);
 
-/* Takes over collect_interval_ms, max_attachments, max_rules and flow_quota;
- * the last two count for what is attached or applied from now on. */
+/* Takes over collect_interval_ms, max_attachments, max_rules, flow_quota and
+ * learnt; the middle two count for what is attached or applied from now on. */
 void cp_attach_reload(struct cp_attach *manager,
 		      const struct cp_attach_options *options);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controld/attach/apply.h"
+#include "controld/attach/domains.h"
 #include "controld/attach/op.h"
 #include "controld/attach/rules.h"
 #include "controld/attach/target.h"
@@ -76,6 +77,9 @@ void cp_attach_collect_lapsed(struct cp_attach *manager)
 		else if (has_lapsed(item, now_ns))
 			(void)cp_attach_op_enqueue(
 				item, cp_attach_rules_lapse_run, false);
+		else if (cp_attach_domains_has_lapsed(item, now_ns))
+			(void)cp_attach_op_enqueue(
+				item, cp_attach_domains_lapse_run, false);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "controld/dns/learnt.h"
 #include "controld/dns/rules.h"
 #include "controld/dns/settings.h"
+#include "controld/link/link.h"
 
 /* Handed out when the link is up and its fds have come, each time again.
  * filter_*: socket filter programs, borrowed for the call (-1: the path does
@@ -92,6 +93,12 @@ enum cp_attach_dns_end {
 };
 void cp_attach_dns_count(struct cp_attach *manager, uint32_t slot,
 			 enum cp_attach_dns_end end);
+
+/* For controld/attach: tells the listener what has come since. */
+void cp_attach_dns_step(struct cp_attach *manager);
+/* FDS was answered. */
+void cp_attach_dns_put_fds(struct cp_attach *manager,
+			   const struct cp_link_answer *answer);
 
 /* Changes of the domain side of a policy; as the calls of attach.h. */
 int cp_attach_dns_add_domain(struct cp_attach *manager, const char *id,

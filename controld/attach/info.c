@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <string.h>
 
 #include "controld/attach/counters.h"
 #include "controld/attach/item.h"
@@ -157,6 +158,11 @@ void cp_attach_info_get(const struct cp_attach_item *item,
 			item->policy, cp_attach_item_now(item->manager)),
 		.position = item->position,
 	};
+	ret->n_learnt_names = cp_dns_learnt_count_names(
+		item->learnt, cp_attach_item_now(item->manager));
+	ret->n_learnt_addresses = cp_dns_learnt_count_addresses(
+		item->learnt, cp_attach_item_now(item->manager));
+	memcpy(ret->dns_ends, item->dns_ends, sizeof(ret->dns_ends));
 	put_dns(item, ret);
 	put_notes(item, ret);
 	cp_attach_counters_get(item, &ret->totals);
@@ -179,6 +185,9 @@ static void count_rows(const struct cp_attach_item *item,
 	assert(in_trie + n4 + n6 <= n);
 	ret->n_prefixes += in_trie;
 	ret->n_rules += n - in_trie;
+	/* Those that CIDR rules name too are counted twice. */
+	ret->n_rules += cp_dns_learnt_count_addresses(
+		item->learnt, cp_attach_item_now(item->manager));
 }
 
 void cp_attach_info_get_status(const struct cp_attach *manager,

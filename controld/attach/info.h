@@ -21,6 +21,8 @@ enum cp_attach_state {
 	CP_ATTACH_STATE_REPAIRING = 4, /* the kernel differs from the policy */
 };
 
+enum { CP_ATTACH_INFO_DNS_ENDS = 3 }; /* allowed, blocked, failed */
+
 enum { CP_ATTACH_NOTES_MAX = 8 };
 
 struct cp_attach_pair {
@@ -53,6 +55,9 @@ struct cp_attach_info {
 	 * does. */
 	char dns_address[INET_ADDRSTRLEN];
 	size_t n_domains; /* domain rules */
+	size_t n_learnt_names; /* live ones */
+	size_t n_learnt_addresses;
+	uint64_t dns_ends[CP_ATTACH_INFO_DNS_ENDS]; /* queries */
 	int32_t position; /* as in struct sn_ipc_target */
 	const char *notes[CP_ATTACH_NOTES_MAX];
 	size_t n_notes;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "controld/attach/learn.h"
 #include "controld/attach/remote.h"
 #include "controld/policy/compile.h"
 
@@ -35,6 +36,10 @@ int cp_attach_item_new(struct cp_attach_item **ret, struct cp_attach *manager,
 	item->type = type;
 	item->position = -1;
 	TAILQ_INIT(&item->ops);
+	TAILQ_INIT(&item->learns);
+	TAILQ_INIT(&item->asking);
+	if (cp_dns_learnt_new(&item->learnt, &manager->options.learnt) < 0)
+		return -ENOMEM;
 	item->target = strdup(target);
 	if (!item->target)
 		return -ENOMEM;
@@ -60,6 +65,8 @@ struct cp_attach_item *cp_attach_item_free(struct cp_attach_item *item)
 	free_metadata(item);
 	free(item->target);
 	cp_policy_free(item->policy);
+	cp_dns_learnt_free(item->learnt);
+	cp_dns_learnt_free(item->adopted);
 	free(item);
 	return NULL;
 }
@@ -147,6 +154,7 @@ void cp_attach_item_drop(struct cp_attach_item *item)
 	if (!item->is_new && !manager->is_closing)
 		cp_attach_observe_ended(item);
 	cp_attach_remote_ended(item);
+	cp_attach_learn_cancel(item);
 	if (at < manager->n_items && manager->items[at] == item) {
 		manager->n_items--;
 		memmove(&manager->items[at], &manager->items[at + 1],

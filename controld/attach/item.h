@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "controld/attach/attach.h"
+#include "controld/attach/dns.h"
 #include "controld/attach/info.h"
 #include "controld/attach/observe.h"
 #include "controld/dns/doh.h"
@@ -16,6 +17,19 @@
 struct cp_attach_op;
 TAILQ_HEAD(cp_attach_ops, cp_attach_op);
 TAILQ_HEAD(cp_attach_items, cp_attach_item);
+
+struct cp_attach_learn;
+TAILQ_HEAD(cp_attach_learns, cp_attach_learn);
+struct cp_attach_rows_list;
+
+/* The set of another policy that is kept up while addresses are learnt: the one
+ * that is being staged (then its entries are to be written, hence touched), or
+ * the one that was replaced and may come back. All borrowed. */
+struct cp_attach_learn_shadow {
+	struct cp_dns_learnt *learnt; /* NULL: there is none */
+	const struct cp_policy *policy;
+	struct cp_attach_rows_list *touched; /* NULL: nothing to be written */
+};
 
 struct cp_attach_item {
 	struct cp_attach *manager;
@@ -59,12 +73,28 @@ struct cp_attach_item {
 	uint64_t retry_lapsed_ns; /* prefixes in use are asked for again */
 	size_t n_lapsed; /* lapsed rules that stayed when last asked */
 
+	/* What names have opened; never ahead of the kernel but for learns that
+	 * are under way. */
+	struct cp_dns_learnt *learnt;
+	struct cp_attach_learn_shadow shadow;
+	struct cp_attach_learns learns; /* wait, oldest first */
+	struct cp_attach_learns asking; /* sent */
+	unsigned int n_learns;
+	bool holds_learns;
+	bool is_releasing; /* in the manager's list of those that go on */
+	TAILQ_ENTRY(cp_attach_item) releasing;
+	uint64_t retry_learnt_ns; /* lapsed addresses are asked for again */
+	bool is_trimming; /* that is on its way */
+	uint64_t dns_ends[CP_ATTACH_INFO_DNS_ENDS];
+	bool is_dns_changed; /* since learnt.pb was written */
+
 	/* What LIST and the scan of the tables said (reconcile.c). */
 	struct sn_ipc_target listed;
 	bool is_listed;
 	bool is_different;
 	bool has_strays;
 	size_t n_matched;
+	struct cp_dns_learnt *adopted; /* what the kernel has of names */
 };
 
 struct cp_attach_counters;
@@ -91,6 +121,13 @@ struct cp_attach {
 	struct cp_attach_items ready;
 	size_t n_ops; /* incoming, waiting, running */
 	size_t n_running;
+	struct cp_attach_items releasing; /* their learns go on */
+	struct cp_attach_learns learnt; /* ended, to be answered */
+	unsigned int n_learns;
+	bool is_path_new; /* the listener has not been told */
+	cp_attach_dns_path_fn path_fn; /* NULL: nobody listens */
+	void *path_userdata;
+	int path_fds[2]; /* filters of the TC and the cgroup path, or -1 */
 
 	bool is_ready; /* reconciled since the link came up */
 	bool is_scanning; /* no operation may start */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/attach/learn.h"
 #include "controld/attach/reconcile.h"
 #include "controld/attach/remote.h"
 #include "controld/link/batch.h"
@@ -46,6 +47,11 @@ struct cp_attach_op *cp_attach_op_free(struct cp_attach_op *op)
 	cp_policy_free(op->policy);
 	cp_policy_free(op->previous);
 	free(op->lapsed);
+	free(op->domains);
+	cp_dns_learnt_free(op->learnt);
+	cp_dns_learnt_free(op->previous_learnt);
+	cp_attach_rows_done(&op->list);
+	cp_attach_rows_done(&op->touched);
 	free(op);
 	return NULL;
 }
@@ -194,6 +200,9 @@ void cp_attach_op_finish(struct cp_attach_op *op)
 	assert(item->running == op);
 	if (cp_attach_remote_finish(op))
 		return;
+	/* Both are the running operation's. */
+	item->shadow = (struct cp_attach_learn_shadow){ .learnt = NULL };
+	cp_attach_learn_release(item);
 	item->running = NULL;
 	manager->n_running--;
 	if (op->is_settling)

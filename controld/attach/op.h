@@ -7,6 +7,7 @@
  * that goes on with its outcome. It ends with cp_attach_op_finish(). */
 
 #include "controld/attach/item.h"
+#include "controld/attach/rows.h"
 #include "controld/policy/compile.h"
 
 /* r: 0 or -errno of what was started. */
@@ -57,6 +58,18 @@ struct cp_attach_op {
 	uint8_t n_before;
 	enum sn_mode mode;
 	bool audit;
+
+	/* Names. */
+	struct cp_attach_domains_change *domains; /* NULL: not about them */
+	enum cp_dns_mode dns_mode;
+	struct cp_dns_learnt *learnt; /* of the generation being staged */
+	struct cp_dns_learnt *previous_learnt; /* what was replaced */
+	struct cp_attach_rows_list list; /* addresses to be gone through */
+	struct cp_attach_rows_list touched; /* learnt while staging */
+	size_t n_rounds; /* of writing these */
+	bool narrows;
+	bool drops_learnt;
+	cp_attach_op_step written; /* goes on when entries are written */
 
 	/* Where staging or a walk over prefixes is. */
 	struct sn_policy block;

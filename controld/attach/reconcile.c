@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "controld/attach/apply.h"
+#include "controld/attach/compare.h"
 #include "controld/attach/counters.h"
+#include "controld/attach/dns.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/learn.h"
 #include "controld/attach/op.h"
 #include "controld/attach/stage.h"
 #include "controld/attach/state.h"
@@ -95,6 +98,7 @@ static void settle_listed(struct cp_attach_item *item)
 	bool same = is_equal(item);
 	bool has_strays = item->has_strays || item->listed.staged;
 
+	cp_attach_compare_end(item);
 	item->is_waiting = false;
 	item->has_strays = has_strays;
 	/* A reused slot goes on counting before its first policy. */
@@ -155,52 +159,6 @@ static void scan_failed(struct cp_attach *manager, int status)
 	manager->has_scan_failed = true;
 }
 
-/* A row of a wholly lapsed prefix that the model has dropped: it is taken
- * back, so that it is asked for until no flow rests on it. */
-static bool take_back(struct cp_attach_item *item,
-		      const struct cp_policy_compile_row *row, uint64_t now_ns)
-{
-	for (uint8_t i = 0; i < SN_MIN(row->value.n_items, SN_ITEMS_MAX); i++) {
-		uint64_t expires = (uint64_t)row->value.items[i].expires
-				   << SN_EXPIRES_SHIFT;
-
-		if (expires == 0 || expires > now_ns)
-			return false;
-	}
-	if (cp_policy_compile_adopt(item->policy, row, now_ns) != 0)
-		return false;
-	item->n_matched++;
-	item->retry_lapsed_ns = now_ns;
-	return true;
-}
-
-static void compare(struct cp_attach_item *item,
-		    const struct cp_policy_compile_row *row)
-{
-	uint64_t now_ns = cp_attach_item_now(item->manager);
-	struct cp_policy_compile_row wanted;
-	struct cp_policy_cidr cidr;
-
-	if (item->is_recovering) {
-		if (cp_policy_compile_adopt(item->policy, row, now_ns) != 0)
-			item->is_different = true;
-		return;
-	}
-	if (cp_policy_compile_get_cidr(row, &cidr) != 0) {
-		item->is_different = true;
-		return;
-	}
-	if (cp_policy_compile_row(item->policy, &cidr, &item->block, item->slot,
-				  &wanted) == CP_POLICY_COMPILE_E_ABSENT) {
-		if (!take_back(item, row, now_ns))
-			item->is_different = true;
-	} else if (cp_policy_compile_is_equal(&wanted, row)) {
-		item->n_matched++;
-	} else {
-		item->is_different = true;
-	}
-}
-
 static void got_row(void *userdata, const void *key, const void *value)
 {
 	struct walk *walk = userdata;
@@ -222,7 +180,7 @@ static void got_row(void *userdata, const void *key, const void *value)
 	if (generation != item->listed.generation)
 		item->has_strays = true;
 	else
-		compare(item, &row);
+		cp_attach_compare_row(item, &row);
 }
 
 static void scanned(void *userdata, int status, uint64_t deleted);
@@ -349,6 +307,7 @@ static void got_target(void *userdata, const struct sn_ipc_target *target)
 	item->block = target->policy;
 	if (item->is_recovering && target->generation)
 		recover_settings(item, &target->policy);
+	cp_attach_compare_begin(item);
 }
 
 static void listed(void *userdata, int status, uint64_t deleted)
@@ -380,6 +339,7 @@ static void got_fds(void *userdata, const struct cp_link_answer *answer)
 		return;
 	}
 	if (r == 0) {
+		cp_attach_dns_put_fds(manager, answer);
 		cp_attach_counters_close(sn_steal(&manager->counters));
 		r = cp_attach_counters_new(&manager->counters, manager, answer);
 	}
@@ -395,6 +355,7 @@ static void got_fds(void *userdata, const struct cp_link_answer *answer)
 		item->has_strays = false;
 		item->n_matched = 0;
 		item->is_different = false;
+		item->adopted = cp_dns_learnt_free(item->adopted);
 	}
 	r = cp_link_scan_list(manager->link, got_target, listed, walk);
 	if (r < 0) {
@@ -481,6 +442,7 @@ void cp_attach_reconcile_down(struct cp_attach *manager, const char *why)
 	manager->is_scanning = false;
 	manager->wants_scan = false;
 	forget_settling(manager);
+	cp_attach_learn_refuse(manager);
 	(void)snprintf(manager->last_error, sizeof(manager->last_error), "%s",
 		       why);
 	sn_log(SN_LOG_WARNING,

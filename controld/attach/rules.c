@@ -7,6 +7,7 @@
 #include "controld/attach/apply.h"
 #include "controld/attach/change.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/learn.h"
 #include "controld/attach/remote.h"
 #include "shared/log.h"
 
@@ -64,13 +65,16 @@ static void write_prefix(struct cp_attach_op *op, uint32_t flags,
 		step(op, 0);
 		return;
 	}
+	/* A change that fails must not be in another's entry. */
+	cp_attach_learn_hold(item);
 	bytes = malloc(ROW_BYTES);
 	if (!bytes) {
 		step(op, -ENOMEM);
 		return;
 	}
-	absent = cp_policy_compile_row(item->policy, &op->rule.cidr,
-				       &item->block, item->slot, &row);
+	absent = cp_attach_rows_compile(item->policy, item->learnt,
+					&op->rule.cidr, &item->block,
+					item->slot, &row);
 	body.table = row.table;
 	memcpy(bytes, &row.key, KEY_BYTES);
 	memcpy(bytes + KEY_BYTES, &row.value, sizeof(row.value));
@@ -110,6 +114,7 @@ static void written(struct cp_attach_op *op, int r)
 		cp_attach_op_finish(op);
 		return;
 	}
+	cp_attach_learn_release(op->item);
 	cp_attach_remote_stamp(op);
 	r = cp_attach_change_put(op->item, &op->rule.cidr);
 	if (r < 0)
@@ -373,6 +378,7 @@ void cp_attach_rules_lapse_run(struct cp_attach_op *op)
 	uint64_t now_ns = cp_attach_item_now(op->manager);
 	int r;
 
+	cp_attach_learn_hold(op->item);
 	r = find_lapsed(op, now_ns);
 	if (r < 0 || op->n_lapsed == 0) {
 		op->item->retry_lapsed_ns = 0;

@@ -58,20 +58,6 @@ static void judge_subdomains(const struct cp_dns_rules *rules,
 	}
 }
 
-/* Is that what the rule opens by itself? */
-static bool is_of_rule(const struct cp_dns_openings_one *own,
-		       const struct cp_dns_rule *rule)
-{
-	struct cp_dns_openings openings = cp_dns_openings_all(rule->id);
-
-	for (uint8_t i = 0; i < rule->n_ports; i++) {
-		openings.one[i].rule_id = rule->id;
-		openings.one[i].ports = rule->ports[i];
-		openings.n = (uint8_t)(i + 1);
-	}
-	return cp_dns_openings_has(&openings, own);
-}
-
 static bool stays_anonymous(const struct cp_dns_openings_one *own,
 			    const struct cp_dns_rules *rules, bool keep_unruled,
 			    const struct judged *judged)
@@ -84,7 +70,7 @@ static bool stays_anonymous(const struct cp_dns_openings_one *own,
 		return keep_unruled && cp_dns_rules_count(rules) == 0;
 	rule = cp_dns_rules_get(rules, own->rule_id);
 	if (!rule || rule->verdict != SN_VERDICT_ALLOW ||
-	    !is_of_rule(own, rule))
+	    !cp_dns_openings_is_of(own, rule))
 		return false;
 	for (size_t i = 0; rule->subdomains && i < judged->n; i++) {
 		if (judged->rules[i].rule == rule)

@@ -490,6 +490,23 @@ static bool is_known(const struct cp_dns_learnt *learnt,
 	return false;
 }
 
+bool cp_dns_learnt_is_plausible(const struct sn_rule_item *item,
+				const struct cp_dns_rules *rules,
+				bool keep_unruled)
+{
+	struct cp_dns_openings_one one = cp_dns_openings_from_item(item);
+	struct cp_dns_openings all = cp_dns_openings_all(0);
+	const struct cp_dns_rule *rule;
+
+	if (item->verdict != SN_VERDICT_ALLOW || item->expires == 0)
+		return false;
+	if (item->rule_id == 0)
+		return keep_unruled && cp_dns_openings_has(&all, &one);
+	rule = cp_dns_rules_get(rules, item->rule_id);
+	return rule && rule->verdict == SN_VERDICT_ALLOW &&
+	       cp_dns_openings_is_of(&one, rule);
+}
+
 int cp_dns_learnt_adopt(struct cp_dns_learnt *learnt,
 			const struct cp_dns_learnt *known,
 			const struct cp_dns_address *address,

@@ -113,6 +113,11 @@ size_t cp_dns_learnt_apply(
 int cp_dns_learnt_copy(const struct cp_dns_learnt *learnt,
 		       struct cp_dns_learnt **ret);
 
+/* May an item of the kernel be of a learnt address: does it allow and end, and
+ * does its rule, if it has one, say what it says? */
+bool cp_dns_learnt_is_plausible(const struct sn_rule_item *item,
+				const struct cp_dns_rules *rules,
+				bool keep_unruled);
 /* Takes in the items that the kernel's entry of an address has (allowing ones
  * that end): under the names that `known` (may be NULL) has for the address, as
  * far as these open what the items say, else anonymously. No life becomes longer

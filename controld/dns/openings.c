@@ -108,6 +108,19 @@ bool cp_dns_openings_is_item(const struct cp_dns_openings_one *one,
 	return same_one(one, &of);
 }
 
+bool cp_dns_openings_is_of(const struct cp_dns_openings_one *own,
+			   const struct cp_dns_rule *rule)
+{
+	struct cp_dns_openings openings = cp_dns_openings_all(rule->id);
+
+	for (uint8_t i = 0; i < rule->n_ports; i++) {
+		openings.one[i].rule_id = rule->id;
+		openings.one[i].ports = rule->ports[i];
+		openings.n = (uint8_t)(i + 1);
+	}
+	return cp_dns_openings_has(&openings, own);
+}
+
 /* Sums. */
 
 static bool covers(const struct cp_policy_ports *a,

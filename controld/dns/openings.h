@@ -43,6 +43,10 @@ bool cp_dns_openings_is_item(const struct cp_dns_openings_one *one,
 struct cp_dns_openings_one
 cp_dns_openings_from_item(const struct sn_rule_item *item);
 
+/* Is it one of those that the rule by itself has? */
+bool cp_dns_openings_is_of(const struct cp_dns_openings_one *one,
+			   const struct cp_dns_rule *rule);
+
 /* As few as say what all say that were added: one whose ports are among
  * another's is left out if it does not end later. All zero is empty. */
 struct cp_dns_openings_sum {

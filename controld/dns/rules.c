@@ -615,6 +615,19 @@ const struct cp_dns_rule *cp_dns_rules_find(const struct cp_dns_rules *rules,
 	return node ? &node->rule : NULL;
 }
 
+unsigned int
+cp_dns_rules_list(const struct cp_dns_rules *rules,
+		  const struct cp_dns_name *name,
+		  const struct cp_dns_rule *ret[CP_DNS_RULES_PER_NAME])
+{
+	unsigned int n = 0;
+
+	for (const struct node *node = find_first(rules, name);
+	     node && n < CP_DNS_RULES_PER_NAME; node = node->next)
+		ret[n++] = &node->rule;
+	return n;
+}
+
 const struct cp_dns_rule *cp_dns_rules_next(const struct cp_dns_rules *rules,
 					    uint32_t id)
 {

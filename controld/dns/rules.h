@@ -91,6 +91,11 @@ const struct cp_dns_rule *cp_dns_rules_get(const struct cp_dns_rules *rules,
  * NULL: there is none. */
 const struct cp_dns_rule *cp_dns_rules_find(const struct cp_dns_rules *rules,
 					    const struct cp_dns_rule *rule);
+/* All rules of exactly this name, in the order of ids; returns how many. */
+unsigned int
+cp_dns_rules_list(const struct cp_dns_rules *rules,
+		  const struct cp_dns_name *name,
+		  const struct cp_dns_rule *ret[CP_DNS_RULES_PER_NAME]);
 /* The rule with the smallest id above `id`, so that id 0 begins. */
 const struct cp_dns_rule *cp_dns_rules_next(const struct cp_dns_rules *rules,
 					    uint32_t id);

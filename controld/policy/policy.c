@@ -678,6 +678,11 @@ int cp_policy_add_domain(struct cp_policy *policy,
 	return r;
 }
 
+bool cp_policy_remove_domain_id(struct cp_policy *policy, uint32_t id)
+{
+	return cp_dns_rules_remove_id(policy->domains.rules, id);
+}
+
 size_t cp_policy_remove_domains(struct cp_policy *policy,
 				const struct cp_dns_name *name,
 				const struct cp_policy_ports *ports,

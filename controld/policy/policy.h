@@ -171,6 +171,8 @@ cp_policy_get_domains(const struct cp_policy *policy);
 int cp_policy_add_domain(struct cp_policy *policy,
 			 const struct cp_dns_rule *rule,
 			 struct cp_dns_rule *ret, struct cp_dns_rule *previous);
+/* False: there is no such domain rule. */
+bool cp_policy_remove_domain_id(struct cp_policy *policy, uint32_t id);
 size_t cp_policy_remove_domains(struct cp_policy *policy,
 				const struct cp_dns_name *name,
 				const struct cp_policy_ports *ports,

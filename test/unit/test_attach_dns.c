@@ -1,53 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/attach/dns.h"
 
-#include "test/unit/test_attach_rig.h"
-
-static struct cp_dns_name name_of(const char *text)
-{
-	struct sn_diag diag = { .text = "" };
-	struct cp_dns_name name;
-
-	if (cp_dns_name_parse(text, &name, &diag) != 0)
-		t_fail("%s: %s", text, diag.text);
-	return name;
-}
-
-static struct cp_dns_rule domain(enum sn_verdict verdict, const char *name)
-{
-	return (struct cp_dns_rule){
-		.verdict = (uint8_t)verdict,
-		.owner = CP_POLICY_OWNER_LOCAL,
-		.name = name_of(name),
-	};
-}
-
-static struct cp_policy *with_domain(struct cp_policy *policy,
-				     enum sn_verdict verdict, const char *name)
-{
-	struct cp_dns_rule rule = domain(verdict, name);
-
-	t_eq(cp_policy_add_domain(policy, &rule, NULL, NULL), 0);
-	return policy;
-}
-
-/* Role HOST, which "lo" has by its kind, is never steered. */
-static struct outcome attach_as(struct rig *rig, enum sn_role role,
-				struct cp_policy *with)
-{
-	struct cp_attach_request request = {
-		.type = SN_TARGET_TC,
-		.target = "lo",
-		.role = role,
-		.policy = with,
-	};
-	struct outcome outcome = { 0 };
-
-	t_eq(cp_attach_add(rig->manager, &request, done, &outcome), 0);
-	TURN_UNTIL(rig, outcome.is_done);
-	t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
-	return outcome;
-}
+#include "test/unit/test_attach_learn.h"
 
 static void what_is_said_of_names_outlives_the_daemon(void)
 {

@@ -60,6 +60,7 @@ struct fake {
 	bool in_use; /* lapsed entries are */
 	bool is_clsact; /* no TCX links */
 	unsigned int n_puts, n_flips, n_attaches;
+	unsigned int n_narrowed; /* batches after which flows are judged again */
 };
 
 static inline void fake_arm(struct fake *fake, unsigned int fail_at,
@@ -264,6 +265,7 @@ static inline void fake_put(struct fake *fake, const void *in,
 	memcpy(&body, in, sizeof(body));
 	slot = fake_by_slot(fake, body.slot);
 	fake->n_puts++;
+	fake->n_narrowed += (body.flags & SN_IPC_TABLE_NARROW) != 0;
 	if (!slot || !fake_is_generation(slot, body.generation)) {
 		answer->status = slot ? -ESTALE : -ENOENT;
 		return;
@@ -296,6 +298,7 @@ static inline void fake_del(struct fake *fake, const void *in,
 	struct sn_ipc_table body;
 
 	memcpy(&body, in, sizeof(body));
+	fake->n_narrowed += (body.flags & SN_IPC_TABLE_NARROW) != 0;
 	for (uint32_t i = 0; i < n_rows; i++) {
 		struct fake_row *row =
 			fake_find(fake, body.table, rows + i * FAKE_KEY);

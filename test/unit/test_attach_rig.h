@@ -105,6 +105,9 @@ static inline void open_daemon(struct rig *rig)
 		.max_attachments = 4,
 		.max_rules = rig->max_rules,
 		.flow_quota = 100,
+		.learnt = { .names = 8,
+			    .addresses = 32,
+			    .addresses_per_name = 16 },
 		.now_ns = get_now,
 	};
 

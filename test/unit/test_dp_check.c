@@ -135,12 +135,12 @@ static void items_are_counted_and_nothing_follows_the_last(void)
 	       row.value.n_items = SN_ITEMS_MAX);
 }
 
-static void item_has_a_verdict_a_rule_and_ordered_ports(void)
+static void item_has_a_verdict_and_ordered_ports(void)
 {
 	REFUSED(row.value.items[0].verdict = 0);
 	REFUSED(row.value.items[0].verdict = 3);
 	PASSED(row.value.items[0].verdict = SN_VERDICT_DENY);
-	REFUSED(row.value.items[0].rule_id = 0);
+	PASSED(row.value.items[0].rule_id = 0);
 	REFUSED(row.value.items[0].port_low = 444);
 	PASSED(row.value.items[0].expires = SN_EXPIRES_MAX);
 }
@@ -274,7 +274,7 @@ T_MAIN("dp_check", rule_of_the_slot_and_generation_passes,
        key_of_another_slot_or_generation_is_refused, family_is_known,
        prefix_is_canonical, padding_is_zero,
        items_are_counted_and_nothing_follows_the_last,
-       item_has_a_verdict_a_rule_and_ordered_ports,
+       item_has_a_verdict_and_ordered_ports,
        ports_need_a_protocol_that_has_them_or_any,
        trie_prefix_counts_the_fixed_bits, index_names_the_first_refused_row,
        keys_alone_are_checked_without_values,
