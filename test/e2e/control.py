@@ -2,6 +2,7 @@
 """The test's end of a scripted control plane (plane.py): what has come so far,
 waiting for more, and commands."""
 
+import ipaddress
 import itertools
 import json
 import subprocess
@@ -9,7 +10,8 @@ import sys
 import threading
 import time
 
-from world import HERE, LIMIT_S, until
+import dp_client
+from world import HERE, LIMIT_S, run, until
 
 PORT = 7443
 # Short timers, so that a test sees in a second what takes a minute outside.
@@ -193,3 +195,48 @@ def is_synced(world):
 
 def until_synced(world):
     until(lambda: is_synced(world), "the stream is synced")
+
+
+def kernel_rules(world):
+    """What stands in the kernel's table of rules, by slot and generation:
+    {(slot, generation): {"10.0.0.0/8": {(verdict, protocol, low, high)}}}."""
+    path = next(world.bpffs.rglob("sn_rules"))
+    entries = json.loads(run("/usr/sbin/bpftool", "-j", "map", "dump",
+                             "pinned", path).stdout)
+    found = {}
+    for entry in entries:
+        key, value = (bytes(int(byte, 16) for byte in entry[part])
+                      for part in ("key", "value"))
+        slot, generation, address, family, length = \
+            dp_client.RULE_KEY.unpack(key)
+        address = ipaddress.ip_address(address[:4 if family == 4 else 16])
+        items = set()
+        for i in range(dp_client.VALUE_HEAD.unpack_from(value)[3]):
+            word, _, low, high = dp_client.ITEM.unpack_from(
+                value, dp_client.VALUE_HEAD.size + i * dp_client.ITEM.size)
+            items.add((word >> 56, word >> 48 & 255, low, high))
+        found.setdefault((slot, generation), {})[f"{address}/{length}"] = items
+    return found
+
+
+def kernel_becomes(world, wanted, **limit):
+    """Waits until the kernel has exactly these rules of the one attachment:
+    {cidr: verdict}, for every protocol and port."""
+    state = {}
+
+    def equal():
+        state["now"] = kernel_rules(world)
+        tables = list(state["now"].values())
+        return tables == ([{cidr: {(verdict, 0, 0, 65535)}
+                            for cidr, verdict in wanted.items()}]
+                          if wanted else [])
+
+    try:
+        until(equal, "the kernel has the model", pause_s=0.1, **limit)
+    except AssertionError:
+        assert len(state["now"]) == 1, list(state["now"])
+        now = next(iter(state["now"].values()))
+        assert {cidr: {item[0] for item in items}
+                for cidr, items in now.items()} == \
+            {cidr: {verdict} for cidr, verdict in wanted.items()}
+        raise
