@@ -16,6 +16,7 @@
 
 enum {
 	FLAG_QR = 0x8000,
+	HINTS_MAX = 4 * CP_DNS_ANSWER_ADDRESSES_MAX, /* repeated ones too */
 };
 
 struct body {
@@ -130,7 +131,7 @@ static bool is_stripped(const struct cp_dns_answer *answer,
 }
 
 static int add_hints(struct cp_dns_answer *answer,
-		     const struct cp_dns_svcb *svcb)
+		     const struct cp_dns_svcb *svcb, unsigned int *n_hints)
 {
 	struct cp_dns_svcb_param param;
 	size_t cursor = 0;
@@ -142,6 +143,8 @@ static int add_hints(struct cp_dns_answer *answer,
 		if (bytes == 0 || is_stripped(answer, svcb, param.key))
 			continue;
 		for (size_t i = 0; i < param.size; i += bytes) {
+			if (++*n_hints > HINTS_MAX)
+				return CP_DNS_ANSWER_E_INVALID;
 			r = add_address(answer, param.value + i, bytes);
 			if (r)
 				return r;
@@ -153,6 +156,7 @@ static int add_hints(struct cp_dns_answer *answer,
 static int add_addresses(struct cp_dns_answer *answer,
 			 const struct cp_dns_chain *chain)
 {
+	unsigned int n_hints = 0;
 	struct cp_dns_svcb svcb;
 	int r = 0;
 
@@ -168,7 +172,7 @@ static int add_addresses(struct cp_dns_answer *answer,
 			if (!cp_dns_svcb_read(rdata, record->wire.rdata_size,
 					      &svcb))
 				return CP_DNS_ANSWER_E_INVALID;
-			r = add_hints(answer, &svcb);
+			r = add_hints(answer, &svcb, &n_hints);
 		}
 	}
 	return r;

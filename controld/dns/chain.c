@@ -233,9 +233,12 @@ static void keep_dname(struct cp_dns_chain *chain,
 {
 	struct cp_dns_chain_record *record;
 	struct cp_dns_name owner, to;
+	unsigned int n_seen = 0;
 	size_t i = 0, n;
 
-	while ((record = next_answer(chain, &i, CP_DNS_TYPE_DNAME))) {
+	/* No chain has more of them than steps. */
+	while (n_seen++ < CP_DNS_ANSWER_CHAIN_MAX &&
+	       (record = next_answer(chain, &i, CP_DNS_TYPE_DNAME))) {
 		if (cp_dns_name_read(chain->message, chain->size,
 				     record->wire.owner_at, &owner,
 				     NULL) != 0 ||

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+_Static_assert(CP_DNS_WRITER_PLACES == UINT8_MAX + 1, "a byte wraps round");
+
 enum {
 	POINTER = 0xc0,
 	POINTER_MAX = 0x3fff, /* the farthest offset that one can tell */
@@ -16,6 +18,7 @@ void cp_dns_writer_init(struct cp_dns_writer *writer, uint8_t *message,
 	writer->room = room;
 	writer->is_full = false;
 	writer->n_known = 0;
+	(void)memset(writer->places, 0, sizeof(writer->places));
 }
 
 void cp_dns_writer_put(struct cp_dns_writer *writer, const void *bytes,
@@ -81,24 +84,34 @@ static bool is_at(const struct cp_dns_writer *writer, size_t at,
 	}
 }
 
-/* The offset of the name in the message, 0: it is not known. */
+/* The offset of the name in the message, 0: it is not known. A hash, because
+ * each of a thousand names may ask for each of its 127 suffixes. */
 static size_t find(const struct cp_dns_writer *writer, uint32_t hash,
 		   const uint8_t *wire)
 {
-	for (unsigned int i = 0; i < writer->n_known; i++) {
-		if (writer->known_hash[i] == hash &&
-		    is_at(writer, writer->known_at[i], wire))
-			return writer->known_at[i];
+	uint8_t i = (uint8_t)hash;
+	unsigned int known;
+
+	for (; writer->places[i]; i++) {
+		known = writer->places[i] - 1u;
+		if (writer->known_hash[known] == hash &&
+		    is_at(writer, writer->known_at[known], wire))
+			return writer->known_at[known];
 	}
 	return 0;
 }
 
 static void know(struct cp_dns_writer *writer, uint32_t hash, size_t at)
 {
+	uint8_t i = (uint8_t)hash;
+
 	if (writer->n_known >= CP_DNS_WRITER_KNOWN_MAX || at > POINTER_MAX)
 		return;
 	writer->known_hash[writer->n_known] = hash;
 	writer->known_at[writer->n_known++] = (uint16_t)at;
+	while (writer->places[i])
+		i++;
+	writer->places[i] = (uint8_t)writer->n_known;
 }
 
 uint16_t cp_dns_writer_put_name(struct cp_dns_writer *writer,

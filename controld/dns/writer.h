@@ -14,6 +14,7 @@
 
 enum {
 	CP_DNS_WRITER_KNOWN_MAX = 64, /* names that others may point to */
+	CP_DNS_WRITER_PLACES = 256, /* of a hash of them; a power of two */
 };
 
 /* Answers of cp_dns_writer_put_rdata() besides 0. */
@@ -29,6 +30,7 @@ struct cp_dns_writer {
 	unsigned int n_known;
 	uint32_t known_hash[CP_DNS_WRITER_KNOWN_MAX];
 	uint16_t known_at[CP_DNS_WRITER_KNOWN_MAX];
+	uint8_t places[CP_DNS_WRITER_PLACES]; /* index + 1, 0: empty */
 };
 
 void cp_dns_writer_init(struct cp_dns_writer *writer, uint8_t *message,

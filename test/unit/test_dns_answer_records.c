@@ -211,6 +211,19 @@ static void hints_are_learnt_and_filtered(void)
 	t_str_eq(made(), "0: | |");
 }
 
+static void hints_are_bounded_even_if_they_repeat(void)
+{
+	static uint8_t rdata[3 + 4 + 4 * 513] = { 0, 1, 0, 0, 4 };
+
+	for (unsigned int n = 512; n <= 513; n++) {
+		cp_dns_wire_put16(rdata + 5, 4 * n);
+		https(rdata, 7 + 4 * n);
+		t_eq(read_with(CP_DNS_HINTS_LEARN),
+		     n == 512 ? 0 : CP_DNS_ANSWER_E_INVALID);
+	}
+	t_eq(read_with(CP_DNS_HINTS_STRIP), 0);
+}
+
 static void malformed_service_records_are_invalid(void)
 {
 	static const struct {
@@ -344,5 +357,6 @@ T_MAIN("dns_answer_records", every_type_is_passed_on_with_its_names_whole,
        dnssec_records_are_for_those_who_ask,
        filtered_addresses_are_gone_from_the_reply_too,
        hints_and_ech_are_stripped, hints_are_learnt_and_filtered,
+       hints_are_bounded_even_if_they_repeat,
        malformed_service_records_are_invalid, special_addresses_are_known,
        a_reply_never_outgrows_a_message)
