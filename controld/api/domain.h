@@ -9,4 +9,9 @@
 	void cp_api_domain_##name(struct cp_rpc_call *call, \
 				  const ProtobufCMessage *message, void *user)
 
+CP_API_DOMAIN(allow);
+CP_API_DOMAIN(deny);
+CP_API_DOMAIN(remove);
+CP_API_DOMAIN(set_mode);
 CP_API_DOMAIN(read_rules);
+CP_API_DOMAIN(read_learnt);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/attach/dns.h"
 #include "controld/policy/convert.h"
 #include "controld/policy/convert_dns.h"
 #include "shared/tables.h"
@@ -120,6 +121,11 @@ static void put_fields(const struct cp_attach_info *info,
 		info->is_steered ? SENTINEL__V1__DNS_STEERING__DNS_STEERING_ON :
 				   SENTINEL__V1__DNS_STEERING__DNS_STEERING_OFF;
 	message->domain_rules = (uint32_t)info->n_domains;
+	message->learnt_names = (uint32_t)info->n_learnt_names;
+	message->learnt_addresses = (uint32_t)info->n_learnt_addresses;
+	message->dns_allowed = info->dns_ends[CP_ATTACH_DNS_END_ALLOWED];
+	message->dns_blocked = info->dns_ends[CP_ATTACH_DNS_END_BLOCKED];
+	message->dns_failed = info->dns_ends[CP_ATTACH_DNS_END_FAILED];
 }
 
 int cp_api_view_new(struct cp_api_view **ret, const struct cp_attach_info *info)

@@ -536,7 +536,41 @@ static void calls_do_what_they_say_and_streams_apply_as_one(void)
 	cp_rpc_core_done();
 }
 
-T_MAIN("api", a_mode_must_not_contradict_the_policy,
-       targets_are_checked_by_field, metadata_is_bounded,
-       ids_pages_and_tokens_are_checked,
+static void learnt_tokens_lead_back_to_their_row(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t family;
+	} cases[] = {
+		{ "www.example.com", SN_FAMILY_IPV4 },
+		{ ".", SN_FAMILY_IPV6 },
+		{ "a\\032b\\.c.example", SN_FAMILY_IPV6 },
+	};
+	char token[CP_API_VALIDATE_LEARNT_TOKEN_BYTES];
+	struct cp_dns_learnt_row row, again;
+	struct sn_diag diag = { 0 };
+	bool is_set;
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(cases); i++) {
+		(void)memset(&row, 0, sizeof(row));
+		t_eq(cp_dns_name_parse(cases[i].name, &row.name, &diag), 0);
+		row.address.family = cases[i].family;
+		row.address.bytes[0] = 203;
+		row.address.bytes[3] = (uint8_t)i;
+		cp_api_validate_make_learnt_token(&row, token);
+		t_eq(cp_api_validate_learnt_token(token, &is_set, &again,
+						  &diag),
+		     0);
+		t_true(is_set);
+		t_true(cp_dns_name_is_equal(&again.name, &row.name));
+		t_eq(memcmp(&again.address, &row.address, sizeof(row.address)),
+		     0);
+	}
+	t_eq(cp_api_validate_learnt_token("", &is_set, &again, &diag), 0);
+	t_false(is_set);
+}
+
+T_MAIN("api", learnt_tokens_lead_back_to_their_row,
+       a_mode_must_not_contradict_the_policy, targets_are_checked_by_field,
+       metadata_is_bounded, ids_pages_and_tokens_are_checked,
        calls_do_what_they_say_and_streams_apply_as_one)
