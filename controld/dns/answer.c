@@ -32,7 +32,7 @@ struct cp_dns_answer {
 	uint32_t ttl_s;
 	enum cp_dns_hints hints;
 	bool is_changed; /* not what the server signed any more */
-	struct cp_dns_question question;
+	uint16_t question_size; /* in the message */
 	struct body plain;
 	struct body full; /* size 0: the same */
 	uint8_t n_addresses;
@@ -439,7 +439,7 @@ int cp_dns_answer_read(const uint8_t *message, size_t size,
 	answer->rcode = chain.rcode;
 	answer->ttl_s = chain.ttl_s;
 	answer->hints = hints;
-	answer->question = *question;
+	answer->question_size = (uint16_t)(question->name.size + 4);
 
 	answer->addresses = addresses;
 	r = add_addresses(answer, &chain);
@@ -540,7 +540,7 @@ static int rewrite(struct cp_dns_answer *answer)
 	rewritten.block = NULL;
 	rewritten.block_size = 0;
 	rewritten.full = (struct body){ .size = 0 };
-	r = cp_dns_chain_read_own(&chain, message, size, &answer->question);
+	r = cp_dns_chain_read_own(&chain, message, size);
 	if (r == 0)
 		r = store_messages(&rewritten, &chain, true);
 	if (r) {
@@ -593,7 +593,7 @@ size_t cp_dns_answer_make(const struct cp_dns_answer *answer,
 	const uint8_t *source = answer->block + body->at;
 	size_t size;
 
-	assert(query->question.name.size == answer->question.name.size);
+	assert(query->question.name.size + 4 == answer->question_size);
 	/* Its upper bits would be lost. */
 	if (rcode > 0xf && !query->has_edns)
 		rcode = CP_DNS_RCODE_SERVFAIL;

@@ -486,11 +486,18 @@ int cp_dns_chain_read(struct cp_dns_chain *chain, const uint8_t *message,
 }
 
 int cp_dns_chain_read_own(struct cp_dns_chain *chain, const uint8_t *message,
-			  size_t size, const struct cp_dns_question *question)
+			  size_t size)
 {
+	struct cp_dns_question question;
+	size_t at;
 	int r;
 
-	begin(chain, message, size, question);
+	if (cp_dns_name_read(message, size, CP_DNS_MESSAGE_HEADER,
+			     &question.name, &at) != 0)
+		return CP_DNS_CHAIN_E_INVALID;
+	question.type = cp_dns_wire_get16(message + at);
+	question.class = cp_dns_wire_get16(message + at + 2);
+	begin(chain, message, size, &question);
 	r = read_message(chain);
 	if (r)
 		return r;

@@ -55,9 +55,9 @@ struct cp_dns_chain {
 int cp_dns_chain_read(struct cp_dns_chain *chain, const uint8_t *message,
 		      size_t size, const struct cp_dns_question *question);
 
-/* The records of a message of our own making, all of them kept. */
+/* Question and records of a message of our own making, all of them kept. */
 int cp_dns_chain_read_own(struct cp_dns_chain *chain, const uint8_t *message,
-			  size_t size, const struct cp_dns_question *question);
+			  size_t size);
 
 /* Is it a DNSSEC record that was not asked for by its type? */
 bool cp_dns_chain_is_dnssec(const struct cp_dns_chain *chain,
