@@ -3,11 +3,13 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controld/attach/apply.h"
 #include "controld/attach/change.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/domains.h"
 #include "controld/attach/op.h"
 #include "controld/attach/rules.h"
 #include "controld/attach/target.h"
@@ -172,35 +174,73 @@ bool cp_attach_remote_finish(struct cp_attach_op *op)
 	return false;
 }
 
-/* Adds the rules of others, which an update leaves alone, with the ids and
- * lives that they have. */
-static int keep_others(struct cp_attach_op *op)
+/* What an update leaves alone: the host's own rules, where it may have any.
+ * Every other owner's are the update's or made anew. */
+static bool is_kept(const struct cp_attach_op *op, uint8_t owner)
+{
+	return op->manager->permits_local_rules &&
+	       owner == CP_POLICY_OWNER_LOCAL;
+}
+
+static int fail_room(struct cp_attach_op *op, int r, const char *what)
+{
+	if (r > 0)
+		cp_attach_op_fail(op, CP_ATTACH_CODE_EXHAUSTED,
+				  "with the host's rule for %s the policy is "
+				  "over its limits",
+				  what);
+	else
+		cp_attach_op_fail_errno(op, r, "the policy");
+	return r;
+}
+
+static int keep_local(struct cp_attach_op *op)
 {
 	const struct cp_policy *running = op->item->policy;
+	const struct cp_dns_rules *names = cp_policy_get_domains(running);
 	const struct cp_policy_rule *rule;
-	char text[CP_POLICY_CIDR_TEXT_BYTES];
+	const struct cp_dns_rule *domain;
+	char text[CP_DNS_NAME_TEXT_BYTES]; /* also of a prefix */
+	uint32_t id = 0;
 	size_t cursor = 0;
 	int r;
 
-	if (!op->manager->permits_local_rules)
-		return 0;
 	while ((rule = cp_policy_walk_rules(running, &cursor))) {
-		if (rule->owner == CP_POLICY_OWNER_REMOTE ||
-		    rule->owner == CP_POLICY_OWNER_DOH)
+		struct cp_policy_rule copy = *rule;
+
+		if (!is_kept(op, rule->owner))
 			continue;
-		r = cp_policy_add(op->policy, rule, NULL, NULL);
-		if (r < 0)
-			return r;
-		if (r == 0)
+		copy.id = 0;
+		r = cp_policy_add(op->policy, &copy, NULL, NULL);
+		if (r)
+			return fail_room(op, r,
+					 cp_policy_cidr_format(&rule->cidr,
+							       text));
+	}
+	while ((domain = cp_dns_rules_next(names, id))) {
+		struct cp_dns_rule copy = *domain;
+
+		id = domain->id;
+		if (!is_kept(op, domain->owner))
 			continue;
-		cp_attach_op_fail(op, CP_ATTACH_CODE_EXHAUSTED,
-				  "cidrs: with rule %u of the host (%s) the "
-				  "policy is over its limits",
-				  rule->id,
-				  cp_policy_cidr_format(&rule->cidr, text));
-		return CP_POLICY_E_FULL;
+		copy.id = 0;
+		r = cp_policy_add_domain(op->policy, &copy, NULL, NULL);
+		if (r)
+			return fail_room(
+				op, r, cp_dns_name_format(&domain->name, text));
 	}
 	return 0;
+}
+
+/* The lives of the host's rules go on; those of the update began anew. */
+static void keep_lives(struct cp_attach_op *op)
+{
+	const struct cp_policy_rule *rule;
+	size_t cursor = 0;
+
+	while ((rule = cp_policy_walk_rules(op->item->policy, &cursor)))
+		if (is_kept(op, rule->owner))
+			(void)cp_policy_add(op->policy, rule, NULL, NULL);
 }
 
 static void update_run(struct cp_attach_op *op)
@@ -210,25 +250,19 @@ static void update_run(struct cp_attach_op *op)
 	struct cp_policy_diff diff;
 	int r;
 
-	/* Settled before, so that rules keep their ids, and again with the
-	 * rules of others. New ids are none that a rule of the running policy
-	 * has or had. */
-	if (!cp_attach_doh_settle(op, op->policy, NULL)) {
+	if (keep_local(op) || !cp_attach_doh_settle(op, op->policy, NULL)) {
 		cp_attach_op_finish(op);
 		return;
 	}
+	/* Equal rules keep their ids, also the host's. */
 	r = cp_policy_adopt_ids(op->policy, running);
-	cp_policy_start_ttls(op->policy, now_ns);
-	if (r == 0)
-		r = keep_others(op);
-	if (r == 0 && !cp_attach_doh_settle(op, op->policy, NULL))
-		r = CP_POLICY_E_FULL;
-	if (r) {
-		if (r < 0)
-			cp_attach_op_fail_errno(op, r, "the policy");
+	if (r < 0) {
+		cp_attach_op_fail_errno(op, r, "the policy");
 		cp_attach_op_finish(op);
 		return;
 	}
+	cp_policy_start_ttls(op->policy, now_ns);
+	keep_lives(op);
 	diff = cp_policy_compare(running, op->policy, now_ns);
 	op->result.added = diff.added;
 	op->result.removed = diff.removed;
@@ -265,6 +299,10 @@ static const struct {
 	[CP_ATTACH_REMOTE_ADD_RULE] = { .run = cp_attach_rules_add_run },
 	[CP_ATTACH_REMOTE_REMOVE_RULES] = { .run = cp_attach_rules_remove_run,
 					    .accepts_none = true },
+	[CP_ATTACH_REMOTE_ADD_DOMAIN] = { .run = cp_attach_domains_add_run },
+	[CP_ATTACH_REMOTE_REMOVE_DOMAINS] = { .run = cp_attach_domains_remove_run,
+					      .accepts_none = true },
+	[CP_ATTACH_REMOTE_DNS_MODE] = { .run = cp_attach_domains_mode_run },
 	[CP_ATTACH_REMOTE_DETACH] = { .run = cp_attach_target_remove_run },
 };
 
@@ -290,6 +328,16 @@ int cp_attach_remote_submit(struct cp_attach *manager,
 	op->mode = change->mode;
 	op->audit = change->audit;
 	op->rule = change->rule;
+	op->dns_mode = change->dns_mode;
+	if (change->kind == CP_ATTACH_REMOTE_ADD_DOMAIN ||
+	    change->kind == CP_ATTACH_REMOTE_REMOVE_DOMAINS) {
+		op->domains = calloc(1, sizeof(*op->domains));
+		if (!op->domains) {
+			cp_attach_op_free(op);
+			return sn_trace(-ENOMEM);
+		}
+		op->domains->rule = change->domain;
+	}
 	cp_attach_op_submit(op);
 	return 0;
 }

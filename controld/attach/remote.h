@@ -26,6 +26,9 @@ enum cp_attach_remote_kind {
 	CP_ATTACH_REMOTE_MODE, /* mode, audit */
 	CP_ATTACH_REMOTE_ADD_RULE, /* rule */
 	CP_ATTACH_REMOTE_REMOVE_RULES, /* rule; also good if there are none */
+	CP_ATTACH_REMOTE_ADD_DOMAIN, /* domain */
+	CP_ATTACH_REMOTE_REMOVE_DOMAINS, /* domain; also good if none */
+	CP_ATTACH_REMOTE_DNS_MODE, /* dns_mode */
 	CP_ATTACH_REMOTE_DETACH,
 };
 
@@ -39,6 +42,8 @@ struct cp_attach_remote_change {
 	enum sn_mode mode;
 	bool audit;
 	struct cp_policy_rule rule; /* of owner REMOTE */
+	struct cp_dns_rule domain; /* of owner REMOTE */
+	enum cp_dns_mode dns_mode;
 };
 
 /* As the calls of attach.h; the policy is taken also on failure. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controld/policy/convert.h"
+#include "controld/policy/convert_dns.h"
 #include "controld/rpc/message.h"
 #include "sentinel/v1/control.pb-c.h"
 
@@ -199,6 +199,84 @@ static int read_rule(enum sn_verdict verdict, const char *cidr,
 	return r > 0 ? CP_CONTROL_COMMAND_E_REFUSED : r;
 }
 
+static int read_domain(const struct cp_policy_convert_dns_parts *parts,
+		       struct cp_dns_rule *ret, struct sn_diag *diag)
+{
+	int r = cp_policy_convert_dns_rule_parts(parts, CP_POLICY_OWNER_REMOTE,
+						 "", ret, diag);
+
+	return r > 0 ? CP_CONTROL_COMMAND_E_REFUSED : r;
+}
+
+static int read_allowed(const Sentinel__V1__AllowDomain *message,
+			struct cp_dns_rule *ret, struct sn_diag *diag)
+{
+	struct cp_policy_convert_dns_parts parts = {
+		.verdict = SN_VERDICT_ALLOW,
+		.domain = message->domain,
+		.subdomains = message->subdomains,
+		.ports = message->ports,
+		.n_ports = message->n_ports,
+		.ttl_floor_s = message->ttl_floor_seconds,
+	};
+
+	return read_domain(&parts, ret, diag);
+}
+
+static int read_denied(const Sentinel__V1__DenyDomain *message,
+		       struct cp_dns_rule *ret, struct sn_diag *diag)
+{
+	struct cp_policy_convert_dns_parts parts = {
+		.verdict = SN_VERDICT_DENY,
+		.domain = message->domain,
+		.subdomains = message->subdomains,
+	};
+
+	return read_domain(&parts, ret, diag);
+}
+
+static int read_removed(const Sentinel__V1__RemoveDomain *message,
+			struct cp_dns_rule *ret, struct sn_diag *diag)
+{
+	struct cp_policy_convert_dns_parts parts = {
+		.verdict = SN_VERDICT_ALLOW,
+		.domain = message->domain,
+		.ports = message->ports,
+		.n_ports = message->n_ports,
+	};
+
+	return read_domain(&parts, ret, diag);
+}
+
+/* The commands about name resolution. */
+static int read_names(const message_t *message,
+		      struct cp_attach_remote_change *change,
+		      struct sn_diag *diag)
+{
+	switch (message->command_case) {
+	case SENTINEL__V1__CONTROL_COMMAND__COMMAND_SET_DNS_MODE:
+		change->kind = CP_ATTACH_REMOTE_DNS_MODE;
+		if (cp_policy_convert_dns_mode(message->set_dns_mode->mode,
+					       "mode", &change->dns_mode, diag))
+			return CP_CONTROL_COMMAND_E_REFUSED;
+		return 0;
+	case SENTINEL__V1__CONTROL_COMMAND__COMMAND_ALLOW_DOMAIN:
+		change->kind = CP_ATTACH_REMOTE_ADD_DOMAIN;
+		return read_allowed(message->allow_domain, &change->domain,
+				    diag);
+	case SENTINEL__V1__CONTROL_COMMAND__COMMAND_DENY_DOMAIN:
+		change->kind = CP_ATTACH_REMOTE_ADD_DOMAIN;
+		return read_denied(message->deny_domain, &change->domain, diag);
+	case SENTINEL__V1__CONTROL_COMMAND__COMMAND_REMOVE_DOMAIN:
+		change->kind = CP_ATTACH_REMOTE_REMOVE_DOMAINS;
+		return read_removed(message->remove_domain, &change->domain,
+				    diag);
+	default:
+		return refuse(diag, "command",
+			      "is of a kind that is not known here");
+	}
+}
+
 static int read_change(const message_t *message, size_t max_rules,
 		       struct cp_control_command *ret, struct sn_diag *diag)
 {
@@ -250,9 +328,7 @@ static int read_change(const message_t *message, size_t max_rules,
 		change->kind = CP_ATTACH_REMOTE_DETACH;
 		return 0;
 	default:
-		return refuse(diag, "command",
-			      "is about names, which this daemon does not "
-			      "resolve");
+		return read_names(message, change, diag);
 	}
 }
 

@@ -173,11 +173,11 @@ class Plane:
             self.kill()
 
 
-def take_over(plane, world, target, revision=1, **policy):
+def take_over(plane, world, target, revision=1, local=None, **policy):
     """Attaches the target with the control plane's first policy; returns the
     id. Attach answers once that policy is in force."""
     before = len(plane.all("subscribed"))
-    child = threading.Thread(target=target.attach)
+    child = threading.Thread(target=target.attach, kwargs={"policy": local})
     child.start()
     plane.wait(lambda: len(plane.all("subscribed")) > before, "subscribed")
     ident = plane.all("subscribed")[before].attachment.id

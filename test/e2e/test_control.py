@@ -336,3 +336,44 @@ def test_status_shows_the_stream(plane, interface):
     assert control["last_error"]
     assert any("last policies stay enforced" in text
                for text in world.ok("status")["warnings"])
+
+
+def test_names_from_afar(plane, interface, api):
+    """Domain rules and the DNS mode, and local ones beside them."""
+    world = interface.world
+    plane.sync()
+    update = plane.bulk([A[4]])
+    update.dns.mode = plane.policy.DNS_MODE_ALLOWLIST
+    update.dns.domains.add(verdict=plane.policy.VERDICT_ALLOW,
+                           domain="one.example", subdomains=True)
+    ident = take_over(plane, world, interface, local="dns:\n  domains:\n"
+                      "    - {allow: mine.example, ports: [443/tcp]}\n")
+    plane.do(ident, 2, bulk_update=update)
+    plane.do(ident, 3, allow_domain=plane.pb.AllowDomain(
+        domain="two.example", ports=["443/tcp"], ttl_floor_seconds=60))
+    plane.do(ident, 4, deny_domain=plane.pb.DenyDomain(domain="x.one.example"))
+    plane.do(ident, 5, set_dns_mode=plane.pb.SetDnsMode(
+        mode=plane.policy.DNS_MODE_DENYLIST))
+
+    def domains():
+        return {rule.domain: (rule.verdict, rule.owner) for rule in
+                api.call("GetDomains", id=ident).domains}
+
+    assert domains() == {
+        "one.example": (1, "remote"), "two.example": (1, "remote"),
+        "x.one.example": (2, "remote"), "mine.example": (1, "local")}
+    assert interface.show()["dns_mode"] == "denylist"
+    plane.do(ident, 6, remove_domain=plane.pb.RemoveDomain(
+        domain="two.example"))
+    plane.do(ident, 7, remove_domain=plane.pb.RemoveDomain(
+        domain="mine.example"))
+    assert set(domains()) == {"one.example", "x.one.example", "mine.example"}
+    plane.do(ident, 8, bulk_update=update)
+    assert set(domains()) == {"one.example", "mine.example"}
+    assert interface.show()["dns_mode"] == "allowlist"
+    for refused in ("a..example", "10.0.0.1", "*.example", "a" * 64):
+        plane.refused("allow_domain.domain", ident=ident, revision=9,
+                      allow_domain=plane.pb.AllowDomain(domain=refused))
+    update.dns.domains[0].domain = "bad..example"
+    plane.refused("bulk_update.dns.domains[0].domain", ident=ident, revision=9,
+                  bulk_update=update)

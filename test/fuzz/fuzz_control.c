@@ -33,6 +33,12 @@ static void check_change(const struct cp_attach_remote_change *change)
 	case CP_ATTACH_REMOTE_REMOVE_RULES:
 		require(change->rule.owner == CP_POLICY_OWNER_REMOTE);
 		break;
+	case CP_ATTACH_REMOTE_ADD_DOMAIN:
+	case CP_ATTACH_REMOTE_REMOVE_DOMAINS:
+		require(change->domain.owner == CP_POLICY_OWNER_REMOTE);
+		require(change->domain.name.size > 0);
+		break;
+	case CP_ATTACH_REMOTE_DNS_MODE:
 	case CP_ATTACH_REMOTE_ACK:
 	case CP_ATTACH_REMOTE_DETACH:
 		break;

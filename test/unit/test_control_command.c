@@ -244,6 +244,52 @@ static void rules_are_read(void)
 	t_eq(command.change.mode, SN_MODE_DISABLED);
 }
 
+static void names_are_read(void)
+{
+	Sentinel__V1__AllowDomain allow;
+	Sentinel__V1__DenyDomain deny;
+	Sentinel__V1__SetDnsMode mode;
+	struct cp_control_command command;
+	char domain[] = "Example.COM", port[] = "443/tcp", *ports[] = { port };
+	struct sn_diag diag;
+	message_t message = make();
+
+	sentinel__v1__allow_domain__init(&allow);
+	sentinel__v1__deny_domain__init(&deny);
+	sentinel__v1__set_dns_mode__init(&mode);
+	message.command_case =
+		SENTINEL__V1__CONTROL_COMMAND__COMMAND_ALLOW_DOMAIN;
+	message.allow_domain = &allow;
+	refuses(&message, "allow_domain.domain", "");
+	allow.domain = domain;
+	allow.subdomains = true;
+	allow.ports = ports;
+	allow.n_ports = 1;
+	t_eq(read_message(&message, &command, &diag), 0);
+	t_eq(command.change.kind, CP_ATTACH_REMOTE_ADD_DOMAIN);
+	t_eq(command.change.domain.owner, CP_POLICY_OWNER_REMOTE);
+	t_eq(command.change.domain.verdict, SN_VERDICT_ALLOW);
+	t_true(command.change.domain.subdomains);
+	t_eq(command.change.domain.n_ports, 1);
+
+	message.command_case =
+		SENTINEL__V1__CONTROL_COMMAND__COMMAND_DENY_DOMAIN;
+	message.deny_domain = &deny;
+	deny.domain = domain;
+	t_eq(read_message(&message, &command, &diag), 0);
+	t_eq(command.change.domain.verdict, SN_VERDICT_DENY);
+
+	message.command_case =
+		SENTINEL__V1__CONTROL_COMMAND__COMMAND_SET_DNS_MODE;
+	message.set_dns_mode = &mode;
+	t_eq(read_message(&message, &command, &diag), 0);
+	t_eq(command.change.kind, CP_ATTACH_REMOTE_DNS_MODE);
+	t_eq(command.change.dns_mode, CP_DNS_MODE_NONE);
+	mode.mode = SENTINEL__V1__DNS_MODE__DNS_MODE_PROXY;
+	t_eq(read_message(&message, &command, &diag), 0);
+	t_eq(command.change.dns_mode, CP_DNS_MODE_PROXY);
+}
+
 static int read_bytes(const char *bytes, size_t n,
 		      struct cp_control_command *ret, struct sn_diag *diag)
 {
@@ -311,6 +357,6 @@ static void a_message_over_the_limit_is_not_unpacked(void)
 
 T_MAIN("control_command", sync_ack_is_about_no_attachment, heads_are_checked,
        an_update_is_the_whole_state, one_bad_prefix_refuses_a_whole_update,
-       an_ack_without_policy_says_nothing, rules_are_read,
+       an_ack_without_policy_says_nothing, rules_are_read, names_are_read,
        broken_bytes_are_refused_with_their_ids,
        a_message_over_the_limit_is_not_unpacked)
