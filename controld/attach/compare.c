@@ -11,6 +11,7 @@ void cp_attach_compare_begin(struct cp_attach_item *item)
 	/* A kernel that enforces another policy does not tell what names have
 	 * opened under this one. */
 	if (item->is_recovering || !cp_attach_rows_learns(item->policy) ||
+	    item->generation != item->listed.generation ||
 	    item->block.mode != SN_MODE_ALLOWLIST ||
 	    item->block.dns != SN_DNS_STEERING_ON)
 		return;

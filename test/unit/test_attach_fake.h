@@ -57,6 +57,10 @@ struct fake {
 	enum fake_cut cut;
 	void (*at_cut)(void *userdata); /* or NULL */
 	void *at_cut_userdata;
+	/* Before the n-th request is handled; 0: never. */
+	unsigned int hook_at;
+	void (*hook)(void *userdata);
+	void *hook_userdata;
 	bool in_use; /* lapsed entries are */
 	bool is_clsact; /* no TCX links */
 	unsigned int n_puts, n_flips, n_attaches;
@@ -471,6 +475,9 @@ static inline bool fake_answer(struct fake *fake, size_t size)
 		fake->n_requests++;
 	is_cut = header.type != SN_IPC_HELLO && fake->cut_at &&
 		 fake->n_requests == fake->cut_at;
+	if (fake->hook_at && fake->n_requests == fake->hook_at &&
+	    header.type != SN_IPC_HELLO)
+		fake->hook(fake->hook_userdata);
 	if (is_cut && fake->at_cut)
 		fake->at_cut(fake->at_cut_userdata);
 	if (is_cut && fake->cut == FAKE_CUT_BEFORE)
