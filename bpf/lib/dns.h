@@ -54,6 +54,19 @@ static __always_inline int sn_dns_is_in_64(const __u8 *base,
 	return address[0] == b[0] && address[1] == b[1];
 }
 
+/* One of those that stand for cgroups. */
+static __always_inline int sn_dns_is_loopback(const struct sn_dns *dns,
+					      __u8 family, const __u8 *address)
+{
+	const __u32 *a = (const __u32 *)address;
+
+	if (family == SN_FAMILY_IPV4)
+		return (bpf_ntohl(a[0]) ^ SN_DNS_LOOPBACK4) >>
+			       (32 - SN_DNS_LOOPBACK4_BITS) ==
+		       0;
+	return family == SN_FAMILY_IPV6 && sn_dns_is_in_64(dns->loopback6, a);
+}
+
 /* Before sentinel-dp has filled sn_dns in no address is reserved. */
 static __always_inline int sn_dns_is_reserved(const struct sn_dns *dns,
 					      __u8 family, const __u8 *address)
@@ -62,14 +75,12 @@ static __always_inline int sn_dns_is_reserved(const struct sn_dns *dns,
 
 	if (!dns->port_cgroup)
 		return 0;
+	if (sn_dns_is_loopback(dns, family, address))
+		return 1;
 	if (family == SN_FAMILY_IPV4)
-		return (bpf_ntohl(a[0]) ^ SN_DNS_LOOPBACK4) >>
-				       (32 - SN_DNS_LOOPBACK4_BITS) ==
-			       0 ||
-		       sn_dns_is_in_range4(dns, a[0]);
-	return family == SN_FAMILY_IPV6 &&
-	       (sn_dns_is_in_64(dns->loopback6, a) ||
-		(dns->has_tc && sn_dns_is_in_64(dns->range6, a)));
+		return sn_dns_is_in_range4(dns, a[0]);
+	return family == SN_FAMILY_IPV6 && dns->has_tc &&
+	       sn_dns_is_in_64(dns->range6, a);
 }
 
 static __always_inline int sn_dns_has_reserved(const __u8 *address,

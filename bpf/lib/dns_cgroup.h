@@ -199,7 +199,9 @@ static __always_inline void sn_dns_cgroup_restore(struct bpf_sock_addr *ctx,
 	ctx->user_port = bpf_htons(SN_DNS_PORT);
 }
 
-/* A packet between a socket that was steered and the slot's listener. */
+/* A packet between a socket that was steered and the slot's listener. Towards
+ * that the kernel may choose any of the host's addresses, also the resolver's
+ * own one for interfaces; none of them is an identity here. */
 static __always_inline int sn_dns_cgroup_is_steered(struct __sk_buff *skb,
 						    const struct sn_packet *p)
 {
@@ -213,7 +215,7 @@ static __always_inline int sn_dns_cgroup_is_steered(struct __sk_buff *skb,
 	    p->key.remote_port != dns->port_cgroup ||
 	    sn_dns_cgroup_alias(dns, p->key.slot, p->key.family,
 				p->key.remote) < 0 ||
-	    sn_dns_is_reserved(dns, p->key.family, p->key.local))
+	    sn_dns_is_loopback(dns, p->key.family, p->key.local))
 		return 0;
 	return sn_dns_cgroup_get(skb->sk, p->key.slot) != NULL;
 }
