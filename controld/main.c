@@ -20,6 +20,7 @@
 #include "controld/attach/doh.h"
 #include "controld/config/config.h"
 #include "controld/control/setup.h"
+#include "controld/dns/setup.h"
 #include "controld/privilege/filter.h"
 #include "controld/privilege/privilege.h"
 #include "controld/rpc/core.h"
@@ -64,6 +65,7 @@ struct daemon {
 	struct cp_state *state;
 	struct cp_attach *manager;
 	struct cp_control *control; /* NULL: none is configured */
+	struct cp_dns_server *dns;
 	struct cp_api *api;
 	bool is_stopping;
 };
@@ -484,7 +486,7 @@ static void manager_closed(void *userdata)
 		cp_state_close(sn_steal(&daemon->state), NULL, NULL);
 }
 
-static void control_stopped(void *userdata)
+static void dns_closed(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
@@ -492,6 +494,16 @@ static void control_stopped(void *userdata)
 		cp_attach_close(daemon->manager, manager_closed, daemon);
 	else
 		manager_closed(daemon);
+}
+
+static void control_stopped(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	if (daemon->dns)
+		cp_dns_server_close(sn_steal(&daemon->dns), dns_closed, daemon);
+	else
+		dns_closed(daemon);
 }
 
 static void api_stopped(void *userdata)
@@ -504,8 +516,8 @@ static void api_stopped(void *userdata)
 		control_stopped(daemon);
 }
 
-/* API, stream, operations, link, state: in this order, so that what was begun is
- * answered, and what was answered is on disk. */
+/* API, stream, resolver, operations, link, state: in this order, so that what
+ * was begun is answered, and what was answered is on disk. */
 static void stop(struct daemon *daemon)
 {
 	if (daemon->is_stopping)
@@ -547,6 +559,7 @@ static void on_reload(uv_signal_t *handle, int number)
 	cp_attach_reload(daemon->manager, &options);
 	cp_api_reload(daemon->api, options.max_rules);
 	reload_doh(daemon);
+	cp_dns_setup_reload(daemon->dns, daemon->config);
 	sn_log(SN_LOG_INFO, "reloaded");
 }
 
@@ -560,6 +573,11 @@ static int open_all(struct daemon *daemon)
 	if (r == 0) {
 		diag = (struct sn_diag){ 0 };
 		r = open_manager(daemon, &diag);
+	}
+	if (r == 0) {
+		diag = (struct sn_diag){ 0 };
+		r = cp_dns_setup_new(&daemon->dns, &daemon->loop,
+				     daemon->manager, daemon->config, &diag);
 	}
 	if (r == 0) {
 		diag = (struct sn_diag){ 0 };

@@ -51,7 +51,9 @@ static int set(int fd, int level, int option, int value)
 }
 
 /* Where a cgroup's socket listens it must be able to answer from any loopback
- * address, and hear nothing that comes from elsewhere. */
+ * address. The filter hears nothing that comes from elsewhere; being bound to
+ * the device says it once more, but only in IPv4: in IPv6 such a socket finds no
+ * way to clients whose source is an address of another device. */
 static int prepare(enum cp_dns_listen_kind kind, int fd)
 {
 	bool is_ipv6 = cp_dns_listen_is_ipv6(kind);
@@ -65,7 +67,8 @@ static int prepare(enum cp_dns_listen_kind kind, int fd)
 		(void)set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES);
 	if (r < 0 || !cp_dns_listen_is_cgroup(kind))
 		return r;
-	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")) < 0)
+	if (!is_ipv6 &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")) < 0)
 		return -errno;
 	if (cp_dns_listen_is_tcp(kind))
 		return 0;

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/dns/task.h"
+
+#include "controld/attach/doh.h"
+#include "controld/dns/doh.h"
+#include "shared/util.h"
+
+enum { SINKHOLE_TTL_S = 10 };
+
+void cp_dns_task_count(const struct cp_dns_task *task, uint64_t *what,
+		       enum cp_attach_dns_end end)
+{
+	(*what)++;
+	cp_attach_dns_count(task->shared->options.manager, task->origin->slot,
+			    end);
+}
+
+void cp_dns_task_reply(const struct cp_dns_task *task, uint8_t *message,
+		       size_t size)
+{
+	const struct cp_dns_query *query = task->query;
+
+	if (task->origin->ops->is_datagram)
+		size = cp_dns_message_truncate(
+			query, message, size,
+			SN_MIN((size_t)query->udp_bytes,
+			       (size_t)CP_DNS_MESSAGE_UDP_MAX));
+	task->origin->ops->reply(task->origin, message, size);
+}
+
+void cp_dns_task_reply_error(const struct cp_dns_task *task, unsigned int rcode,
+			     int ede)
+{
+	uint8_t message[CP_DNS_MESSAGE_UDP_MIN];
+
+	cp_dns_task_reply(task, message,
+			  cp_dns_message_make_error(task->query, rcode, ede,
+						    message));
+}
+
+void cp_dns_task_fail(const struct cp_dns_task *task, uint64_t *what, int ede)
+{
+	cp_dns_task_count(task, what, CP_ATTACH_DNS_END_FAILED);
+	cp_dns_task_reply_error(task, CP_DNS_TASK_RCODE_SERVFAIL, ede);
+}
+
+void cp_dns_task_deny(const struct cp_dns_task *task)
+{
+	uint8_t message[CP_DNS_MESSAGE_UDP_MIN];
+	enum cp_dns_denied denied = task->view.settings->denied;
+
+	if (denied == CP_DNS_DENIED_NONE)
+		denied = task->shared->options.denied;
+	cp_dns_task_count(task, &task->shared->stats.n_blocked,
+			  CP_ATTACH_DNS_END_BLOCKED);
+	switch (denied) {
+	case CP_DNS_DENIED_NONE:
+	case CP_DNS_DENIED_REFUSED:
+		cp_dns_task_reply_error(task, CP_DNS_TASK_RCODE_REFUSED,
+					CP_DNS_TASK_EDE_BLOCKED);
+		return;
+	case CP_DNS_DENIED_NXDOMAIN:
+		cp_dns_task_reply_error(task, CP_DNS_TASK_RCODE_NXDOMAIN,
+					CP_DNS_TASK_EDE_BLOCKED);
+		return;
+	case CP_DNS_DENIED_SINKHOLE:
+		cp_dns_task_reply(task, message,
+				  cp_dns_message_make_sinkhole(task->query,
+							       SINKHOLE_TTL_S,
+							       message));
+		return;
+	}
+}
+
+bool cp_dns_task_identify(struct cp_dns_task *task)
+{
+	return cp_attach_dns_get(task->shared->options.manager,
+				 task->origin->slot, &task->view);
+}
+
+static bool is_allowed(const struct cp_dns_task *task)
+{
+	const struct cp_attach_dns_view *view = &task->view;
+	const struct cp_dns_name *name = &task->query->question.name;
+	struct cp_dns_match match;
+
+	if (view->mode == CP_DNS_MODE_DISABLED)
+		return true;
+	cp_dns_rules_match(view->rules, name, &match);
+	if (cp_dns_doh_is_refused(
+		    cp_attach_doh_get(task->shared->options.manager), name,
+		    &match))
+		return false;
+	if (view->mode == CP_DNS_MODE_DENYLIST)
+		return match.verdict != SN_VERDICT_DENY;
+	return match.verdict == SN_VERDICT_ALLOW;
+}
+
+void cp_dns_task_judge(struct cp_dns_task *task)
+{
+	task->is_blocked = !is_allowed(task);
+}
+
+static bool is_open(void *userdata, const struct cp_dns_address *address)
+{
+	const struct cp_dns_task *task = userdata;
+
+	return task->view.settings->allow_private ||
+	       !cp_dns_answer_is_special(address) ||
+	       cp_attach_dns_is_opened(
+		       task->view.item, address,
+		       cp_attach_now(task->shared->options.manager));
+}
+
+int cp_dns_task_filter(struct cp_dns_task *task,
+		       const struct cp_dns_task_found *found,
+		       struct cp_dns_answer **own)
+{
+	const struct cp_dns_address *addresses;
+	size_t n, i = 0;
+	int r;
+
+	if (!task->view.learns)
+		return 0;
+	addresses = cp_dns_answer_addresses(found->answer, &n);
+	while (i < n && is_open(task, &addresses[i]))
+		i++;
+	if (i == n)
+		return 0;
+	r = cp_dns_answer_copy(found->answer, own);
+	if (r == 0)
+		(void)cp_dns_answer_filter(*own, is_open, task);
+	return r;
+}
+
+uint32_t cp_dns_task_age(const struct cp_dns_task_shared *shared,
+			 uint64_t stored_ns)
+{
+	uint64_t now_ns = cp_attach_now(shared->options.manager);
+
+	return now_ns > stored_ns ?
+		       (uint32_t)((now_ns - stored_ns) / SN_NS_PER_S) :
+		       0;
+}
+
+void cp_dns_task_reply_found(const struct cp_dns_task *task,
+			     const struct cp_dns_task_found *found)
+{
+	struct cp_dns_task_shared *shared = task->shared;
+	size_t size;
+
+	if (task->is_blocked)
+		cp_dns_task_count(task, &shared->stats.n_blocked,
+				  CP_ATTACH_DNS_END_BLOCKED);
+	else
+		cp_dns_task_count(task, &shared->stats.n_allowed,
+				  CP_ATTACH_DNS_END_ALLOWED);
+	size = cp_dns_answer_make(found->answer, task->query, found->is_secure,
+				  cp_dns_task_age(shared, found->stored_ns),
+				  UINT32_MAX, shared->buffer);
+	cp_dns_task_reply(task, shared->buffer, size);
+}
+
+uint32_t cp_dns_task_left(const struct cp_dns_task_shared *shared,
+			  const struct cp_dns_task_found *found)
+{
+	uint32_t ttl_s = cp_dns_answer_ttl(found->answer);
+	uint32_t age_s = cp_dns_task_age(shared, found->stored_ns);
+
+	return ttl_s > age_s ? ttl_s - age_s : 0;
+}
+
+uint64_t cp_dns_task_life(const struct cp_dns_task *task, uint32_t ttl_s)
+{
+	const struct cp_dns_resolve_options *options = &task->shared->options;
+	uint32_t floor_s = options->ttl_floor_s;
+	struct cp_dns_match match;
+
+	cp_dns_rules_match(task->view.rules, &task->query->question.name,
+			   &match);
+	if (match.ttl_floor_s)
+		floor_s = match.ttl_floor_s;
+	return (uint64_t)SN_MAX(ttl_s, floor_s) + options->grace_s;
+}
