@@ -3,7 +3,7 @@
 # by the tools only.
 
 bench_dir := $(B)/test/bench
-bench_tools := kernel connect wire flip
+bench_tools := kernel connect wire flip dns
 bench_programs := $(patsubst %,$(bench_dir)/bench-%,$(bench_tools))
 bench_helpers := $(call obj,test/bench/prefixes.c)
 bench_objects := $(call obj,$(patsubst %,test/bench/%.c,$(bench_tools))) \

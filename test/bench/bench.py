@@ -25,6 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import world as worlds  # noqa: E402
 from control import bench_control  # noqa: E402
+from resolver import bench_dns  # noqa: E402
 from report import Report, Target  # noqa: E402
 from wire import bench_connect, bench_wire  # noqa: E402
 
@@ -109,6 +110,7 @@ SECTIONS = {
     "wire": lambda report: with_world(report, bench_wire),
     "connect": lambda report: with_world(report, bench_connect),
     "control": lambda report: with_world(report, bench_control),
+    "dns": lambda report: with_world(report, bench_dns),
 }
 
 

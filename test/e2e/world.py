@@ -154,9 +154,9 @@ def sweep():
 class Agent:
     """A process that makes traffic (agent.py); methods are its calls."""
 
-    def __init__(self, command):
+    def __init__(self, command, script=HERE / "agent.py"):
         self.child = subprocess.Popen(
-            [*command, sys.executable, str(HERE / "agent.py")], text=True,
+            [*command, sys.executable, str(script)], text=True,
             bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.child.pid
         self.ping()

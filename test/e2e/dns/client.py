@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client of name servers that runs inside a namespace or cgroup and says all
+that it sees. Driven by JSON lines like agent.py."""
+
+import json
+import os
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+
+PATIENCE_S = 8.0
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def describe(reply, peer):
+    records = [[record.name.to_text(), dns.rdatatype.to_text(record.rdtype),
+                record.ttl, item.to_text()]
+               for record in reply.answer for item in record]
+    errors = [str(int(option.code)) for option in reply.options
+              if option.otype == 15]
+    return {"result": "ok", "rcode": dns.rcode.to_text(reply.rcode()),
+            "records": records, "from": peer[0], "port": peer[1],
+            "question": reply.question[0].name.to_text()
+            if reply.question else None,
+            "truncated": bool(reply.flags & dns.flags.TC), "ede": errors,
+            "addresses": [r[3] for r in records if r[1] in ("A", "AAAA")]}
+
+
+def read_exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise ConnectionError("closed")
+        data += more
+    return data
+
+
+def ask(name, kind, server, protocol, timeout_s, payload=1232, connected=True,
+        port=53):
+    query = dns.message.make_query(
+        name, kind, use_edns=payload > 0, payload=payload or 512)
+    wire = query.to_wire()
+    family = family_of(server)
+    if protocol == "tcp":
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout_s)
+            sock.connect((server, port))
+            peer = sock.getpeername()
+            sock.sendall(struct.pack("!H", len(wire)) + wire)
+            size, = struct.unpack("!H", read_exactly(sock, 2))
+            return describe(dns.message.from_wire(read_exactly(sock, size)),
+                            peer)
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout_s)
+        if connected:
+            sock.connect((server, port))
+            sock.send(wire)
+        else:
+            sock.sendto(wire, (server, port))
+        data, peer = sock.recvfrom(65535)
+        reply = dns.message.from_wire(data)
+        assert reply.id == query.id
+        return describe(reply, peer)
+
+
+def attempt(**arguments):
+    try:
+        return ask(**arguments)
+    except TimeoutError:
+        return {"result": "timeout"}
+    except OSError as error:
+        return {"result": os.strerror(error.errno or 0) or str(error)}
+
+
+def touch(address, port, timeout_s):
+    """One connection, closed again at once."""
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                        struct.pack("ii", 1, 0))
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect((address, port))
+            return "ok"
+        except TimeoutError:
+            return "timeout"
+        except OSError as error:
+            return os.strerror(error.errno)
+
+
+class Pairs(threading.Thread):
+    """Resolves and at once connects, again and again."""
+
+    def __init__(self, names, server, number, port, first_syn_s):
+        super().__init__(daemon=True)
+        self.names, self.server, self.number = names, server, number
+        self.port, self.first_syn_s = port, first_syn_s
+        self.done, self.wrong, self.failed = 0, [], 0
+
+    def run(self):
+        for _ in range(self.number):
+            name = random.choice(self.names)
+            answer = attempt(name=name, kind="A", server=self.server,
+                             protocol="udp", timeout_s=PATIENCE_S)
+            if answer["result"] != "ok" or answer["rcode"] != "NOERROR" or \
+                    not answer["addresses"]:
+                self.failed += 1
+                continue
+            address = random.choice(answer["addresses"])
+            started = time.monotonic()
+            result = touch(address, self.port, PATIENCE_S)
+            took_s = time.monotonic() - started
+            # A lost first segment is sent again after a second.
+            if result != "ok" or took_s > self.first_syn_s:
+                self.wrong.append([name, address, result, round(took_s, 3)])
+            self.done += 1
+
+
+class Client:
+    def __init__(self):
+        self.kept = {}
+
+    def ping(self):
+        return os.getpid()
+
+    def query(self, name, kind="A", server="192.0.2.53", protocol="udp",
+              timeout_s=PATIENCE_S, payload=1232, connected=True, port=53):
+        return attempt(name=name, kind=kind, server=server, protocol=protocol,
+                       timeout_s=timeout_s, payload=payload,
+                       connected=connected, port=port)
+
+    def many(self, names, kind="A", server="192.0.2.53", timeout_s=PATIENCE_S):
+        return [self.query(name, kind, server, timeout_s=timeout_s)
+                for name in names]
+
+    def send_raw(self, data, server, protocol="udp", port=53, timeout_s=1.0,
+                 chunk=None):
+        """Bytes as they are; what comes back within the time, in hex."""
+        wire = bytes.fromhex(data)
+        kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+        with socket.socket(family_of(server), kind) as sock:
+            sock.settimeout(timeout_s)
+            try:
+                sock.connect((server, port))
+                for at in range(0, len(wire), chunk or len(wire) or 1):
+                    sock.sendall(wire[at:at + (chunk or len(wire))])
+                got = b""
+                if protocol == "udp":
+                    return sock.recv(65535).hex()
+                while True:
+                    more = sock.recv(65535)
+                    if not more:
+                        return got.hex()
+                    got += more
+            except TimeoutError:
+                return got.hex() if protocol == "tcp" else None
+            except OSError as error:
+                return os.strerror(error.errno)
+
+    def pipeline(self, names, server, kind="A"):
+        """All queries in one segment; rcodes by name."""
+        queries = [dns.message.make_query(name, kind) for name in names]
+        wires = [query.to_wire() for query in queries]
+        answers = {}
+        with socket.socket(family_of(server), socket.SOCK_STREAM) as sock:
+            sock.settimeout(PATIENCE_S)
+            sock.connect((server, 53))
+            sock.sendall(b"".join(struct.pack("!H", len(wire)) + wire
+                                  for wire in wires))
+            for _ in names:
+                size, = struct.unpack("!H", read_exactly(sock, 2))
+                reply = dns.message.from_wire(read_exactly(sock, size))
+                answers[reply.id] = dns.rcode.to_text(reply.rcode())
+        return {name: answers[query.id]
+                for name, query in zip(names, queries)}
+
+    def ask_three(self, name, servers):
+        """One unconnected socket asks several servers; who answered."""
+        query = dns.message.make_query(name, "A").to_wire()
+        with socket.socket(family_of(servers[0]), socket.SOCK_DGRAM) as sock:
+            sock.settimeout(PATIENCE_S)
+            for server in servers:
+                sock.sendto(query, (server, 53))
+            return sorted(sock.recvfrom(65535)[1][0] for _ in servers)
+
+    def touch(self, address, port=80, timeout_s=0.5):
+        return touch(address, port, timeout_s)
+
+    def keep(self, addresses, port=80):
+        """Connections that stay; how many there are now."""
+        for address in addresses:
+            sock = socket.create_connection((address, port), PATIENCE_S)
+            self.kept.setdefault(address, []).append(sock)
+        return sum(map(len, self.kept.values()))
+
+    def exchange(self, timeout_s=PATIENCE_S):
+        """Every kept connection sends and gets its bytes back; how many
+        did."""
+        good = 0
+        socks = [sock for socks in self.kept.values() for sock in socks]
+        for sock in socks:
+            sock.settimeout(timeout_s)
+            try:
+                sock.send(b"x" * 8)
+            except OSError:
+                continue
+        for sock in socks:
+            try:
+                read_exactly(sock, 8)
+                good += 1
+            except OSError:
+                pass
+        return good
+
+    def drop_kept(self):
+        for socks in self.kept.values():
+            for sock in socks:
+                sock.close()
+        self.kept.clear()
+
+    def crowd(self, server, number):
+        """Connections that say nothing; how many could be made."""
+        self.idle = []
+        family = family_of(server)
+        for _ in range(number):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.settimeout(1)
+            try:
+                sock.connect((server, 53))
+            except OSError:
+                sock.close()
+                break
+            self.idle.append(sock)
+        return len(self.idle)
+
+    def disperse(self):
+        for sock in self.idle:
+            sock.close()
+
+    def flood(self, server, seconds):
+        """Different names as fast as they go, from the background."""
+        def work():
+            deadline = time.monotonic() + seconds
+            number = 0
+            with socket.socket(family_of(server), socket.SOCK_DGRAM) as sock:
+                sock.connect((server, 53))
+                sock.setblocking(False)
+                while time.monotonic() < deadline:
+                    number += 1
+                    try:
+                        sock.send(dns.message.make_query(
+                            f"f{number}.good.test.", "A").to_wire())
+                    except BlockingIOError:
+                        pass
+        self.flooding = threading.Thread(target=work, daemon=True)
+        self.flooding.start()
+
+    def flooded(self):
+        self.flooding.join()
+
+    def pairs(self, names, server, number, threads, port=80,
+              first_syn_s=0.9):
+        work = [Pairs(names, server, number // threads, port, first_syn_s)
+                for _ in range(threads)]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+        return {"done": sum(w.done for w in work),
+                "failed": sum(w.failed for w in work),
+                "wrong": [wrong for w in work for wrong in w.wrong][:20]}
+
+
+def main():
+    client = Client()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            call = getattr(client, request["call"])
+            answer = {"value": call(**request["with"])}
+        except Exception:  # Everything goes to the test that asked.
+            answer = {"error": traceback.format_exc()}
+        print(json.dumps(answer), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
