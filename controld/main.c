@@ -434,6 +434,7 @@ static int open_api(struct daemon *daemon, struct sn_diag *diag)
 		.version = SN_VERSION,
 		.daemon_id = daemon->daemon_id,
 		.control = daemon->control,
+		.dns = daemon->dns,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
 		.max_connections = config->api.max_connections,

@@ -10,11 +10,13 @@
 #include "controld/rpc/server.h"
 
 struct cp_api;
+struct cp_dns_server;
 struct cp_control;
 
 struct cp_api_options {
 	uv_loop_t *loop;
 	struct cp_attach *manager;
+	struct cp_dns_server *dns; /* for GetStatus, or NULL */
 	const char *path;
 	gid_t gid; /* (gid_t)-1: only our own user may call */
 	const char *version;

@@ -9,6 +9,7 @@
 
 #include "controld/api/pending.h"
 #include "controld/control/control.h"
+#include "controld/dns/server.h"
 #include "shared/tables.h"
 
 enum {
@@ -293,6 +294,25 @@ static void put_control(struct report *report, const struct cp_control *control)
 		     (unsigned long long)status.n_closed);
 }
 
+/* What keeps names from being resolved at all. */
+static void warn_of_dns(struct report *report, const struct cp_api *api,
+			const struct cp_attach_status *status)
+{
+	struct cp_dns_server_status dns;
+
+	if (!api->options.dns)
+		return;
+	cp_dns_server_get_status(api->options.dns, &dns);
+	if (status->is_connected && dns.n_listeners < dns.n_listeners_wanted)
+		warn(report, "the resolver listens on %u of %u sockets: %.300s",
+		     dns.n_listeners, dns.n_listeners_wanted,
+		     dns.last_error[0] ? dns.last_error : "not yet");
+	if (dns.n_upstreams == 0)
+		warn(report, "no upstream server for names is known "
+			     "(dns.upstreams, dns.resolv_conf): where a policy "
+			     "states none, every name fails");
+}
+
 static void put_warnings(struct report *report, struct cp_api *api,
 			 const struct cp_attach_status *status)
 {
@@ -313,6 +333,7 @@ static void put_warnings(struct report *report, struct cp_api *api,
 	else if (!status->is_ready)
 		warn(report, "policies are being compared with those that "
 			     "sentinel-dp enforces; changes have to wait");
+	warn_of_dns(report, api, status);
 	if (status->events_lost)
 		warn(report, "%llu events were lost, the ring was full",
 		     (unsigned long long)status->events_lost);

@@ -104,12 +104,15 @@ void cp_dns_task_judge(struct cp_dns_task *task)
 static bool is_open(void *userdata, const struct cp_dns_address *address)
 {
 	const struct cp_dns_task *task = userdata;
+	struct cp_attach *manager = task->shared->options.manager;
 
-	return task->view.settings->allow_private ||
-	       !cp_dns_answer_is_special(address) ||
-	       cp_attach_dns_is_opened(
-		       task->view.item, address,
-		       cp_attach_now(task->shared->options.manager));
+	/* A listed DoH server is opened by no name. */
+	if (!cp_dns_doh_has_address(cp_attach_doh_get(manager), address) &&
+	    (task->view.settings->allow_private ||
+	     !cp_dns_answer_is_special(address)))
+		return true;
+	return cp_attach_dns_is_opened(task->view.item, address,
+				       cp_attach_now(manager));
 }
 
 int cp_dns_task_filter(struct cp_dns_task *task,

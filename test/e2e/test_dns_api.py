@@ -498,9 +498,26 @@ def test_interfaces_need_the_resolvers_pair(interface, api, netdev):
                for text in api.call("GetStatus").warnings)
 
 
-# DoH servers
+def test_no_upstream_server_is_told(clean):
+    plain = clean.config.read_text()
+    path = clean.folder / "resolv.conf"
+    clean.config.write_text(plain + f"dns: {{resolv_conf: {path}}}\n")
 
-HTTPS = [443, 8080]
+    def is_told():
+        return any("no upstream server" in text
+                   for text in clean.ok("status")["warnings"])
+
+    for text, told in (("", True), ("nameserver 192.0.2.53\n", False)):
+        path.write_text(text)
+        clean.kill_cp()
+        clean.start_cp()
+        assert is_told() == told
+    clean.config.write_text(plain)
+    clean.kill_cp()
+    clean.start_cp()
+
+
+# DoH servers
 
 
 @pytest.fixture

@@ -514,6 +514,34 @@ static void listed_doh_servers_are_refused(void)
 	cp_dns_doh_free(fake.doh);
 }
 
+static void addresses_of_doh_servers_are_left_out(void)
+{
+	static const char list[] = "192.0.2.1\n";
+	static const char *const answer[] = { "A 192.0.2.1 60",
+					      "A 192.0.2.2 60", NULL };
+	struct cp_dns_resolve *resolve = start();
+	struct sn_diag diag;
+
+	t_eq(cp_dns_doh_parse(list, sizeof(list) - 1, "list", &fake.doh, &diag),
+	     0);
+	attach(1, CP_DNS_MODE_ALLOWLIST);
+	rule(1, SN_VERDICT_ALLOW, "example.com");
+	fake.settings[1].allow_private = true;
+	ask(resolve, 1, "example.com", TYPE_A);
+	fake_answer(0, 0, answer);
+	t_eq(fake.learns[0].n_addresses, 1);
+	t_eq(fake.learns[0].addresses[0].bytes[3], 2);
+	fake_learnt(0, CP_ATTACH_DNS_LEARN_OK);
+	t_eq(n_records(), 1);
+	fake.is_opened = true;
+	fake.n_replies = 0;
+	ask(resolve, 1, "example.com", TYPE_A);
+	t_eq(fake.learns[1].n_addresses, 2);
+	fake_learnt(1, CP_ATTACH_DNS_LEARN_OK);
+	end(resolve);
+	cp_dns_doh_free(fake.doh);
+}
+
 T_MAIN("dns_resolve", an_allowed_name_is_learnt_before_it_is_answered,
        a_short_ttl_lives_to_the_floor,
        a_name_without_a_rule_never_goes_upstream,
@@ -528,4 +556,5 @@ T_MAIN("dns_resolve", an_allowed_name_is_learnt_before_it_is_answered,
        negative_answers_pass_and_are_kept_by_their_soa,
        any_and_odd_questions_have_their_own_answers,
        one_attachment_cannot_use_up_what_all_share,
-       an_end_in_every_state_leaks_nothing, listed_doh_servers_are_refused)
+       an_end_in_every_state_leaks_nothing, listed_doh_servers_are_refused,
+       addresses_of_doh_servers_are_left_out)
