@@ -278,6 +278,19 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 		.description = "Blocked flows and names that are reported each "
 			       "second, a sample; 0: none.",
 	},
+	DURATION("query_timeout", query_timeout_ms, 50, 30000, "2s",
+		 "How long the control plane may take to decide about a name "
+		 "(DNS mode proxy)."),
+	{
+		.key = "max_queries",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(max_queries),
+		.min = 1,
+		.max = 65536,
+		.fallback = "256",
+		.description = "Names that it may be asked about at one time; "
+			       "one attachment has a quarter of them.",
+	},
 	{ .key = NULL },
 };
 

@@ -34,6 +34,8 @@ struct cp_config_control {
 	unsigned int unanswered; /* enum cp_control_unanswered */
 	bool local_rules;
 	uint64_t policy_events;
+	uint64_t query_timeout_ms;
+	uint64_t max_queries;
 };
 
 extern const struct cp_config_schema_item cp_config_control_items[];

@@ -30,6 +30,7 @@ static void ended(void *userdata, const struct cp_attach_item *item,
 	struct cp_attach_info info;
 
 	cp_attach_info_get(item, &info);
+	cp_dns_proxy_forget(control->proxy, info.id);
 	if (cp_control_subscribe_forget(control, info.id)) {
 		reason = CP_CONTROL_REPORT_END_ERROR;
 		text = "the control plane did not answer in time";
@@ -83,6 +84,54 @@ static void denied(void *userdata, const struct cp_attach_item *item,
 	cp_control_session_send(control);
 }
 
+static void changed(void *userdata, const struct cp_attach_item *item)
+{
+	struct cp_control *control = userdata;
+	struct cp_attach_info info;
+
+	cp_attach_info_get(item, &info);
+	cp_dns_proxy_forget(control->proxy, info.id);
+}
+
+static uint64_t now_ns(void *userdata)
+{
+	const struct cp_control *control = userdata;
+
+	return cp_attach_now(control->options.manager);
+}
+
+static int query(void *userdata, const Sentinel__V1__DnsQueryRequest *request,
+		 cp_rpc_outcall_done done, void *done_userdata)
+{
+	struct cp_control *control = userdata;
+
+	if (control->state != CP_CONTROL_STATE_SYNCED || control->is_stopping)
+		return -ENOTCONN;
+	return cp_rpc_outcall_ask(
+		control->channel, "/sentinel.v1.ControlPlane/QueryDns",
+		&request->base, &sentinel__v1__dns_query_response__descriptor,
+		(unsigned int)control->options.query_timeout_ms, done,
+		done_userdata);
+}
+
+static int make_proxy(struct cp_control *control)
+{
+	struct cp_dns_proxy_options options = {
+		.daemon_id = control->options.daemon_id,
+		.max_running = control->options.max_queries,
+		.now_ns = now_ns,
+		.query = query,
+		.userdata = control,
+	};
+
+	return cp_dns_proxy_new(&control->proxy, &options);
+}
+
+struct cp_dns_proxy *cp_control_get_proxy(struct cp_control *control)
+{
+	return control->proxy;
+}
+
 static void put_host(struct cp_control *control)
 {
 	const struct cp_control_options *options = &control->options;
@@ -101,6 +150,7 @@ static void observe(struct cp_control *control)
 	control->observer = (struct cp_attach_observer){
 		.userdata = control,
 		.attached = attached,
+		.changed = changed,
 		.ended = ended,
 		.blocked = blocked,
 		.denied = denied,
@@ -124,10 +174,13 @@ int cp_control_new(struct cp_control **ret,
 	if (r == 0)
 		r = cp_control_queue_new(&control->queue, options->max_events,
 					 CP_CONTROL_QUEUE_BYTES);
+	if (r == 0)
+		r = make_proxy(control);
 	/* Nothing can fail after this, so that there is no handle to close. */
 	if (r == 0)
 		r = cp_control_session_init(control);
 	if (r < 0) {
+		(void)cp_dns_proxy_free(control->proxy);
 		(void)cp_control_queue_free(control->queue);
 		cp_control_copy_done(&control->options);
 		free(control);
@@ -212,6 +265,7 @@ struct cp_control *cp_control_free(struct cp_control *control)
 	if (!control)
 		return NULL;
 	cp_control_subscribe_done(control);
+	(void)cp_dns_proxy_free(control->proxy);
 	(void)cp_control_queue_free(control->queue);
 	cp_control_copy_done(&control->options);
 	free(control);

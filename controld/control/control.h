@@ -9,6 +9,7 @@
  * commands are read by a worker. */
 
 #include "controld/attach/attach.h"
+#include "controld/dns/proxy.h"
 #include "controld/rpc/channel.h"
 #include "sentinel/v1/daemon.pb-c.h"
 
@@ -54,6 +55,8 @@ struct cp_control_options {
 	uint64_t heartbeat_ms;
 	uint64_t backoff_min_ms;
 	uint64_t backoff_max_ms;
+	uint64_t query_timeout_ms; /* of QueryDns */
+	unsigned int max_queries; /* of these at one time */
 	uint64_t subscribe_timeout_ms;
 	enum cp_control_unanswered unanswered;
 	bool local_rules;
@@ -95,6 +98,9 @@ int cp_control_new(struct cp_control **ret,
 
 void cp_control_get_status(const struct cp_control *control,
 			   struct cp_control_status *ret);
+
+/* Asks the control plane about names; good until cp_control_stop(). */
+struct cp_dns_proxy *cp_control_get_proxy(struct cp_control *control);
 
 /* Ends the stream, then calls stopped from the loop. Commands that were begun
  * go on, so free comes after the manager's end. */

@@ -23,6 +23,7 @@ struct cp_control {
 	struct cp_control_report_host host;
 	struct cp_attach_observer observer;
 	struct cp_control_queue *queue;
+	struct cp_dns_proxy *proxy;
 
 	/* The stream (session.c). */
 	struct cp_rpc_channel *channel;

@@ -130,6 +130,7 @@ static void put_host(const struct cp_control_report_host *host,
 	ret->hostname = borrow(system->nodename);
 	capabilities[ret->n_capabilities++] = borrow("cidr");
 	capabilities[ret->n_capabilities++] = borrow("dns");
+	capabilities[ret->n_capabilities++] = borrow("dns-proxy");
 	if (host->sends_policy_events)
 		capabilities[ret->n_capabilities++] = borrow("policy-events");
 	ret->capabilities = capabilities;

@@ -66,6 +66,8 @@ int cp_control_setup_new(struct cp_control **ret,
 	options->heartbeat_ms = control->heartbeat_ms;
 	options->backoff_min_ms = control->reconnect_min_ms;
 	options->backoff_max_ms = control->reconnect_max_ms;
+	options->query_timeout_ms = control->query_timeout_ms;
+	options->max_queries = (unsigned int)control->max_queries;
 	options->subscribe_timeout_ms = control->subscribe_timeout_ms;
 	options->unanswered = (enum cp_control_unanswered)control->unanswered;
 	options->local_rules = control->local_rules;
