@@ -79,6 +79,7 @@ struct cp_upstream_request {
 	bool checking_disabled;
 	bool was_silent; /* a server did not answer */
 	bool was_unverified; /* a server's certificate was refused */
+	int error; /* -errno that kept a server from being asked */
 	uint8_t order[CP_DNS_UPSTREAMS_MAX]; /* of the set's servers */
 	uint8_t at; /* in order: the try that the deadline is for */
 	uint8_t round;

@@ -208,6 +208,8 @@ static void give_up(struct cp_upstream_request *request)
 		answer.status = CP_UPSTREAM_E_TIMEOUT;
 	else if (request->was_unverified)
 		answer.status = CP_UPSTREAM_E_TLS;
+	else if (request->error)
+		answer.status = request->error;
 	cp_upstream_request_finish(request, &answer);
 	free(refusal);
 }
@@ -265,11 +267,18 @@ static void fail(struct cp_upstream_try *try)
 		go_on(request);
 }
 
-void cp_upstream_request_failed(struct cp_upstream_try *try, bool is_unverified)
+void cp_upstream_request_failed(struct cp_upstream_try *try, int why)
 {
-	if (is_unverified)
-		try->request->was_unverified = true;
-	cp_upstream_server_failed(try->server);
+	struct cp_upstream_request *request = try->request;
+
+	if (why == CP_UPSTREAM_E_TIMEOUT)
+		request->was_silent = true;
+	else if (why == CP_UPSTREAM_E_TLS)
+		request->was_unverified = true;
+	else if (why < 0)
+		request->error = why;
+	if (why > 0)
+		cp_upstream_server_failed(try->server);
 	fail(try);
 }
 

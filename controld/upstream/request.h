@@ -32,6 +32,6 @@ void cp_upstream_request_answered(struct cp_upstream_try *try, uint8_t *message,
 void cp_upstream_request_bare(struct cp_upstream_try *try);
 /* Something is wrong with the answers by UDP: a stream cannot be forged. */
 void cp_upstream_request_distrust(struct cp_upstream_try *try);
-/* The server cannot be spoken to. */
-void cp_upstream_request_failed(struct cp_upstream_try *try,
-				bool is_unverified);
+/* The server cannot be spoken to (CP_UPSTREAM_E_*), or we lack what it takes
+ * (-errno), which says nothing of the server. */
+void cp_upstream_request_failed(struct cp_upstream_try *try, int why);

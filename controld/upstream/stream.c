@@ -14,12 +14,9 @@ enum state {
 	STATE_CLOSING,
 };
 
-/* Why a stream ends. */
-enum end {
-	END_QUIET, /* nobody needs it */
-	END_BROKEN, /* closed, stalled, or what came makes no sense */
-	END_UNVERIFIED,
-};
+/* Why a stream ends, besides CP_UPSTREAM_E_*: UNREACHABLE is one that was closed
+ * or on which came what makes no sense. */
+enum { END_QUIET = 0 /* nobody needs it */ };
 
 struct cp_upstream_stream {
 	uv_tcp_t tcp;
@@ -44,7 +41,7 @@ struct write {
 	uint8_t bytes[];
 };
 
-static void end_stream(struct cp_upstream_stream *stream, enum end why);
+static void end_stream(struct cp_upstream_stream *stream, int why);
 
 static void stream_closed(uv_handle_t *handle)
 {
@@ -94,7 +91,7 @@ static void written(uv_write_t *request, int status)
 		return;
 	stream->backlog -= size;
 	if (status < 0)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 	else
 		cp_upstream_wake(stream->server);
 }
@@ -159,7 +156,7 @@ static void detach(struct cp_upstream_stream *stream)
 
 /* Those that wait for a connection fail with the one that was to serve them,
  * unless there is another. */
-static void fail_queue(struct cp_upstream_server *server, enum end why)
+static void fail_queue(struct cp_upstream_server *server, int why)
 {
 	uint32_t n = server->n_stream_queue;
 	struct cp_upstream_try *try;
@@ -167,13 +164,13 @@ static void fail_queue(struct cp_upstream_server *server, enum end why)
 	while (n-- > 0 && server->n_streams == 0 &&
 	       (try = TAILQ_FIRST(&server->stream_queue))) {
 		cp_upstream_stream_remove(try, false);
-		cp_upstream_request_failed(try, why == END_UNVERIFIED);
+		cp_upstream_request_failed(try, why);
 	}
 }
 
 /* A server may close a connection at any time, so what is under way on one
  * that did serve goes to another. */
-static void move(struct cp_upstream_try *try, bool has_answered, enum end why)
+static void move(struct cp_upstream_try *try, bool has_answered, int why)
 {
 	cp_upstream_stream_remove(try, true);
 	if (has_answered && try->n_reconnects < CP_UPSTREAM_STREAM_RECONNECTS) {
@@ -181,10 +178,10 @@ static void move(struct cp_upstream_try *try, bool has_answered, enum end why)
 		cp_upstream_stream_put(try);
 		return;
 	}
-	cp_upstream_request_failed(try, why == END_UNVERIFIED);
+	cp_upstream_request_failed(try, why);
 }
 
-static void end_stream(struct cp_upstream_stream *stream, enum end why)
+static void end_stream(struct cp_upstream_stream *stream, int why)
 {
 	struct cp_upstream_server *server = stream->server;
 	bool was_open = stream->state == STATE_OPEN;
@@ -199,7 +196,7 @@ static void end_stream(struct cp_upstream_stream *stream, enum end why)
 	stream->state = STATE_CLOSING;
 	detach(stream);
 	uv_close((uv_handle_t *)&stream->tcp, stream_closed);
-	if (why == END_UNVERIFIED)
+	if (why == CP_UPSTREAM_E_TLS)
 		stream->upstream->stats.n_tls_refused++;
 	if (why != END_QUIET && !stream->has_answered &&
 	    (!was_open || stream->ids.n > 0))
@@ -216,7 +213,7 @@ static void mismatch(struct cp_upstream_stream *stream)
 {
 	stream->upstream->stats.n_mismatched++;
 	if (++stream->n_mismatched == CP_UPSTREAM_STREAM_MISMATCHES)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 }
 
 static void note_answer(struct cp_upstream_stream *stream)
@@ -274,7 +271,7 @@ static void take_bytes(struct cp_upstream_stream *stream, const uint8_t *data,
 			continue;
 		}
 		if (r != CP_UPSTREAM_FRAME_E_MORE)
-			end_stream(stream, END_BROKEN);
+			end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 		return;
 	}
 }
@@ -295,13 +292,13 @@ static void shake_hands(struct cp_upstream_stream *stream)
 
 	/* An alert for the peer goes out as well. */
 	if (!send_tls_output(stream) && r != CP_UPSTREAM_TLS_E_REFUSED)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 	else if (r == 0)
 		opened(stream);
 	else if (r == CP_UPSTREAM_TLS_E_CLOSED)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 	else if (r != CP_UPSTREAM_TLS_E_MORE)
-		end_stream(stream, END_UNVERIFIED);
+		end_stream(stream, CP_UPSTREAM_E_TLS);
 }
 
 static void take_tls_bytes(struct cp_upstream_stream *stream,
@@ -312,7 +309,7 @@ static void take_tls_bytes(struct cp_upstream_stream *stream,
 	int r;
 
 	if (cp_upstream_tls_feed(stream->tls, data, size) < 0) {
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 		return;
 	}
 	if (stream->state == STATE_HANDSHAKE)
@@ -325,7 +322,7 @@ static void take_tls_bytes(struct cp_upstream_stream *stream,
 			continue;
 		}
 		if (r != CP_UPSTREAM_TLS_E_MORE || !send_tls_output(stream))
-			end_stream(stream, END_BROKEN);
+			end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 		return;
 	}
 }
@@ -347,7 +344,7 @@ static void arrived(uv_stream_t *socket, ssize_t n, const uv_buf_t *buffer)
 		sn_container_of((void *)socket, struct cp_upstream_stream, tcp);
 
 	if (n < 0)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 	else if (n > 0 && stream->tls)
 		take_tls_bytes(stream, (const uint8_t *)buffer->base,
 			       (size_t)n);
@@ -364,7 +361,7 @@ static void connected(uv_connect_t *connect, int status)
 		return;
 	if (status < 0 || uv_read_start((uv_stream_t *)&stream->tcp,
 					lend_buffer, arrived) < 0) {
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 		return;
 	}
 	(void)uv_tcp_nodelay(&stream->tcp, 1);
@@ -432,7 +429,7 @@ static int open_stream(struct cp_upstream_server *server)
 	r = uv_tcp_connect(&stream->connect, &stream->tcp,
 			   (const void *)&server->address, connected);
 	if (r < 0)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 	return 0;
 }
 
@@ -500,7 +497,7 @@ static void fill(struct cp_upstream_stream *stream)
 		is_sent = cp_upstream_tls_write(stream->tls, out, n) == 0 &&
 			  send_tls_output(stream);
 	if (!is_sent)
-		end_stream(stream, END_BROKEN);
+		end_stream(stream, CP_UPSTREAM_E_UNREACHABLE);
 }
 
 static bool is_opening(const struct cp_upstream_server *server)
@@ -516,6 +513,7 @@ static bool is_opening(const struct cp_upstream_server *server)
 void cp_upstream_stream_flush(struct cp_upstream_server *server)
 {
 	struct cp_upstream_stream *stream, *next;
+	int r;
 
 	for (stream = LIST_FIRST(&server->streams);
 	     stream && server->n_stream_queue > 0; stream = next) {
@@ -527,8 +525,9 @@ void cp_upstream_stream_flush(struct cp_upstream_server *server)
 	    server->n_streams >= CP_UPSTREAM_STREAM_POOL ||
 	    !make_room(server->upstream))
 		return;
-	if (open_stream(server) < 0)
-		fail_queue(server, END_BROKEN);
+	r = open_stream(server);
+	if (r < 0)
+		fail_queue(server, r);
 }
 
 void cp_upstream_stream_keep(struct cp_upstream_server *server, bool all)
@@ -543,7 +542,7 @@ void cp_upstream_stream_keep(struct cp_upstream_server *server, bool all)
 			end_stream(stream, END_QUIET);
 		else if (stream->waits_ms > 0 &&
 			 now - stream->waits_ms > upstream->timeout_ms / 2)
-			end_stream(stream, END_BROKEN);
+			end_stream(stream, CP_UPSTREAM_E_TIMEOUT);
 		else if (stream->ids.n == 0 &&
 			 now - stream->used_ms >= upstream->tcp_idle_ms)
 			end_stream(stream, END_QUIET);

@@ -145,7 +145,8 @@ static void abandon(struct cp_upstream_socket *one, bool is_unreachable)
 
 		cp_upstream_udp_remove(try, true);
 		if (is_unreachable)
-			cp_upstream_request_failed(try, false);
+			cp_upstream_request_failed(try,
+						   CP_UPSTREAM_E_UNREACHABLE);
 		else
 			cp_upstream_request_distrust(try);
 	}
@@ -418,12 +419,16 @@ static uint32_t send_batch(struct cp_upstream_server *server,
 	return (uint32_t)n;
 }
 
-static void fail_first(struct cp_upstream_server *server)
+/* A lack of descriptors or memory is ours. */
+static void fail_first(struct cp_upstream_server *server, int r)
 {
 	struct cp_upstream_try *try = TAILQ_FIRST(&server->udp_queue);
+	bool is_ours = r == -EMFILE || r == -ENFILE || r == -ENOMEM ||
+		       r == -ENOBUFS;
 
 	cp_upstream_udp_remove(try, false);
-	cp_upstream_request_failed(try, false);
+	cp_upstream_request_failed(try,
+				   is_ours ? r : CP_UPSTREAM_E_UNREACHABLE);
 }
 
 /* What users ask in answer to failures waits for the next turn. */
@@ -432,15 +437,19 @@ void cp_upstream_udp_flush(struct cp_upstream_server *server)
 	uint32_t n = server->n_udp_queue;
 	struct cp_upstream_socket *one = NULL;
 	struct cp_upstream_try *try;
+	int r;
 
 	while (n > 0 && (try = TAILQ_FIRST(&server->udp_queue))) {
 		if (try->socket) {
 			send_again(server);
 			n--;
-		} else if (pick_socket(server, &one) == 0) {
+			continue;
+		}
+		r = pick_socket(server, &one);
+		if (r == 0) {
 			n -= SN_MIN(n, send_batch(server, one));
 		} else {
-			fail_first(server);
+			fail_first(server, r);
 			n--;
 		}
 	}

@@ -19,6 +19,7 @@ enum {
 };
 
 static void prepared(uv_prepare_t *prepare);
+static void kept(uv_timer_t *keep);
 
 static struct cp_upstream *destroy(struct cp_upstream *upstream)
 {
@@ -47,10 +48,19 @@ static void own_handle_closed(uv_handle_t *handle)
 	cp_upstream_handle_closed(handle->data);
 }
 
+static void start_keeping(struct cp_upstream *upstream)
+{
+	if (!uv_is_active((uv_handle_t *)&upstream->keep))
+		(void)uv_timer_start(&upstream->keep, kept, CP_UPSTREAM_KEEP_MS,
+				     CP_UPSTREAM_KEEP_MS);
+}
+
 void cp_upstream_wake_loop(struct cp_upstream *upstream)
 {
-	if (!upstream->is_closed)
-		(void)uv_prepare_start(&upstream->prepare, prepared);
+	if (upstream->is_closed)
+		return;
+	(void)uv_prepare_start(&upstream->prepare, prepared);
+	start_keeping(upstream);
 }
 
 void cp_upstream_wake(struct cp_upstream_server *server)
@@ -151,6 +161,7 @@ static void kept(uv_timer_t *keep)
 	uint64_t now = cp_upstream_now(upstream);
 	struct cp_upstream_server *server;
 	struct cp_upstream_set *set, *next;
+	bool has_unused = false;
 
 	LIST_FOREACH(server, &upstream->servers, link)
 	{
@@ -159,11 +170,14 @@ static void kept(uv_timer_t *keep)
 	}
 	for (set = LIST_FIRST(&upstream->sets); set; set = next) {
 		next = LIST_NEXT(set, link);
-		if (set->n_users == 0 &&
-		    now - set->unused_ms >= CP_UPSTREAM_SET_KEEP_MS)
+		if (set->n_users > 0)
+			continue;
+		if (now - set->unused_ms >= CP_UPSTREAM_SET_KEEP_MS)
 			forget(set);
+		else
+			has_unused = true;
 	}
-	if (LIST_EMPTY(&upstream->sets))
+	if (upstream->n_sockets == 0 && upstream->n_streams == 0 && !has_unused)
 		(void)uv_timer_stop(keep);
 }
 
@@ -244,14 +258,6 @@ static struct cp_upstream_set *find(const struct cp_upstream *upstream,
 	return set;
 }
 
-static bool can_validate(const struct cp_dns_upstream *servers, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (servers[i].is_tls)
-			return false;
-	return true;
-}
-
 static int make_set(struct cp_upstream *upstream,
 		    const struct cp_dns_upstream *servers, size_t n,
 		    bool dnssec, struct cp_upstream_set **ret)
@@ -290,8 +296,11 @@ int cp_upstream_set_get(struct cp_upstream *upstream,
 	assert(n > 0 && n <= CP_DNS_UPSTREAMS_MAX);
 	if (upstream->is_closing)
 		return -ECANCELED;
-	if (dnssec && !can_validate(servers, n))
-		return -EOPNOTSUPP;
+	if (dnssec) {
+		r = cp_upstream_validator_check(upstream, servers, n);
+		if (r < 0)
+			return r;
+	}
 	r = make_set(upstream, servers, n, dnssec, &made);
 	if (r < 0)
 		return r;
@@ -305,9 +314,6 @@ int cp_upstream_set_get(struct cp_upstream *upstream,
 		LIST_INSERT_HEAD(&upstream->sets, set, link);
 	}
 	set->n_users++;
-	if (!uv_is_active((uv_handle_t *)&upstream->keep))
-		(void)uv_timer_start(&upstream->keep, kept, CP_UPSTREAM_KEEP_MS,
-				     CP_UPSTREAM_KEEP_MS);
 	*ret = set;
 	return 0;
 }
@@ -316,10 +322,13 @@ struct cp_upstream_set *cp_upstream_set_unref(struct cp_upstream_set *set)
 {
 	if (!set || --set->n_users > 0)
 		return NULL;
-	if (!set->upstream)
+	if (!set->upstream) {
 		free(set);
-	else
-		set->unused_ms = cp_upstream_now(set->upstream);
+		return NULL;
+	}
+	set->unused_ms = cp_upstream_now(set->upstream);
+	if (!set->upstream->is_closed)
+		start_keeping(set->upstream);
 	return NULL;
 }
 

@@ -37,7 +37,8 @@ struct cp_upstream_options {
 	uint32_t tcp_idle_ms; /* [10000] before an idle TCP or TLS stream ends */
 	uint32_t requests_max; /* [CP_UPSTREAM_REQUESTS_MAX] */
 	const char *ca_file; /* TLS: PEM; NULL: the system's */
-	const char *trust_anchor_file; /* DNSSEC: NULL: the system's root key */
+	/* DNSSEC; NULL: /usr/share/dns/root.key (dns-root-data). */
+	const char *trust_anchor_file;
 };
 
 /* Ends of a question besides 0 (an answer, of whatever rcode). */
@@ -80,7 +81,7 @@ void cp_upstream_close(struct cp_upstream *upstream,
 /* The set of these servers, shared by all who ask for equal ones (order is
  * significant); to be given back with unref. n 1..CP_DNS_UPSTREAMS_MAX.
  * Without use for a minute it is forgotten. 0, -ENOMEM, -EOPNOTSUPP: no
- * DNSSEC with TLS servers in this build. */
+ * DNSSEC with TLS servers in this build; -errno of the trust anchor's file. */
 int cp_upstream_set_get(struct cp_upstream *upstream,
 			const struct cp_dns_upstream *servers, size_t n,
 			bool dnssec, struct cp_upstream_set **ret);
@@ -91,7 +92,8 @@ SN_DEFINE_CLEANUP(struct cp_upstream_set, cp_upstream_set_unref)
 uint64_t cp_upstream_set_id(const struct cp_upstream_set *set);
 
 /* fn is called exactly once, from the loop and never within the call, unless
- * the request is cancelled. -ENOBUFS: too many are under way. */
+ * the request is cancelled. -ENOBUFS: too many are under way, or too many sets
+ * validate. -EINVAL: the trust anchor cannot be used. -ECANCELED: closing. */
 int cp_upstream_ask(struct cp_upstream_set *set,
 		    const struct cp_upstream_question *question,
 		    cp_upstream_fn fn, void *userdata,

@@ -72,6 +72,23 @@ static const char *const built_in[] = {
 	"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
 };
 
+static const char *anchor_of(const struct cp_upstream *upstream)
+{
+	return upstream->trust_anchor_file ? upstream->trust_anchor_file :
+					     system_anchor;
+}
+
+int cp_upstream_validator_check(const struct cp_upstream *upstream,
+				const struct cp_dns_upstream *servers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (servers[i].is_tls)
+			return -EOPNOTSUPP;
+	if (access(anchor_of(upstream), R_OK))
+		return sn_trace(-errno);
+	return 0;
+}
+
 static int set_servers(struct ub_ctx *context,
 		       const struct cp_upstream_set *set)
 {
@@ -96,7 +113,6 @@ static int set_servers(struct ub_ctx *context,
 static int configure(struct cp_upstream_validator *validator,
 		     const struct cp_upstream_set *set)
 {
-	const char *anchor = validator->upstream->trust_anchor_file;
 	struct ub_ctx *context = validator->context;
 
 	/* What it has to say comes as answers; the log is not its place. */
@@ -108,7 +124,7 @@ static int configure(struct cp_upstream_validator *validator,
 	if (set_servers(context, set) < 0)
 		return -EINVAL;
 	/* A small local file, read once for a set of servers. */
-	if (ub_ctx_add_ta_file(context, anchor ? anchor : system_anchor))
+	if (ub_ctx_add_ta_file(context, anchor_of(validator->upstream)))
 		return -ENOENT;
 	for (size_t i = 0; i < SN_ARRAY_SIZE(built_in); i++)
 		if (ub_ctx_zone_remove(context, built_in[i]))

@@ -8,6 +8,11 @@
 
 struct cp_upstream_validator;
 
+/* Can a set of these servers validate? 0, -EOPNOTSUPP, or -errno of the trust
+ * anchor's file. */
+int cp_upstream_validator_check(const struct cp_upstream *upstream,
+				const struct cp_dns_upstream *servers,
+				size_t n);
 /* Makes the set's context with its first question. -ENOBUFS: too many
  * contexts, or questions at this one. */
 int cp_upstream_validator_ask(struct cp_upstream_request *request);

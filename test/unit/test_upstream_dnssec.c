@@ -257,9 +257,12 @@ static void a_set_with_tls_servers_cannot_validate(void)
 
 static void without_a_trust_anchor_nothing_is_asked(void)
 {
-	struct cp_upstream_set *set = begin();
+	struct cp_upstream_set *set = begin(), *other = NULL;
 
 	(void)unlink(zone.anchor);
+	t_eq(cp_upstream_set_get(rig.upstream, &server.config, 1, true, &other),
+	     -ENOENT);
+	t_null(other);
 	t_true(rig_try_ask(set, "www.example", &results[0]) < 0);
 	t_eq(rig_stats(&rig).n_under_way, 0);
 	rig_run_for(&rig, 20);

@@ -4,6 +4,8 @@
 
 #include "controld/upstream/upstream.h"
 
+#include <sys/resource.h>
+
 #include "test/unit/test_upstream_rig.h"
 
 static const struct cp_upstream_options usual = {
@@ -55,6 +57,65 @@ static void an_answer_comes_without_id_and_case(void)
 	t_eq(stats.n_answered, 1);
 	t_eq(stats.n_under_way, 0);
 	t_eq(stats.n_failed + stats.n_mismatched + stats.n_retransmitted, 0);
+	end(set, 1);
+}
+
+static void servers_may_have_ipv6_addresses(void)
+{
+	struct sockaddr_in6 address = {
+		.sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+	};
+	socklen_t size = sizeof(address);
+	struct cp_upstream_set *set, *own;
+	uint8_t message[512];
+	int fd;
+
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		t_skip("there is no ::1 here");
+	t_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	own = begin(&usual, 1);
+	servers[0].config = (struct cp_dns_upstream){
+		.family = SN_FAMILY_IPV6,
+		.port = ntohs(address.sin6_port),
+		.address = { [15] = 1 },
+	};
+	set = rig_set(&rig, servers, 1);
+	rig_ask(set, "www.example.com", &results[0]);
+	RIG_RUN_UNTIL(&rig,
+		      recvfrom(fd, servers[0].in, sizeof(servers[0].in), 0,
+			       (struct sockaddr *)&address, &size) > 0);
+	size = sizeof(address);
+	t_true(sendto(fd, message, server_make(&servers[0], 0, message), 0,
+		      (struct sockaddr *)&address, size) > 0);
+	RIG_RUN_UNTIL(&rig, results[0].n_calls);
+	result_is_answer(&results[0], "www.example.com");
+	(void)close(fd);
+	(void)cp_upstream_set_unref(own);
+	end(set, 1);
+}
+
+/* The question fails with what we lack. */
+static void a_lack_of_descriptors_is_not_the_servers(void)
+{
+	struct cp_upstream_set *set = begin(&usual, 1);
+	int fds[64], n = 0;
+	struct rlimit limit = { .rlim_cur = 64, .rlim_max = 64 };
+
+	t_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (n < 64 && (fds[n] = dup(STDERR_FILENO)) >= 0)
+		n++;
+	rig_ask(set, "www.example.com", &results[0]);
+	RIG_RUN_UNTIL(&rig, results[0].n_calls);
+	t_eq(results[0].status, -EMFILE);
+	while (n > 0)
+		(void)close(fds[--n]);
+	rig_ask(set, "www.example.com", &results[1]);
+	server_receive(&rig, &servers[0]);
+	server_answer(&servers[0], 0);
+	RIG_RUN_UNTIL(&rig, results[1].n_calls);
+	result_is_answer(&results[1], "www.example.com");
 	end(set, 1);
 }
 
@@ -436,9 +497,10 @@ static void many_at_once_are_all_answered(void)
 {
 	enum { N = 3000, AT_ONCE = 100 };
 	static struct result many[N];
+	static uint8_t ports[65536];
 	struct cp_upstream_set *set = begin(&usual, 1);
+	int n_asked = 0, n_ports = 0;
 	char name[32];
-	int n_asked = 0;
 
 	/* No more at once than the server's socket holds. */
 	while (rig_stats(&rig).n_answered < N) {
@@ -448,14 +510,20 @@ static void many_at_once_are_all_answered(void)
 			rig_ask(set, name, &many[n_asked]);
 		}
 		(void)uv_run(&rig.loop, UV_RUN_ONCE);
-		while (server_try_receive(&servers[0]))
+		while (server_try_receive(&servers[0])) {
+			n_ports += !ports[servers[0].from.sin_port];
+			ports[servers[0].from.sin_port] = 1;
 			server_answer(&servers[0], 0);
+		}
 		t_eq(rig_stats(&rig).n_failed, 0);
 	}
 	for (int i = 0; i < N; i++) {
 		(void)snprintf(name, sizeof(name), "n%d.example", i);
 		result_is_answer(&many[i], name);
 	}
+	/* None serves more than 128 and a batch of 32: 19 at least, of which
+	 * few can have been drawn twice. */
+	t_true(n_ports >= 15);
 	end(set, 1);
 }
 
@@ -602,7 +670,9 @@ static void an_answer_may_close_the_engine(void)
 }
 
 T_MAIN("upstream_udp", an_answer_comes_without_id_and_case,
-       ids_ports_and_case_are_random, a_port_is_given_up_after_a_while,
+       servers_may_have_ipv6_addresses,
+       a_lack_of_descriptors_is_not_the_servers, ids_ports_and_case_are_random,
+       a_port_is_given_up_after_a_while,
        what_does_not_match_is_counted_and_waited_past,
        a_flood_of_forgeries_moves_the_question_to_tcp,
        an_answer_in_other_case_moves_the_question_to_tcp,
