@@ -6,8 +6,8 @@ bench_dir := $(B)/test/bench
 bench_tools := kernel connect wire flip dns
 bench_programs := $(patsubst %,$(bench_dir)/bench-%,$(bench_tools))
 bench_helpers := $(call obj,test/bench/prefixes.c)
-bench_objects := $(call obj,$(patsubst %,test/bench/%.c,$(bench_tools))) \
-		 $(bench_helpers)
+bench_objects := $(call obj,$(patsubst %,test/bench/%.c,$(bench_tools)) \
+		   test/bench/dns_upstream.c) $(bench_helpers)
 
 $(bench_programs): $(bench_dir)/bench-%: $(B)/obj/test/bench/%.o \
 		   $(bench_helpers) $(B)/libshared.a
@@ -15,6 +15,12 @@ $(bench_programs): $(bench_dir)/bench-%: $(B)/obj/test/bench/%.o \
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pkg,libbpf libelf zlib,-lbpf -lelf -lz) \
 		-pthread
+
+$(bench_dir)/bench-dns-upstream: $(B)/obj/test/bench/dns_upstream.o \
+				 $(B)/libcp.a $(B)/libshared.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(cp_libs)
 
 $(bench_dir)/bench.bpf.o: test/bench/bench.bpf.c $(B)/bpf/.flags \
 			  | $(B)/bpf/vmlinux.h
@@ -31,7 +37,8 @@ bench: install-bench-packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) bench-builds
 	$(Q)SENTINEL_BUILD=$(abspath $(B)) $(PYTHON) -B test/bench/bench.py
 
-bench-builds: all $(bench_programs) $(bench_dir)/bench.bpf.o
+bench-builds: all $(bench_programs) $(bench_dir)/bench-dns-upstream \
+	      $(bench_dir)/bench.bpf.o
 
 -include $(bench_objects:.o=.d) $(bench_dir)/bench.bpf.d
 .PHONY: bench bench-builds install-bench-packages
