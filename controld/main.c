@@ -55,6 +55,7 @@ struct daemon {
 	struct cp_config *config;
 	gid_t gid;
 	char dp_socket[PATH_BYTES];
+	char learnt_path[4096];
 	char api_socket[PATH_BYTES];
 	char daemon_id[2 * DAEMON_ID_BYTES + 1];
 	char warning[256];
@@ -349,6 +350,11 @@ static int open_state(struct daemon *daemon, struct sn_diag *diag)
 		     daemon->options.state_dir);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return -ENAMETOOLONG;
+	/* As long as the other, but for a byte. */
+	n = snprintf(daemon->learnt_path, sizeof(daemon->learnt_path),
+		     "%s/learnt.pb", daemon->options.state_dir);
+	if (n < 0 || (size_t)n >= sizeof(daemon->learnt_path))
+		return -ENAMETOOLONG;
 	r = cp_state_load(&daemon->state, &daemon->loop, path,
 			  daemon->config->state.group_interval_ms * MS_TO_NS,
 			  diag);
@@ -379,6 +385,7 @@ static struct cp_attach_options manager_options(struct daemon *daemon)
 			.addresses_per_name =
 				config->dns.quotas.addresses_per_name,
 		},
+		.learnt_path = daemon->learnt_path,
 	};
 }
 

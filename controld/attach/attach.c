@@ -13,6 +13,7 @@
 #include "controld/attach/dns.h"
 #include "controld/attach/doh.h"
 #include "controld/attach/learn.h"
+#include "controld/attach/names.h"
 #include "controld/attach/op.h"
 #include "controld/attach/reconcile.h"
 #include "controld/attach/remote.h"
@@ -166,6 +167,9 @@ static int connect_all(struct cp_attach *manager)
 	};
 	int r;
 
+	r = cp_attach_names_start(manager);
+	if (r < 0)
+		return r;
 	r = cp_target_watch_new(&manager->watch, options->loop, &watch_events,
 				manager);
 	if (r < 0)
@@ -242,6 +246,7 @@ static void close_handles(struct cp_attach *manager)
 	uv_close((uv_handle_t *)&manager->kick, handle_closed);
 	uv_close((uv_handle_t *)&manager->collect_timer, handle_closed);
 	uv_close((uv_handle_t *)&manager->poll_timer, handle_closed);
+	cp_attach_names_close(manager);
 }
 
 /* The second half, once nothing runs any more. */
@@ -279,6 +284,7 @@ void cp_attach_close(struct cp_attach *manager, void (*closed)(void *userdata),
 	manager->closed = closed;
 	manager->closed_userdata = userdata;
 	cp_attach_collect_stop(manager);
+	cp_attach_names_stop(manager);
 	if (manager->link) {
 		manager->n_closing++;
 		cp_link_close(sn_steal(&manager->link), part_closed, manager);

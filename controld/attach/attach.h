@@ -73,6 +73,7 @@ struct cp_attach_options {
 	uint64_t max_rules;
 	uint32_t flow_quota;
 	struct cp_dns_learnt_limits learnt; /* of one attachment; seed: any */
+	const char *learnt_path; /* learnt.pb; NULL: names are not kept */
 	/* CLOCK_BOOTTIME; NULL: the machine's. For tests. */
 	uint64_t (*now_ns)(void);
 };

@@ -67,6 +67,7 @@ struct cp_attach_item *cp_attach_item_free(struct cp_attach_item *item)
 	cp_policy_free(item->policy);
 	cp_dns_learnt_free(item->learnt);
 	cp_dns_learnt_free(item->adopted);
+	cp_state_blob_free(item->names);
 	free(item);
 	return NULL;
 }

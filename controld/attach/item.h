@@ -12,6 +12,7 @@
 #include "controld/attach/observe.h"
 #include "controld/dns/doh.h"
 #include "controld/link/link.h"
+#include "controld/state/blob.h"
 #include "controld/target/watch.h"
 
 struct cp_attach_op;
@@ -86,7 +87,8 @@ struct cp_attach_item {
 	uint64_t retry_learnt_ns; /* lapsed addresses are asked for again */
 	bool is_trimming; /* that is on its way */
 	uint64_t dns_ends[CP_ATTACH_INFO_DNS_ENDS];
-	bool is_dns_changed; /* since learnt.pb was written */
+	bool is_dns_changed; /* since it was packed for learnt.pb */
+	struct cp_state_blob *names; /* packed; NULL: not yet */
 
 	/* What LIST and the scan of the tables said (reconcile.c). */
 	struct sn_ipc_target listed;
@@ -98,6 +100,7 @@ struct cp_attach_item {
 };
 
 struct cp_attach_counters;
+struct cp_attach_names;
 
 struct cp_attach {
 	struct cp_attach_options options;
@@ -114,6 +117,7 @@ struct cp_attach {
 	uv_async_t kick;
 	uv_timer_t collect_timer;
 	uv_timer_t poll_timer;
+	struct cp_attach_names *names; /* learnt.pb; NULL: not kept */
 	LIST_HEAD(, cp_attach_observer) observers;
 	bool is_remote; /* there is a control plane */
 	bool permits_local_rules; /* beside those of the control plane */

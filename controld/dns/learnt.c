@@ -391,30 +391,22 @@ static uint64_t end_of(const struct sn_rule_item *item)
 	return (uint64_t)item->expires << SN_EXPIRES_SHIFT;
 }
 
-static const struct sn_rule_item *
-find_item(const struct sn_rule_item *items, uint8_t n,
-	  const struct cp_dns_openings_one *one)
-{
-	for (uint8_t i = 0; i < n; i++) {
-		if (cp_dns_openings_is_item(one, &items[i]))
-			return &items[i];
-	}
-	return NULL;
-}
-
-/* How long the kernel has all that the name opens; 0: it does not. */
+/* How long the kernel has all that the name opens, by this rule or, where
+ * several names share an item, by another's; 0: it does not. */
 static uint64_t find_end(const struct cp_dns_openings *openings,
 			 const struct sn_rule_item *items, uint8_t n)
 {
 	uint64_t end = UINT64_MAX;
 
 	for (uint8_t i = 0; i < openings->n; i++) {
-		const struct sn_rule_item *item =
-			find_item(items, n, &openings->one[i]);
+		uint64_t longest = 0;
 
-		if (!item)
-			return 0;
-		end = SN_MIN(end, end_of(item));
+		for (uint8_t k = 0; k < n; k++) {
+			if (cp_dns_openings_is_covered(&openings->one[i],
+						       &items[k]))
+				longest = SN_MAX(longest, end_of(&items[k]));
+		}
+		end = SN_MIN(end, longest);
 	}
 	return end;
 }

@@ -100,14 +100,6 @@ cp_dns_openings_from_item(const struct sn_rule_item *item)
 	};
 }
 
-bool cp_dns_openings_is_item(const struct cp_dns_openings_one *one,
-			     const struct sn_rule_item *item)
-{
-	struct cp_dns_openings_one of = cp_dns_openings_from_item(item);
-
-	return same_one(one, &of);
-}
-
 bool cp_dns_openings_is_of(const struct cp_dns_openings_one *own,
 			   const struct cp_dns_rule *rule)
 {
@@ -128,6 +120,14 @@ static bool covers(const struct cp_policy_ports *a,
 {
 	return (a->protocol == 0 || a->protocol == b->protocol) &&
 	       a->low <= b->low && a->high >= b->high;
+}
+
+bool cp_dns_openings_is_covered(const struct cp_dns_openings_one *one,
+				const struct sn_rule_item *item)
+{
+	struct cp_dns_openings_one of = cp_dns_openings_from_item(item);
+
+	return covers(&of.ports, &one->ports);
 }
 
 static void add_one(struct cp_dns_openings_sum *sum,

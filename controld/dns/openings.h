@@ -37,9 +37,9 @@ bool cp_dns_openings_is_equal(const struct cp_dns_openings *a,
 			      const struct cp_dns_openings *b);
 bool cp_dns_openings_has(const struct cp_dns_openings *openings,
 			 const struct cp_dns_openings_one *one);
-/* Does the item of an entry open exactly this? */
-bool cp_dns_openings_is_item(const struct cp_dns_openings_one *one,
-			     const struct sn_rule_item *item);
+/* Does the item of an entry open this, by whatever rule? */
+bool cp_dns_openings_is_covered(const struct cp_dns_openings_one *one,
+				const struct sn_rule_item *item);
 struct cp_dns_openings_one
 cp_dns_openings_from_item(const struct sn_rule_item *item);
 

@@ -452,6 +452,13 @@ static inline void fake_handle(struct fake *fake, uint16_t type,
 	}
 }
 
+/* Is this the request that something is to happen at? */
+static inline bool fake_is_due(const struct fake *fake, uint16_t type,
+			       unsigned int at)
+{
+	return type != SN_IPC_HELLO && at && fake->n_requests == at;
+}
+
 /* False: the link was cut. */
 static inline bool fake_answer(struct fake *fake, size_t size)
 {
@@ -473,17 +480,14 @@ static inline bool fake_answer(struct fake *fake, size_t size)
 	answer.rows = answer.body + info->answer_bytes;
 	if (header.type != SN_IPC_HELLO)
 		fake->n_requests++;
-	is_cut = header.type != SN_IPC_HELLO && fake->cut_at &&
-		 fake->n_requests == fake->cut_at;
-	if (fake->hook_at && fake->n_requests == fake->hook_at &&
-	    header.type != SN_IPC_HELLO)
+	is_cut = fake_is_due(fake, header.type, fake->cut_at);
+	if (fake_is_due(fake, header.type, fake->hook_at))
 		fake->hook(fake->hook_userdata);
 	if (is_cut && fake->at_cut)
 		fake->at_cut(fake->at_cut_userdata);
 	if (is_cut && fake->cut == FAKE_CUT_BEFORE)
 		return false;
-	if (fake->fail_at && fake->n_requests == fake->fail_at &&
-	    header.type != SN_IPC_HELLO)
+	if (fake_is_due(fake, header.type, fake->fail_at))
 		answer.status = fake->fail_with;
 	else
 		fake_handle(fake, header.type, fake->in + sizeof(header),

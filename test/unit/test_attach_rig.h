@@ -21,7 +21,7 @@ struct rig {
 	uv_loop_t loop;
 	uv_timer_t guard;
 	char folder[64];
-	char path[96], socket[96];
+	char path[96], socket[96], learnt_path[96];
 	struct fake *fake;
 	struct cp_state *state;
 	struct cp_attach *manager;
@@ -108,6 +108,7 @@ static inline void open_daemon(struct rig *rig)
 		.learnt = { .names = 8,
 			    .addresses = 32,
 			    .addresses_per_name = 16 },
+		.learnt_path = rig->learnt_path,
 		.now_ns = get_now,
 	};
 
@@ -150,6 +151,8 @@ static inline struct rig *rig_new(void)
 	t_eq(mkdir(rig->path, 0700), 0);
 	(void)snprintf(rig->path, sizeof(rig->path), "%s/state.d/state.pb",
 		       rig->folder);
+	(void)snprintf(rig->learnt_path, sizeof(rig->learnt_path),
+		       "%s/learnt.pb", rig->folder);
 	(void)snprintf(rig->socket, sizeof(rig->socket), "%s/dp.sock",
 		       rig->folder);
 	t_eq(uv_loop_init(&rig->loop), 0);
