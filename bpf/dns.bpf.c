@@ -37,7 +37,8 @@ int sn_dns_return(struct __sk_buff *skb)
 	to = sn_dns_tc_restore(skb, &p, v.now);
 	if (to > 0)
 		return (int)bpf_redirect((__u32)to, 0);
-	v.reason = (__u32)-to;
+	/* Through memory: before Linux 6.2 a negated register has no bounds. */
+	SN_WRITE(v.reason, (__u32)-to);
 	sn_verdict_finish(skb, &p, &v);
 	return RETURN_SHOT;
 }

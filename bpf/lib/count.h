@@ -104,23 +104,26 @@ struct sn_verdict_result {
 /* First packet of a denied flow: the flow's own entry in sn_denied says when it
  * was reported last. The rate is checked first, so that a flood cannot push
  * other slots' entries out of that table. */
-SN_GLOBAL int sn_count_event(struct sn_packet *p, struct sn_verdict_result *v)
+static __always_inline int
+sn_count_report(struct sn_packet *p, struct sn_verdict_result *v, int is_call)
 {
 	struct sn_event *event;
+	struct sn_flow_key key;
 	__u64 *last;
 	__u64 now;
 
 	if (!p || !v)
 		return 0;
 	now = v->now;
-	last = bpf_map_lookup_elem(&sn_denied, &p->key);
+	key = sn_packet_copy_key(&p->key);
+	last = bpf_map_lookup_elem(&sn_denied, &key);
 	if (last && now - *last < SN_EVENT_REPEAT_NS)
 		return 0;
 	if (!sn_count_event_allowed(p->key.slot, now)) {
 		sn_count_reason(p->key.slot, SN_REASON_EVENT_LIMITED);
 		return 0;
 	}
-	bpf_map_update_elem(&sn_denied, &p->key, &now, BPF_ANY);
+	bpf_map_update_elem(&sn_denied, &key, &now, BPF_ANY);
 	event = bpf_ringbuf_reserve(&sn_events, sizeof(*event), 0);
 	if (!event) {
 		sn_count_reason(p->key.slot, SN_REASON_EVENT_LOST);
@@ -141,10 +144,22 @@ SN_GLOBAL int sn_count_event(struct sn_packet *p, struct sn_verdict_result *v)
 	event->remote_port = p->key.remote_port;
 	sn_copy16(event->local, p->key.local);
 	sn_copy16(event->remote, p->key.remote);
-	if (p->hook >= SN_HOOK_CONNECT) {
+	if (is_call) {
 		event->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 		bpf_get_current_comm(event->comm, sizeof(event->comm));
 	}
 	bpf_ringbuf_submit(event, 0);
 	return 0;
+}
+
+SN_GLOBAL int sn_count_event(struct sn_packet *p, struct sn_verdict_result *v)
+{
+	return sn_count_report(p, v, 0);
+}
+
+/* The same by the process that calls. Apart, because programs that see packets
+ * may not ask for one on all kernels. */
+SN_GLOBAL int sn_count_call(struct sn_packet *p, struct sn_verdict_result *v)
+{
+	return sn_count_report(p, v, 1);
 }

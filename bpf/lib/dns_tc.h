@@ -177,6 +177,7 @@ SN_GLOBAL int sn_dns_tc_port(struct sn_packet *p, struct sn_dns_nat *want)
 	struct sn_dns_nat_key key = {};
 	__u32 at, step;
 	__u16 place = 0;
+	struct sn_dns_nat value;
 	__u64 hash;
 
 	if (!p || !want)
@@ -207,7 +208,9 @@ SN_GLOBAL int sn_dns_tc_port(struct sn_packet *p, struct sn_dns_nat *want)
 		return 0;
 	key.port = place;
 	want->seal = sn_dns_nat_tag(&key);
-	if (bpf_map_update_elem(&sn_dns_nat, &key, want, BPF_ANY))
+	/* On the stack: see sn_packet_copy_key(). */
+	__builtin_memcpy(&value, want, sizeof(value));
+	if (bpf_map_update_elem(&sn_dns_nat, &key, &value, BPF_ANY))
 		return 0;
 	return place;
 }

@@ -30,13 +30,14 @@ static __always_inline void sn_flow_order(void)
 }
 
 /* The entry of a key in whichever table has it. */
-static __always_inline struct sn_flow *
-sn_flow_get(const struct sn_flow_key *key, __u8 *answered)
+static __always_inline struct sn_flow *sn_flow_get(const struct sn_flow_key *of,
+						   __u8 *answered)
 {
-	struct sn_flow *flow = bpf_map_lookup_elem(&sn_flows, key);
+	struct sn_flow_key key = sn_packet_copy_key(of);
+	struct sn_flow *flow = bpf_map_lookup_elem(&sn_flows, &key);
 
 	*answered = flow != NULL;
-	return flow ? flow : bpf_map_lookup_elem(&sn_flows_new, key);
+	return flow ? flow : bpf_map_lookup_elem(&sn_flows_new, &key);
 }
 
 /* True if a flow of this key is alive; word: only if judged under it. */
@@ -91,6 +92,7 @@ static __always_inline __u32 sn_flow_tcp_flags(const struct sn_packet *p,
  * if the flow is there now. */
 static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
 {
+	struct sn_flow_key key = sn_packet_copy_key(&p->key);
 	struct sn_usage *usage;
 	__u32 slot = p->key.slot;
 	long r;
@@ -103,7 +105,7 @@ static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
 		sn_count_reason(slot, SN_REASON_FLOW_QUOTA);
 		return 0;
 	}
-	r = bpf_map_update_elem(&sn_flows, &p->key, flow, BPF_NOEXIST);
+	r = bpf_map_update_elem(&sn_flows, &key, flow, BPF_NOEXIST);
 	if (r) {
 		__sync_fetch_and_add(&usage->flows, -1);
 		if (r == -17) /* EEXIST: another CPU moved it */
@@ -111,7 +113,7 @@ static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
 		sn_count_reason(slot, SN_REASON_FLOW_FAILED);
 		return 0;
 	}
-	bpf_map_delete_elem(&sn_flows_new, &p->key);
+	bpf_map_delete_elem(&sn_flows_new, &key);
 	return 1;
 }
 
@@ -207,6 +209,7 @@ static __noinline int sn_flow_store(struct sn_packet *p,
 				    struct sn_verdict_result *v,
 				    int passed_by_audit)
 {
+	struct sn_flow_key key = sn_packet_copy_key(&p->key);
 	struct sn_flow flow = {
 		.sealed_word = v->word ^ sn_flow_tag(&p->key),
 		.admitted = v->now,
@@ -231,13 +234,13 @@ static __noinline int sn_flow_store(struct sn_packet *p,
 	if (passed_by_audit)
 		flow.flags |= SN_FLOW_AUDIT;
 	if (v->flow.answered) {
-		if (!bpf_map_update_elem(&sn_flows, &p->key, &flow, BPF_EXIST))
+		if (!bpf_map_update_elem(&sn_flows, &key, &flow, BPF_EXIST))
 			return 0;
 	} else if (v->flow.alive && sn_flow_is_answer(p, flow.flags) &&
 		   sn_flow_promote(p, &flow)) {
 		return 0;
 	}
-	if (bpf_map_update_elem(&sn_flows_new, &p->key, &flow, BPF_ANY))
+	if (bpf_map_update_elem(&sn_flows_new, &key, &flow, BPF_ANY))
 		sn_count_reason(p->key.slot, SN_REASON_FLOW_FAILED);
 	return 0;
 }
@@ -248,6 +251,7 @@ static __noinline int sn_flow_store(struct sn_packet *p,
 static __noinline int sn_flow_mark_denied(struct sn_packet *p,
 					  struct sn_verdict_result *v)
 {
+	struct sn_flow_key key = sn_packet_copy_key(&p->key);
 	struct sn_flow flow = {
 		.sealed_word = v->word ^ sn_flow_tag(&p->key),
 		.admitted = v->now,
@@ -257,9 +261,9 @@ static __noinline int sn_flow_mark_denied(struct sn_packet *p,
 	};
 
 	if (v->flow.answered)
-		bpf_map_update_elem(&sn_flows, &p->key, &flow, BPF_EXIST);
+		bpf_map_update_elem(&sn_flows, &key, &flow, BPF_EXIST);
 	else
-		bpf_map_update_elem(&sn_flows_new, &p->key, &flow, BPF_ANY);
+		bpf_map_update_elem(&sn_flows_new, &key, &flow, BPF_ANY);
 	return 0;
 }
 
@@ -268,14 +272,15 @@ static __noinline int sn_flow_mark_denied(struct sn_packet *p,
 static __noinline int sn_flow_forget(struct sn_packet *p,
 				     struct sn_verdict_result *v)
 {
+	struct sn_flow_key key = sn_packet_copy_key(&p->key);
 	__u32 slot = p->key.slot;
 	struct sn_usage *usage;
 
 	if (!v->flow.answered) {
-		bpf_map_delete_elem(&sn_flows_new, &p->key);
+		bpf_map_delete_elem(&sn_flows_new, &key);
 		return 0;
 	}
-	if (bpf_map_delete_elem(&sn_flows, &p->key))
+	if (bpf_map_delete_elem(&sn_flows, &key))
 		return 0;
 	usage = bpf_map_lookup_elem(&sn_usage, &slot);
 	if (usage)

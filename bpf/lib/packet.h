@@ -97,6 +97,19 @@ struct sn_packet {
 	__u8 pad[1];
 };
 
+/* Before Linux 6.2 a map takes its key only from the stack, and what a global
+ * function was given does not count as that. */
+static __always_inline struct sn_flow_key
+sn_packet_copy_key(const struct sn_flow_key *from)
+{
+	struct sn_flow_key key;
+	__u32 *to = (__u32 *)&key;
+
+	for (__u32 i = 0; i < sizeof(key) / 4; i++)
+		to[i] = ((const __u32 *)from)[i];
+	return key;
+}
+
 static __always_inline int sn_packet_load(struct __sk_buff *skb, __u32 offset,
 					  void *to, __u32 bytes)
 {

@@ -104,22 +104,6 @@ SN_GLOBAL int sn_rules_judge(struct sn_rule_value *value, __u64 tag,
 	return found;
 }
 
-SN_GLOBAL int sn_rules_probe(struct sn_rule_key *key, struct sn_query *q)
-{
-	struct sn_rule_value *value;
-
-	if (!key || !q)
-		return SN_FOUND_CHANGED;
-	value = bpf_map_lookup_elem(&sn_rules, key);
-	/* A look-up can miss an element that is being replaced: the new one is
-	 * put before what the walk has passed. */
-	if (!value)
-		value = bpf_map_lookup_elem(&sn_rules, key);
-	if (!value)
-		return SN_FOUND_NONE;
-	return sn_rules_judge(value, sn_seal_tag(key), q);
-}
-
 /* Clears the bits of a network-order address beyond `length`; IPv4 stands in
  * the first four bytes, so the same cut serves both families. */
 static __always_inline void sn_rules_mask(__u8 *address, __u32 length)
@@ -135,6 +119,31 @@ static __always_inline void sn_rules_mask(__u8 *address, __u32 length)
 		low = ~0ULL;
 	w[0] &= bpf_cpu_to_be64(high);
 	w[1] &= bpf_cpu_to_be64(low);
+}
+
+/* The entry of host's prefix of this length. The key is put together on the
+ * stack: see sn_packet_copy_key(). */
+SN_GLOBAL int sn_rules_probe(struct sn_rule_key *host, __u32 length,
+			     struct sn_query *q)
+{
+	struct sn_rule_value *value;
+	struct sn_rule_key key;
+
+	if (!host || !q)
+		return SN_FOUND_CHANGED;
+	__builtin_memcpy(&key, host, sizeof(key));
+	if (length != key.prefix_length) {
+		key.prefix_length = (__u8)length;
+		sn_rules_mask(key.address, length);
+	}
+	value = bpf_map_lookup_elem(&sn_rules, &key);
+	/* A look-up can miss an element that is being replaced: the new one is
+	 * put before what the walk has passed. */
+	if (!value)
+		value = bpf_map_lookup_elem(&sn_rules, &key);
+	if (!value)
+		return SN_FOUND_NONE;
+	return sn_rules_judge(value, sn_seal_tag(&key), q);
 }
 
 /* One step in the trie: the longest prefix of at most `bits` that covers the
@@ -194,7 +203,6 @@ SN_GLOBAL int sn_rules_trie(struct sn_rule_key *host, struct sn_query *q)
 SN_GLOBAL int sn_rules_find(struct sn_rule_key *host, struct sn_policy *policy,
 			    struct sn_query *q)
 {
-	struct sn_rule_key key;
 	int is4, r;
 	__u32 n;
 
@@ -202,7 +210,7 @@ SN_GLOBAL int sn_rules_find(struct sn_rule_key *host, struct sn_policy *policy,
 		return SN_FOUND_CHANGED;
 	is4 = host->family == SN_FAMILY_IPV4;
 	n = is4 ? policy->n_lengths4 : policy->n_lengths6;
-	r = sn_rules_probe(host, q);
+	r = sn_rules_probe(host, host->prefix_length, q);
 	if (r != SN_FOUND_NONE || q->metadata)
 		return r;
 	if (is4 ? policy->trie4 : policy->trie6)
@@ -213,10 +221,7 @@ SN_GLOBAL int sn_rules_find(struct sn_rule_key *host, struct sn_policy *policy,
 		if (i >= n)
 			break;
 		length = is4 ? policy->lengths4[i] : policy->lengths6[i];
-		__builtin_memcpy(&key, host, sizeof(key));
-		key.prefix_length = (__u8)length;
-		sn_rules_mask(key.address, length);
-		r = sn_rules_probe(&key, q);
+		r = sn_rules_probe(host, length, q);
 		if (r != SN_FOUND_NONE)
 			return r;
 	}

@@ -589,7 +589,7 @@ static __always_inline int sn_verdict_refuse_call(struct sn_packet *p,
 {
 	if (sn_verdict_is_failure(v->reason))
 		v->audit = 0;
-	sn_count_event(p, v);
+	sn_count_call(p, v);
 	if (v->audit)
 		return SN_OUTCOME_PASS;
 	sn_count_reason(p->key.slot, v->reason);
