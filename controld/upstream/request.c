@@ -93,6 +93,9 @@ static void put_deadline(struct cp_upstream_request *request)
 	uint64_t now = cp_upstream_now(upstream);
 	uint64_t wait = (uint64_t)upstream->try_ms << request->round;
 
+	/* What a burst lost together does not come again together. */
+	wait += cp_upstream_random_below(&upstream->random,
+					 (uint32_t)(wait / 4 + 1));
 	cp_upstream_wheel_put(&upstream->wheel, &request->deadline,
 			      SN_MIN(now + wait, request->end_ms), now);
 }

@@ -33,7 +33,9 @@ struct cp_upstream_options {
 	uv_loop_t *loop;
 	/* 0 everywhere stands for the value in brackets. */
 	uint32_t timeout_ms; /* [4000] for a question, all tries included */
-	uint32_t try_ms; /* [400] until the first retransmission; then doubled */
+	/* [400] until the first retransmission, then doubled; a random quarter
+	 * is added each time. */
+	uint32_t try_ms;
 	uint32_t tcp_idle_ms; /* [10000] before an idle TCP or TLS stream ends */
 	uint32_t requests_max; /* [CP_UPSTREAM_REQUESTS_MAX] */
 	const char *ca_file; /* TLS: PEM; NULL: the system's */
