@@ -95,6 +95,7 @@ $(B)/.objects: FORCE
 FORCE:
 
 include mk/test.mk
+include mk/peers.mk
 include mk/bench.mk
 include mk/soak.mk
 include mk/lint.mk

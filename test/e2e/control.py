@@ -50,12 +50,15 @@ class Plane:
         self.child = subprocess.Popen(
             [*self.world.in_cgroup("daemons"),
              *self.world.network.enter(namespace), "setpriv",
-             "--pdeathsig=KILL", sys.executable, str(HERE / "plane.py"),
-             "--listen", listen, *map(str, options)], text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+             "--pdeathsig=KILL", *self.command(listen, options)], text=True,
+            bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert json.loads(self.child.stdout.readline()) == {"ready": True}
         threading.Thread(target=self.read, args=[self.child],
                          daemon=True).start()
+
+    def command(self, listen, options):
+        return [sys.executable, str(HERE / "plane.py"), "--listen", listen,
+                *map(str, options)]
 
     def read(self, child):
         for line in child.stdout:

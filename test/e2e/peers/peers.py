@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers that nobody here wrote, made of the project's proto files: a control
+plane of @grpc/grpc-js, and `buf curl` on the local API. They come from npm into
+the build folder (make check-peers), and so are no part of `make check`."""
+
+import json
+import subprocess
+
+import pytest
+
+from control import PLAIN, Plane, kernel_becomes, take_over
+from traffic import A, B, each
+from world import BUILD, HERE, QUICK, ROOT, run
+
+MODULES = BUILD.resolve() / "peers" / "node_modules"
+BUF = MODULES / ".bin" / "buf"
+# A single thread reads and writes there: it may be busy for a while.
+WORLD = {"config": QUICK + PLAIN.replace("400ms", "10s") +
+         "  subscribe_timeout: 2s\n"}
+
+
+class NodePlane(Plane):
+    def command(self, listen, options):
+        return ["node", str(HERE / "peers" / "plane.js"), str(MODULES),
+                str(ROOT / "proto"), listen]
+
+
+@pytest.fixture
+def plane(clean, stubs):
+    made = NodePlane(clean, stubs)
+    yield made
+    made.close()
+
+
+def test_grpc_js_sees_everything_and_its_policy_is_enforced(plane, target):
+    world = target.world
+    assert plane.sync() == {}
+    first = plane.all("sync_request")[0]
+    assert first.daemon_id == world.ok("status")["daemon_id"]
+    ident = take_over(plane, world, target, cidrs=[
+        "10.20.0.0/16", plane.rule("fd20::/16", ports=["80"])])
+    target.judge(each(A, True, ("tcp", "udp")) + each(B, False))
+    plane.do(ident, 2, allow_cidr=plane.pb.AllowCIDR(
+        cidr=B[4], ttl_seconds=3600))
+    target.judge(each(B, True, families=(4,)))
+    assert plane.do(ident, 2, bulk_update=plane.bulk()).repeated
+    plane.refused("bulk_update.dns", ident=ident, revision=3,
+                  bulk_update=plane.bulk(dns=False))
+    beat = plane.event("heartbeat", lambda event: any(
+        one.id == ident and one.packets_allowed for one in event.attachments))
+    assert beat.dataplane_connected
+    plane.end_stream()
+    known = plane.sync(2)
+    assert known[ident].applied_revision == 2
+    plane.do(ident, 2**60, bulk_update=plane.bulk([B[6]]))
+    kernel_becomes(world, {B[6] + "/128": 1})
+    world.ok("detach", ident)
+    plane.event("unsubscribed", lambda event: event.id == ident)
+
+
+def test_grpc_js_takes_and_gives_large_messages(plane, interface):
+    world = interface.world
+    plane.sync()
+    ident = take_over(plane, world, interface)
+    plane.do(ident, 2, bulk_update=plane.bulk(
+        [f"10.50.{i // 256}.{i % 256}" for i in range(50000)]))
+    assert interface.show()["rules"] == 50000
+
+
+def curl(world, method, **fields):
+    """Answers as JSON of the standard mapping."""
+    done = subprocess.run(
+        [str(BUF), "curl", "--schema", str(ROOT / "proto"), "--protocol",
+         "grpc", "--http2-prior-knowledge", "--unix-socket",
+         str(world.api_path), "--data", json.dumps(fields),
+         f"http://localhost/sentinel.v1.DaemonService/{method}"],
+        text=True, capture_output=True, timeout=60)
+    if done.returncode:
+        return done.returncode, json.loads(done.stderr)
+    return 0, json.loads(done.stdout)
+
+
+def test_buf_curl_speaks_the_local_api(clean):
+    """Attach, change, read and end, by another client's reading of the files."""
+    code, status = curl(clean, "GetStatus")
+    assert code == 0 and status["daemonId"]
+    code, made = curl(clean, "Attach", interfaceName="w0", policy={
+        "mode": "MODE_ALLOWLIST",
+        "rules": [{"verdict": "VERDICT_ALLOW", "cidr": "10.20.0.0/16",
+                   "ports": ["443/tcp"]}]})
+    assert code == 0, made
+    code, answer = curl(clean, "AllowCIDR", id=made["id"], cidr=A[6],
+                        ttlSeconds="60")
+    assert code == 0 and answer["ruleId"] == 2
+    code, answer = curl(clean, "GetRules", id=made["id"])
+    assert [rule["cidr"] for rule in answer["rules"]] == \
+        ["10.20.0.0/16", A[6] + "/128"]
+    code, answer = curl(clean, "AllowCIDR", id=made["id"], cidr="10.0.0.1/8")
+    assert code and answer["code"] == "invalid_argument"
+    assert "cidr" in answer["message"]
+    assert curl(clean, "Detach", id=made["id"])[0] == 0
+    code, answer = curl(clean, "Get", id=made["id"])
+    assert code and answer["code"] == "not_found"
+
+
+def test_buf_finds_nothing_in_the_proto_files():
+    done = run(BUF, "lint", ROOT / "proto", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
