@@ -69,39 +69,57 @@ int dp_table_get_generation_offset(enum sn_table table)
 	return find_offset(table, SN_CHECK_GENERATION);
 }
 
-uint64_t dp_table_get_now(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	(void)clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* tag, used, seq at the beginning of the value and end in its last word. */
-static void seal(const void *key, uint8_t *value, size_t value_bytes,
-		 uint64_t now)
+uint64_t dp_table_get_now(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
+/* By which flows age. */
+static uint64_t get_flows_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+/* Sealed tables have this value. */
+static void seal(const void *key, uint8_t *at, uint64_t now)
 {
 	static uint32_t seq;
+	struct sn_rule_value value;
 	uint64_t words[4];
-	uint64_t tag, end;
 
 	(void)memcpy(words, key, sizeof(words));
+	(void)memcpy(&value, at, sizeof(value));
 	if (!seq)
 		seq = (uint32_t)(now >> 10);
 	seq++;
-	tag = sn_seal_tag(words);
-	end = tag + seq;
-	(void)memcpy(value, &tag, sizeof(tag));
-	(void)memcpy(value + 8, &now, sizeof(now));
-	(void)memcpy(value + 16, &seq, sizeof(seq));
-	(void)memcpy(value + value_bytes - sizeof(end), &end, sizeof(end));
+	value.tag = sn_seal_tag(words);
+	value.used = now;
+	value.seq = seq;
+	*sn_rule_end(&value, SN_MIN(value.n_items, SN_ITEMS_MAX)) =
+		value.tag + seq;
+	(void)memcpy(at, &value, sizeof(value));
 }
-_Static_assert(offsetof(struct sn_rule_value, tag) == 0 &&
-		       offsetof(struct sn_rule_value, used) == 8 &&
-		       offsetof(struct sn_rule_value, seq) == 16 &&
-		       offsetof(struct sn_rule_value, end) ==
-			       sizeof(struct sn_rule_value) - 8,
-	       "sealed layout");
+
+enum {
+	IS_PLAIN,
+	IS_SEALED,
+};
+#define SN_TABLE(id, map, key, value, shape, capacity, writer, seal)          \
+	_Static_assert(!IS_##seal ||                                          \
+			       sizeof(value) == sizeof(struct sn_rule_value), \
+		       "sealed value");
+#define SN_CHECK(table, checker, part, field, a, b)
+#include "shared/tables.def"
+#undef SN_TABLE
+#undef SN_CHECK
 _Static_assert(sizeof(struct sn_rule_key) == 32 &&
 		       sizeof(struct sn_prefix_key) == 32,
 	       "sealed keys");
@@ -111,7 +129,7 @@ int dp_table_put(const struct dp_object *object, enum sn_table table,
 {
 	const struct sn_table_info *info = &sn_tables_info[table];
 	size_t stride = info->key_bytes + info->value_bytes;
-	uint64_t now = dp_table_get_now();
+	uint64_t now = get_flows_now();
 	uint32_t n = (uint32_t)n_rows;
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 
@@ -128,7 +146,7 @@ int dp_table_put(const struct dp_object *object, enum sn_table table,
 			     info->key_bytes);
 		(void)memcpy(value, row + info->key_bytes, info->value_bytes);
 		if (info->sealed)
-			seal(row, value, info->value_bytes, now);
+			seal(row, value, now);
 	}
 	if (bpf_map_update_batch(object->maps[table], batch.keys, batch.values,
 				 &n, &opts) < 0) {
@@ -154,7 +172,7 @@ static bool is_unused(const uint8_t *at, uint64_t now)
 		if (!expires || expires << SN_EXPIRES_SHIFT > now)
 			return false;
 	}
-	return value.used + rest_ns <= now;
+	return value.used + rest_ns <= get_flows_now();
 }
 
 static int delete_one(int map, const uint8_t *key, bool unused, uint64_t now,
@@ -237,8 +255,7 @@ bool dp_table_is_of(enum sn_table table, const void *key, uint32_t slot,
 	return !generation || offset < 0 || get_u32(key, offset) == generation;
 }
 
-static bool is_idle_flow(const void *key, const void *value, bool answered,
-			 uint64_t now)
+static bool is_idle_flow(const void *key, const void *value, bool answered)
 {
 	struct sn_flow_key flow_key;
 	struct sn_flow flow;
@@ -248,7 +265,7 @@ static bool is_idle_flow(const void *key, const void *value, bool answered,
 	return flow.last_seen +
 		       sn_flow_idle_s(flow_key.protocol, answered, flow.flags) *
 			       SN_NS_PER_S <=
-	       now;
+	       get_flows_now();
 }
 
 bool dp_table_is_idle(enum sn_table table, const void *key, const void *value,
@@ -258,7 +275,7 @@ bool dp_table_is_idle(enum sn_table table, const void *key, const void *value,
 	uint64_t reported;
 
 	if (table == SN_TABLE_FLOWS || table == SN_TABLE_FLOWS_NEW)
-		return is_idle_flow(key, value, table == SN_TABLE_FLOWS, now);
+		return is_idle_flow(key, value, table == SN_TABLE_FLOWS);
 	if (table == SN_TABLE_FRAGMENTS) {
 		(void)memcpy(&fragment, value, sizeof(fragment));
 		return fragment.expires <= now;

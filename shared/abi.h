@@ -94,7 +94,9 @@ enum {
 _Static_assert((int)SN_REASON_COUNT <= (int)SN_REASON_SLOTS,
 	       "reasons outgrew the ABI");
 
-/* Times are nanoseconds of CLOCK_BOOTTIME. An item's expiry has 48 bits in
+/* Times are nanoseconds of CLOCK_BOOTTIME, except those by which flows age
+ * (judged, last_seen, and an entry's used): these are of CLOCK_MONOTONIC, whose
+ * coarse reading the programs use (at most a tick late). An item's expiry has 48 bits in
  * units of 2^16 ns (65.5 us), enough for 584 years; 0: never. */
 #define SN_EXPIRES_SHIFT 16
 #define SN_EXPIRES_MAX	 ((1ULL << 48) - 1)
@@ -186,23 +188,31 @@ _Static_assert(sizeof(struct sn_rule_item) == 16, "ABI");
 /* Value of sn_rules and sn_prefixes. Elements are recycled at once, so a
  * reader may find another key's value under its pointer: it reads tag and seq,
  * copies what it needs, and reads tag, seq and end again. `tag` is
- * sn_seal_tag() of the key, `end` is tag + seq; sentinel-dp writes all three
- * and `used`, cp sends them as zero. Items beyond n_items are zero. */
+ * sn_seal_tag() of the key, `end` is tag + seq and stands behind the last item
+ * (sn_rule_end()), so that one item is read without another cache line;
+ * sentinel-dp writes all three and `used`, cp sends them as zero. Items beyond
+ * n_items are zero but for that. */
 struct sn_rule_value {
 	__u64 tag;
-	__u64 used; /* boot time ns of the last judgement that it decided */
+	__u64 used; /* the flows' clock, at the last judgement that it decided */
 	__u32 seq;
 	__u8 n_items; /* 1..SN_ITEMS_MAX */
 	__u8 prefix_length; /* as in the key */
 	__u8 pad[2];
 	struct sn_rule_item items[SN_ITEMS_MAX];
-	__u64 end;
+	__u64 end; /* of SN_ITEMS_MAX items */
 };
 _Static_assert(sizeof(struct sn_rule_value) == 160, "ABI");
 
 /* For reading a struct by words. */
 typedef __u32 __attribute__((may_alias)) sn_word32;
 typedef __u64 __attribute__((may_alias)) sn_word64;
+
+/* n_items: at most SN_ITEMS_MAX, whose end is the field of that name. */
+static inline sn_word64 *sn_rule_end(struct sn_rule_value *value, __u32 n_items)
+{
+	return (sn_word64 *)(value->items + n_items);
+}
 
 /* 64-bit mix of a 32-byte key of a sealed table. Not a MAC: it tells recycled
  * elements apart. Each round is a bijection of h for a fixed word. */

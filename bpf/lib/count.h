@@ -89,7 +89,8 @@ struct sn_flow_view {
 
 struct sn_verdict_result {
 	__u64 word;
-	__u64 now;
+	__u64 now; /* boot time; 0 until a judgement needs it */
+	__u64 seen; /* the flows' clock */
 	__u32 reason;
 	__u32 rule_id;
 	__u8 audit;

@@ -137,7 +137,7 @@ static __always_inline int sn_dns_tc_is_of(const struct sn_dns_nat *nat,
 	    !sn_equal16(nat->server, want->server) ||
 	    nat->client_port != want->client_port)
 		return 0;
-	sn_flow_order();
+	sn_read_barrier();
 	return SN_READ(nat->seal) == seal;
 }
 
@@ -321,7 +321,7 @@ static __always_inline int sn_dns_tc_find(const struct sn_packet *p, __u64 now,
 	if (!nat)
 		return -1;
 	__builtin_memcpy(ret, nat, sizeof(*ret));
-	sn_flow_order();
+	sn_read_barrier();
 	if (SN_READ(nat->seal) != sn_dns_nat_tag(&key))
 		return -1;
 	iface = bpf_map_lookup_elem(&sn_ifaces, &ret->ifindex);

@@ -39,6 +39,17 @@ static __always_inline void sn_barrier(void)
 	asm volatile("" : : "r"(__sync_fetch_and_add(&word, 1)) : "memory");
 }
 
+/* Keeps earlier loads before later ones. Loads are not reordered on x86;
+ * elsewhere it takes a barrier. */
+static __always_inline void sn_read_barrier(void)
+{
+#ifdef __TARGET_ARCH_x86
+	asm volatile("" : : : "memory");
+#else
+	sn_barrier();
+#endif
+}
+
 static __always_inline void sn_copy16(__u8 *to, const __u8 *from)
 {
 	((__u32 *)to)[0] = ((const __u32 *)from)[0];

@@ -4,7 +4,10 @@
 /* The two flow tables. A flow enters sn_flows_new with its first allowed packet
  * and moves to sn_flows, where each slot has a quota, with the first packet of
  * the other direction. A flow that cannot be stored or moved cuts nothing: the
- * verdict stands, the next packet is judged again. */
+ * verdict stands, the next packet is judged again. How long a flow is idle, and
+ * when it was judged, goes by CLOCK_MONOTONIC read coarsely, which is half the
+ * cost of an established flow's clock; when it was admitted goes by boot time,
+ * with which rules expire. */
 
 #include "bpf/lib/count.h"
 
@@ -16,17 +19,6 @@ static __always_inline int sn_flow_is_alive(const struct sn_flow *flow,
 		sn_flow_idle_s(protocol, answered, flow->flags) * 1000000000ULL;
 
 	return now < flow->last_seen || now - flow->last_seen < idle;
-}
-
-/* Keeps the reading of a flow's fields before that of its sealed word. Loads
- * are not reordered on x86; elsewhere it takes a barrier. */
-static __always_inline void sn_flow_order(void)
-{
-#ifdef __TARGET_ARCH_x86
-	asm volatile("" : : : "memory");
-#else
-	sn_barrier();
-#endif
 }
 
 /* The entry of a key in whichever table has it. */
@@ -55,7 +47,7 @@ SN_GLOBAL int sn_flow_exists(struct sn_flow_key *key, __u64 word, __u64 now)
 		return 0;
 	if (word && (flow->flags & (SN_FLOW_AUDIT | SN_FLOW_SEND_ONLY)))
 		return 0;
-	sn_flow_order();
+	sn_read_barrier();
 	return !word || SN_READ(flow->sealed_word) == (word ^ sn_flow_tag(key));
 }
 
@@ -129,7 +121,8 @@ static __always_inline int sn_flow_is_answer(const struct sn_packet *p,
 static __always_inline int sn_flow_stands(const struct sn_packet *p,
 					  __u32 flags, __u64 judged, __u64 now)
 {
-	if (now - judged >= SN_REJUDGE_NS ||
+	/* Another CPU may have read the clock a tick later. */
+	if ((now > judged && now - judged >= SN_REJUDGE_NS) ||
 	    (flags & (SN_FLOW_AUDIT | SN_FLOW_DENIED)))
 		return 0;
 	return !(p->direction == SN_INGRESS && (flags & SN_FLOW_SEND_ONLY));
@@ -140,7 +133,7 @@ static __always_inline int sn_flow_stands(const struct sn_packet *p,
 static __always_inline void sn_flow_touch(struct sn_flow *flow, __u32 before,
 					  __u32 flags, __u64 now)
 {
-	if (now - flow->last_seen > SN_TOUCH_NS)
+	if (now > flow->last_seen && now - flow->last_seen > SN_TOUCH_NS)
 		SN_WRITE(flow->last_seen, now);
 	if (flags & ~before)
 		__sync_fetch_and_or(&flow->flags, flags & ~before);
@@ -162,13 +155,13 @@ SN_GLOBAL int sn_flow_check(struct sn_packet *p, struct sn_verdict_result *v)
 	flow = sn_flow_get(&p->key, &answered);
 	v->flow.answered = answered;
 	if (!flow || sn_flow_is_opening(p) ||
-	    !sn_flow_is_alive(flow, p->key.protocol, answered, v->now))
+	    !sn_flow_is_alive(flow, p->key.protocol, answered, v->seen))
 		return 0;
 	v->flow.admitted = SN_READ(flow->admitted);
 	v->flow.flags = SN_READ(flow->flags);
 	judged = SN_READ(flow->judged);
 	rule_id = SN_READ(flow->rule_id);
-	sn_flow_order();
+	sn_read_barrier();
 	word = SN_READ(flow->sealed_word) ^ sn_flow_tag(&p->key);
 	/* A generation that the slot cannot have had (one more than the word's
 	 * may be current by now): the element is another key's, and what was
@@ -176,16 +169,13 @@ SN_GLOBAL int sn_flow_check(struct sn_packet *p, struct sn_verdict_result *v)
 	if (SN_WORD_GENERATION(word) - 1 > SN_WORD_GENERATION(v->word))
 		return 0;
 	v->flow.alive = 1;
-	/* Not admitted any more: nothing that lapsed since counts for it. */
-	if (v->flow.flags & SN_FLOW_DENIED)
-		v->flow.admitted = v->now;
 	if (word != v->word ||
-	    !sn_flow_stands(p, v->flow.flags, judged, v->now))
+	    !sn_flow_stands(p, v->flow.flags, judged, v->seen))
 		return 0;
 	flags = sn_flow_tcp_flags(p, v->flow.flags);
 	if (sn_flow_is_answer(p, v->flow.flags))
 		flags |= SN_FLOW_ANSWERED;
-	sn_flow_touch(flow, v->flow.flags, flags, v->now);
+	sn_flow_touch(flow, v->flow.flags, flags, v->seen);
 	if (!answered && sn_flow_is_answer(p, flags)) {
 		/* Not what is behind the pointer now: the element may have been
 		 * recycled since it was looked at. */
@@ -193,7 +183,7 @@ SN_GLOBAL int sn_flow_check(struct sn_packet *p, struct sn_verdict_result *v)
 			.sealed_word = v->word ^ sn_flow_tag(&p->key),
 			.admitted = v->flow.admitted,
 			.judged = judged,
-			.last_seen = v->now,
+			.last_seen = v->seen,
 			.rule_id = rule_id,
 			.flags = flags,
 		};
@@ -213,8 +203,8 @@ static __noinline int sn_flow_store(struct sn_packet *p,
 	struct sn_flow flow = {
 		.sealed_word = v->word ^ sn_flow_tag(&p->key),
 		.admitted = v->now,
-		.judged = v->now,
-		.last_seen = v->now,
+		.judged = v->seen,
+		.last_seen = v->seen,
 		.rule_id = v->rule_id,
 	};
 
@@ -255,8 +245,8 @@ static __noinline int sn_flow_mark_denied(struct sn_packet *p,
 	struct sn_flow flow = {
 		.sealed_word = v->word ^ sn_flow_tag(&p->key),
 		.admitted = v->now,
-		.judged = v->now,
-		.last_seen = v->now,
+		.judged = v->seen,
+		.last_seen = v->seen,
 		.flags = SN_FLOW_DENIED | (v->flow.flags & SN_FLOW_ANSWERED),
 	};
 

@@ -24,6 +24,10 @@ enum {
 };
 
 enum {
+	SN_PACKET_NEAR = 4096, /* offsets that are tried in place */
+};
+
+enum {
 	SN_PROTOCOL_HOP_BY_HOP = 0,
 	SN_PROTOCOL_ICMP = 1,
 	SN_PROTOCOL_TCP = 6,
@@ -114,6 +118,34 @@ static __always_inline int sn_packet_load(struct __sk_buff *skb, __u32 offset,
 					  void *to, __u32 bytes)
 {
 	return bpf_skb_load_bytes(skb, offset, to, bytes);
+}
+
+/* The same for headers that almost always lie in the linear part, where reading
+ * them in place is cheaper than the helper. bytes: even and constant. */
+static __always_inline int
+sn_packet_load_near(struct __sk_buff *skb, __u32 offset, void *to, __u32 bytes)
+{
+#ifdef __bpf__
+	const __u8 *from = (const __u8 *)(long)skb->data;
+	const __u8 *end = (const __u8 *)(long)skb->data_end;
+
+	if (offset < SN_PACKET_NEAR) {
+		from += offset;
+		if (from + bytes <= end) {
+			__u32 *t = (__u32 *)to;
+			const __u32 *f = (const __u32 *)from;
+
+#pragma clang loop unroll(full)
+			for (__u32 i = 0; i < bytes / 4; i++)
+				t[i] = f[i];
+			if (bytes & 2)
+				*(__u16 *)&t[bytes / 4] =
+					*(const __u16 *)&f[bytes / 4];
+			return 0;
+		}
+	}
+#endif
+	return sn_packet_load(skb, offset, to, bytes);
 }
 
 static __always_inline int sn_packet_has_ports(__u8 protocol)
@@ -304,7 +336,8 @@ SN_GLOBAL int sn_packet_transport(struct __sk_buff *skb, struct sn_packet *p,
 		return 0;
 	if (p->transport > end || room < minimum)
 		return (int)sn_packet_cut(p);
-	if (sn_packet_load(skb, p->transport, header, is_tcp ? 14 : 8))
+	if (is_tcp ? sn_packet_load_near(skb, p->transport, header, 14) :
+		     sn_packet_load_near(skb, p->transport, header, 8))
 		return SN_REASON_PARSE;
 	if (is_tcp) {
 		minimum = (__u32)(header[12] >> 4) * 4;
@@ -388,7 +421,7 @@ SN_GLOBAL int sn_packet_ipv4(struct __sk_buff *skb, struct sn_packet *p)
 	if (!p)
 		return SN_REASON_HELPER;
 	offset = p->offset;
-	if (sn_packet_load(skb, offset, header, sizeof(header)))
+	if (sn_packet_load_near(skb, offset, header, sizeof(header)))
 		return SN_REASON_PARSE;
 	bytes = (__u32)(header[0] & 0x0f) * 4;
 	if (header[0] >> 4 != 4 || bytes < 20)
@@ -503,7 +536,7 @@ SN_GLOBAL int sn_packet_ipv6(struct __sk_buff *skb, struct sn_packet *p)
 	if (!p)
 		return SN_REASON_HELPER;
 	offset = p->offset;
-	if (sn_packet_load(skb, offset, header, sizeof(header)))
+	if (sn_packet_load_near(skb, offset, header, sizeof(header)))
 		return SN_REASON_PARSE;
 	if (header[0] >> 4 != 6)
 		return SN_REASON_PARSE;
@@ -592,7 +625,7 @@ static __always_inline void sn_packet_ethernet(struct __sk_buff *skb,
 	p->offset = SN_ETHERNET_BYTES;
 	p->length =
 		skb->len > SN_ETHERNET_BYTES ? skb->len - SN_ETHERNET_BYTES : 0;
-	if (sn_packet_load(skb, 0, header, sizeof(header))) {
+	if (sn_packet_load_near(skb, 0, header, sizeof(header))) {
 		p->error = SN_REASON_PARSE;
 		return;
 	}

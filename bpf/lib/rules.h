@@ -24,7 +24,7 @@ enum { SN_RULES_SEALED = 1 };
 #endif
 
 struct sn_query {
-	__u64 now; /* boot ns */
+	__u64 seen; /* the flows' clock */
 	__u64 now_units; /* SN_EXPIRES_SHIFT units */
 	__u64 admitted_units; /* an allow item counts if it expires later */
 	__u32 rule_id; /* of the deciding item */
@@ -85,7 +85,9 @@ SN_GLOBAL int sn_rules_judge(struct sn_rule_value *value, __u64 tag,
 		return SN_FOUND_CHANGED;
 	seq = SN_READ(value->seq);
 	n = SN_READ(value->n_items);
-	for (__u32 i = 0; i < SN_ITEMS_MAX && i < n; i++) {
+	if (n > SN_ITEMS_MAX)
+		return SN_FOUND_CHANGED;
+	for (__u32 i = 0; i < n; i++) {
 		__u64 *item = (__u64 *)&value->items[i];
 		__u64 head = SN_READ(item[0]);
 		__u64 tail = SN_READ(item[1]);
@@ -94,13 +96,13 @@ SN_GLOBAL int sn_rules_judge(struct sn_rule_value *value, __u64 tag,
 		    sn_rules_take_item(q, &found, head, tail))
 			break;
 	}
-	sn_barrier();
+	sn_read_barrier();
 	if (SN_RULES_SEALED &&
 	    (SN_READ(value->tag) != tag || SN_READ(value->seq) != seq ||
-	     SN_READ(value->end) != tag + seq))
+	     SN_READ(*sn_rule_end(value, n)) != tag + seq))
 		return SN_FOUND_CHANGED;
-	if (found != SN_FOUND_NONE && q->now - value->used > SN_TOUCH_NS)
-		SN_WRITE(value->used, q->now);
+	if (found != SN_FOUND_NONE && q->seen - value->used > SN_TOUCH_NS)
+		SN_WRITE(value->used, q->seen);
 	return found;
 }
 

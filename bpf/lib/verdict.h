@@ -156,7 +156,7 @@ static __noinline __u32 sn_verdict_rules(struct sn_packet *p,
 					 struct sn_verdict_result *v)
 {
 	struct sn_query q = {
-		.now = v->now,
+		.seen = v->seen,
 		.now_units = v->now >> SN_EXPIRES_SHIFT,
 		.admitted_units = sn_verdict_admitted(p, v) >> SN_EXPIRES_SHIFT,
 		.port = bpf_ntohs(p->key.remote_port),
@@ -378,14 +378,14 @@ static __always_inline void sn_verdict_settle(struct sn_packet *p, __u64 *word,
 		block = bpf_map_lookup_elem(&sn_policies, &index);
 		if (!block)
 			return;
-		sn_barrier();
+		sn_read_barrier();
 		sn_verdict_copy(&policy, block);
 		if (policy.generation != generation)
 			continue;
 		v->reason = (__u32)sn_verdict_judge(p, &policy, v);
 		if (v->reason == SN_REASON_COUNT)
 			continue;
-		sn_barrier();
+		sn_read_barrier();
 		if (!SN_VERDICT_RECHECKS || SN_READ(*word) == v->word)
 			return;
 	}
@@ -524,20 +524,21 @@ static __always_inline int sn_verdict_is_known(struct sn_packet *p,
 	if (sn_flow_check(p, v)) {
 		v->reason = SN_REASON_ALLOWED;
 		if (p->fragment == SN_PACKET_FIRST)
-			sn_flow_fragment_put(p, v->word, v->now);
+			sn_flow_fragment_put(p, v->word,
+					     bpf_ktime_get_boot_ns());
 		return 1;
 	}
 	if (v->flow.alive)
 		return 0;
 	if (p->loopback && !sn_flow_is_opening(p) &&
-	    sn_verdict_is_local(p, v->word, v->now)) {
+	    sn_verdict_is_local(p, v->word, v->seen)) {
 		v->reason = SN_REASON_PASS_LOCAL;
 		return 1;
 	}
 	/* A packet with a forged source that the workload sent to itself must
 	 * not open the way to that source. */
 	if (p->hook == SN_HOOK_TC && p->direction == SN_INGRESS)
-		p->reflected = (__u8)sn_verdict_has_mirror(p, 0, v->now);
+		p->reflected = (__u8)sn_verdict_has_mirror(p, 0, v->seen);
 	return 0;
 }
 
@@ -552,7 +553,7 @@ static __always_inline void sn_verdict_look_inside(struct __sk_buff *skb,
 		return;
 	if (p->kind == SN_PACKET_ICMP_ERROR)
 		p->quotes_flow = (__u8)sn_verdict_quotes_flow(
-			skb, p, leaves ? v->word : 0, v->now);
+			skb, p, leaves ? v->word : 0, v->seen);
 	else if (p->kind == SN_PACKET_NEIGHBOUR && leaves &&
 		 p->role != SN_ROLE_HOST && !sn_verdict_is_near(skb, p))
 		p->error = SN_REASON_NEIGHBOUR;
@@ -566,8 +567,9 @@ static __always_inline int sn_verdict_packet(struct __sk_buff *skb,
 	__u32 slot = p->key.slot;
 	__u64 *word = bpf_map_lookup_elem(&sn_words, &slot);
 
-	v->now = bpf_ktime_get_boot_ns();
+	v->seen = bpf_ktime_get_coarse_ns();
 	if (!slot || !word) {
+		v->now = bpf_ktime_get_boot_ns();
 		p->key.slot = 0;
 		v->reason = SN_REASON_NO_SLOT;
 		return sn_verdict_finish(skb, p, v);
@@ -575,6 +577,10 @@ static __always_inline int sn_verdict_packet(struct __sk_buff *skb,
 	v->word = SN_READ(*word);
 	if (sn_verdict_is_known(p, v))
 		return sn_verdict_finish(skb, p, v);
+	v->now = bpf_ktime_get_boot_ns();
+	/* Not admitted any more: nothing that lapsed since counts for it. */
+	if (v->flow.flags & SN_FLOW_DENIED)
+		v->flow.admitted = v->now;
 	sn_verdict_look_inside(skb, p, v);
 	sn_verdict_settle(p, word, v);
 	if (v->reason == SN_REASON_PASS_DNS && !p->steered)
@@ -606,6 +612,7 @@ static __always_inline int sn_verdict_call(struct sn_packet *p,
 	__u64 *word = bpf_map_lookup_elem(&sn_words, &slot);
 
 	v->now = bpf_ktime_get_boot_ns();
+	v->seen = bpf_ktime_get_coarse_ns();
 	if (!slot || !word) {
 		p->key.slot = 0;
 		v->reason = SN_REASON_NO_SLOT;

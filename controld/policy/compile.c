@@ -189,8 +189,9 @@ bool cp_policy_compile_is_equal(const struct cp_policy_compile_row *a,
 	       memcmp(&a->key, &b->key, sizeof(a->key)) == 0 &&
 	       a->value.n_items == b->value.n_items &&
 	       a->value.prefix_length == b->value.prefix_length &&
-	       memcmp(a->value.items, b->value.items, sizeof(a->value.items)) ==
-		       0;
+	       a->value.n_items <= SN_ITEMS_MAX &&
+	       memcmp(a->value.items, b->value.items,
+		      a->value.n_items * sizeof(a->value.items[0])) == 0;
 }
 
 int cp_policy_compile_get_cidr(const struct cp_policy_compile_row *row,

@@ -112,7 +112,7 @@ static long step_find(__u32 i, struct run *run)
 	struct bench_job *job = run->job;
 	struct bench_address *a = next_address(run, i);
 	struct sn_query q = {
-		.now = job->now,
+		.seen = job->now,
 		.now_units = job->now >> SN_EXPIRES_SHIFT,
 		.admitted_units = job->now >> SN_EXPIRES_SHIFT,
 		.port = 443,
@@ -223,6 +223,7 @@ static long step_new_trie(__u32 i, struct run *run)
 	sn_copy16(p.key.remote, a->bytes);
 	p.key.remote_port = (__u16)run->job->port;
 	v.now = bpf_ktime_get_boot_ns();
+	v.seen = bpf_ktime_get_coarse_ns();
 	v.word = SN_WORD(BENCH_GENERATION, 0);
 	sn_flow_check(&p, &v);
 	if (run->job->family == SN_FAMILY_IPV4) {

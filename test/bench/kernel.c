@@ -255,7 +255,7 @@ static struct sn_rule_value make_value(const void *key, uint32_t length)
 			     .port_high = 0xffff } },
 	};
 
-	value.end = value.tag + value.seq;
+	*sn_rule_end(&value, value.n_items) = value.tag + value.seq;
 	return value;
 }
 

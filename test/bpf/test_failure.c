@@ -202,7 +202,7 @@ static void expect_race(struct world *world, uint8_t length, bool trie,
 		row.value.tag ^= 1;
 		break;
 	case 1:
-		row.value.end ^= 1ULL << 63;
+		*sn_rule_end(&row.value, row.value.n_items) ^= 1ULL << 63;
 		break;
 	case 2:
 		row.value.seq++;

@@ -139,6 +139,21 @@ print_warnings(enum libbpf_print_level level, const char *format,
 	return vfprintf(stderr, format, arguments);
 }
 
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static bool has_slept(void)
+{
+	uint64_t monotonic = read_clock(CLOCK_MONOTONIC);
+
+	return read_clock(CLOCK_BOOTTIME) - monotonic > SN_NS_PER_S;
+}
+
 struct world *world_new(const char *path)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -146,6 +161,8 @@ struct world *world_new(const char *path)
 	size_t size;
 
 	t_not_null(world);
+	if (has_slept())
+		t_fail("the machine has slept: start it again for this test");
 	(void)libbpf_set_print(print_warnings);
 	world->n_cpus = (uint32_t)libbpf_num_possible_cpus();
 	if (path) {
@@ -182,10 +199,7 @@ struct world *world_free(struct world *world)
 
 uint64_t world_now_ns(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
+	return read_clock(CLOCK_BOOTTIME);
 }
 
 static uint32_t run(const struct world *world, enum world_program program,
@@ -324,7 +338,8 @@ void world_put_row(struct world *world, struct cp_policy_compile_row *row)
 {
 	row->value.tag = sn_seal_tag(&row->key);
 	row->value.seq = ++world->next_seq;
-	row->value.end = row->value.tag + row->value.seq;
+	*sn_rule_end(&row->value, row->value.n_items) =
+		row->value.tag + row->value.seq;
 	row->value.used = world_now_ns();
 	world_put(world,
 		  row->table == SN_TABLE_PREFIXES ? WORLD_PREFIXES :

@@ -82,6 +82,11 @@ struct world_found {
 struct world *world_new(const char *path);
 struct world *world_free(struct world *world);
 
+/* The programs read the flows' clock this much late at most. */
+#define WORLD_TICK_NS 20000000ULL
+
+/* Boot time, and the flows' clock too: world_new() ends the test on a machine
+ * that has slept since it was started, where the two differ. */
 uint64_t world_now_ns(void);
 
 /* Runs a program on a frame; returns what it returned. */

@@ -21,8 +21,8 @@ def test_rows_are_sealed_and_read_back(peer, slot):
     found = peer.get("RULES", slot, 1)
     assert {row[:32] for row in found} == {row[:32] for row in sent}
     for row in found:
-        tag, used, seq = struct.unpack_from("=QQI", row, 32)
-        end, = struct.unpack_from("=Q", row, len(row) - 8)
+        tag, used, seq, n_items = struct.unpack_from("=QQIB", row, 32)
+        end, = struct.unpack_from("=Q", row, 32 + 24 + 16 * n_items)
         assert tag and used and end == (tag + seq) % (1 << 64)
     assert peer.get("RULES", slot, 2) == []
 

@@ -190,6 +190,11 @@ __u64 bpf_ktime_get_boot_ns(void)
 	return now_ns;
 }
 
+__u64 bpf_ktime_get_coarse_ns(void)
+{
+	return now_ns;
+}
+
 __u32 bpf_get_smp_processor_id(void)
 {
 	return 0;
@@ -392,7 +397,7 @@ static void put_policy(const struct cp_policy *policy, struct sn_policy *block)
 	while (cp_policy_next_prefix(policy, &cursor, &prefix)) {
 		cp_policy_compile_prefix(&prefix, block, SLOT, &row);
 		row.value.tag = sn_seal_tag(&row.key);
-		row.value.end = row.value.tag;
+		*sn_rule_end(&row.value, row.value.n_items) = row.value.tag;
 		require(!bpf_map_update_elem(row.table == SN_TABLE_RULES ?
 						     (void *)&sn_rules :
 						     (void *)&sn_prefixes,

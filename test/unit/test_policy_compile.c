@@ -272,7 +272,7 @@ static void rows_read_back_make_the_same_rules(void)
 		cp_policy_compile_prefix(&prefix, &block, 1, &row);
 		row.value.tag = 1;
 		row.value.used = 2;
-		row.value.end = 3;
+		*sn_rule_end(&row.value, row.value.n_items) = 3;
 		t_eq(cp_policy_compile_adopt(again, &row, 0), 0);
 	}
 	t_eq(cp_policy_count(again), 3);

@@ -20,6 +20,7 @@ long bpf_map_update_elem(void *map, const void *key, const void *value,
 long bpf_map_delete_elem(void *map, const void *key);
 long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 bytes);
 __u64 bpf_ktime_get_boot_ns(void);
+__u64 bpf_ktime_get_coarse_ns(void);
 __u32 bpf_get_smp_processor_id(void);
 __u64 bpf_get_current_pid_tgid(void);
 long bpf_get_current_comm(void *to, __u32 bytes);
