@@ -12,6 +12,10 @@
 int cp_attach_change_put(struct cp_attach_item *item,
 			 const struct cp_policy_cidr *cidr);
 
+/* The same for the domain rules of a name. */
+int cp_attach_change_put_domain(struct cp_attach_item *item,
+				const struct cp_dns_name *name);
+
 /* Applies what was appended. -EBADMSG. */
 int cp_attach_change_load(struct cp_attach_item *item, const void *blob,
 			  size_t size);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "controld/attach/apply.h"
+#include "controld/attach/change.h"
 #include "controld/attach/learn.h"
 #include "controld/attach/remote.h"
-#include "controld/attach/state.h"
 #include "shared/log.h"
 
 enum {
@@ -167,7 +167,7 @@ static void saved(struct cp_attach_op *op, int r)
 			  strerror(-r));
 	undo(op);
 	cp_attach_remote_unstamp(op);
-	(void)cp_attach_state_put(op->item);
+	(void)cp_attach_change_put_domain(op->item, &op->domains->rule.name);
 	write_entries(op, true, put_back);
 }
 
@@ -184,7 +184,7 @@ static void changed(struct cp_attach_op *op, int r)
 		return;
 	}
 	cp_attach_remote_stamp(op);
-	r = cp_attach_state_put(op->item);
+	r = cp_attach_change_put_domain(op->item, &op->domains->rule.name);
 	if (r < 0)
 		saved(op, r);
 	else
@@ -206,11 +206,12 @@ static void follow(struct cp_attach_op *op)
 	bool keeps = cp_attach_rows_keeps_unruled(item->policy, item->policy);
 	int r;
 
+	/* What is learnt under a rule could not be taken back with it. */
+	cp_attach_learn_hold(item);
 	if (cp_dns_learnt_is_current(item->learnt, rules, keeps)) {
 		changed(op, 0);
 		return;
 	}
-	cp_attach_learn_hold(item);
 	r = cp_dns_learnt_copy(item->learnt, &op->previous_learnt);
 	if (r == 0) {
 		(void)cp_dns_learnt_apply(item->learnt, rules, keeps,

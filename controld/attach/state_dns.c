@@ -56,8 +56,8 @@ static char *borrow_text(const char *text)
 	return ret;
 }
 
-static void pack_rule(const struct cp_dns_rule *rule, rule_t *ret,
-		      port_t *ports, port_t **port_ptrs)
+void cp_attach_state_dns_pack_rule(const struct cp_dns_rule *rule, rule_t *ret,
+				   port_t *ports, port_t **port_ptrs)
 {
 	sentinel__state__v1__domain_rule__init(ret);
 	ret->id = rule->id;
@@ -126,8 +126,9 @@ int cp_attach_state_dns_pack(const struct cp_policy *policy,
 		size_t i = ret->n_domains++;
 
 		id = rule->id;
-		pack_rule(rule, &packed->rules[i], &packed->ports[n_ports],
-			  &packed->port_ptrs[n_ports]);
+		cp_attach_state_dns_pack_rule(rule, &packed->rules[i],
+					      &packed->ports[n_ports],
+					      &packed->port_ptrs[n_ports]);
 		n_ports += rule->n_ports;
 		packed->rule_ptrs[i] = &packed->rules[i];
 	}
@@ -174,26 +175,33 @@ static int unpack_settings(const settings_t *from, struct cp_policy *policy)
 	return r;
 }
 
-static int unpack_rule(const rule_t *from, struct cp_dns_rule *ret)
+int cp_attach_state_dns_unpack_name(const ProtobufCBinaryData *from,
+				    struct cp_dns_name *ret)
 {
 	size_t end;
 
+	if (cp_dns_name_read(from->data, from->len, 0, ret, &end) != 0 ||
+	    end != from->len)
+		return -EBADMSG;
+	return 0;
+}
+
+int cp_attach_state_dns_unpack_rule(const rule_t *from, struct cp_dns_rule *ret)
+{
 	*ret = (struct cp_dns_rule){ 0 };
 	if (from->id == 0 || from->n_ports > CP_POLICY_PORTS_MAX ||
 	    from->ttl_floor_s > CP_DNS_RULES_FLOOR_MAX_S ||
 	    (from->verdict != SN_VERDICT_ALLOW &&
 	     from->verdict != SN_VERDICT_DENY) ||
-	    cp_dns_name_read(from->name.data, from->name.len, 0, &ret->name,
-			     &end) != 0 ||
-	    end != from->name.len)
+	    cp_attach_state_dns_unpack_name(&from->name, &ret->name) < 0)
 		return -EBADMSG;
 	ret->id = from->id;
 	ret->verdict = (uint8_t)from->verdict;
 	ret->subdomains = from->subdomains;
 	ret->ttl_floor_s = from->ttl_floor_s;
-	ret->owner = strcmp(from->owner, "remote") == 0 ?
-			     CP_POLICY_OWNER_REMOTE :
-			     CP_POLICY_OWNER_LOCAL;
+	ret->owner = (uint8_t)cp_policy_owner_parse(from->owner);
+	if (ret->owner == CP_POLICY_OWNER_NONE)
+		ret->owner = CP_POLICY_OWNER_LOCAL;
 	ret->n_ports = (uint8_t)from->n_ports;
 	for (size_t i = 0; i < from->n_ports; i++) {
 		ret->ports[i].protocol = (uint8_t)from->ports[i]->protocol;
@@ -212,7 +220,7 @@ int cp_attach_state_dns_unpack(const Sentinel__State__V1__Policy *from,
 	if (from->dns)
 		r = unpack_settings(from->dns, policy);
 	for (size_t i = 0; r == 0 && i < from->n_domains; i++) {
-		r = unpack_rule(from->domains[i], &rule);
+		r = cp_attach_state_dns_unpack_rule(from->domains[i], &rule);
 		if (r == 0)
 			r = cp_policy_add_domain(policy, &rule, NULL, NULL);
 		if (r > 0)

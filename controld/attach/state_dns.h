@@ -23,6 +23,18 @@ int cp_attach_state_dns_pack(const struct cp_policy *policy,
 			     Sentinel__State__V1__Policy *ret);
 void cp_attach_state_dns_done(struct cp_attach_state_dns *packed);
 
+/* One rule; ports, port_ptrs: room for those of the rule. ret points into all
+ * of these. */
+void cp_attach_state_dns_pack_rule(const struct cp_dns_rule *rule,
+				   Sentinel__State__V1__DomainRule *ret,
+				   Sentinel__State__V1__Port *ports,
+				   Sentinel__State__V1__Port **port_ptrs);
+/* -EBADMSG. */
+int cp_attach_state_dns_unpack_rule(const Sentinel__State__V1__DomainRule *from,
+				    struct cp_dns_rule *ret);
+int cp_attach_state_dns_unpack_name(const ProtobufCBinaryData *from,
+				    struct cp_dns_name *ret);
+
 /* Into a policy that has nothing of it yet. -EBADMSG. */
 int cp_attach_state_dns_unpack(const Sentinel__State__V1__Policy *from,
 			       struct cp_policy *policy);

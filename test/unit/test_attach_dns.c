@@ -58,6 +58,39 @@ static void what_is_said_of_names_outlives_the_daemon(void)
 	rig_free(rig);
 }
 
+/* Each change is appended, and found again. */
+static void domain_rules_that_change_outlive_the_daemon(void)
+{
+	struct rig *rig = rig_new();
+	struct outcome outcome =
+		attach_as(rig, SN_ROLE_WORKLOAD, policy(NULL, NULL, NULL));
+	sn_cleanup(cp_policy_freep) struct cp_policy *before = NULL;
+	struct cp_attach_info info;
+	struct cp_policy_diff diff;
+	char id[CP_ATTACH_ID_CHARS + 1];
+
+	memcpy(id, outcome.result.id, sizeof(id));
+	t_eq(allow_domain(rig, id, "a.example", 0).result.code,
+	     CP_ATTACH_CODE_OK);
+	t_eq(allow_domain(rig, id, "a.example", 443).result.code,
+	     CP_ATTACH_CODE_OK);
+	t_eq(deny_domain(rig, id, "b.example").result.code, CP_ATTACH_CODE_OK);
+	t_eq(allow_domain(rig, id, "c.example", 0).result.code,
+	     CP_ATTACH_CODE_OK);
+	t_eq(drop_domain(rig, id, "c.example").result.code, CP_ATTACH_CODE_OK);
+	t_eq(cp_policy_copy(get_info(rig, id).policy, &before), 0);
+	restart(rig);
+	info = get_info(rig, id);
+	diff = cp_policy_compare(before, info.policy, now_ns);
+	t_eq(diff.unchanged, 3);
+	t_eq(diff.added + diff.removed, 0);
+	t_eq(cp_policy_get_next_id(info.policy), 5);
+	for (uint32_t i = 1; i < 4; i++)
+		t_not_null(cp_dns_rules_get(cp_policy_get_domains(info.policy),
+					    i));
+	rig_free(rig);
+}
+
 static void port_53_is_steered_unless_policy_or_role_say_no(void)
 {
 	struct rig *rig = rig_new();
@@ -126,6 +159,7 @@ static void recovered_attachments_steer_as_before(void)
 }
 
 T_MAIN("attach_dns", what_is_said_of_names_outlives_the_daemon,
+       domain_rules_that_change_outlive_the_daemon,
        port_53_is_steered_unless_policy_or_role_say_no,
        steering_that_differs_is_staged_again,
        recovered_attachments_steer_as_before)

@@ -269,9 +269,11 @@ static void names_outlive_a_reboot_by_what_is_left(void)
 	char key[CP_ATTACH_ID_CHARS + 1], boot[] = "another";
 	int dir_fd;
 
-	(void)attach_workload(rig, a_and_b());
+	(void)attach_workload(rig, with_domain(a_and_b(), SN_VERDICT_ALLOW,
+					       "c.example"));
 	t_eq(learn(rig, "a.example", 2, 1, 30), CP_ATTACH_DNS_LEARN_OK);
 	t_eq(learn(rig, "b.example", 3, 1, 300), CP_ATTACH_DNS_LEARN_OK);
+	t_eq(learn(rig, "c.example", 4, 1, 300), CP_ATTACH_DNS_LEARN_OK);
 	write_names(rig);
 	item = cp_attach_get_next(rig->manager, NULL);
 	message = sentinel__state__v1__learnt__unpack(NULL, item->names->size,
@@ -281,6 +283,7 @@ static void names_outlive_a_reboot_by_what_is_left(void)
 	memcpy(key, info.id, sizeof(key));
 	t_eq(set_mode(rig, key, SN_MODE_BLOCK_ALL, false).result.code,
 	     CP_ATTACH_CODE_OK);
+	t_eq(deny_domain(rig, key, "c.example").result.code, CP_ATTACH_CODE_OK);
 	close_daemon(rig);
 	free(message->boot_id);
 	message->boot_id = strdup(boot);
@@ -303,6 +306,8 @@ static void names_outlive_a_reboot_by_what_is_left(void)
 	t_false(is_open_in(rig, 2, 80, 31));
 	t_true(is_open_in(rig, 3, 80, 90));
 	t_false(is_open_in(rig, 3, 80, 101));
+	/* Denied since the file was written. */
+	t_null(entry_of(rig, 4));
 	rig_free(rig);
 }
 

@@ -283,6 +283,36 @@ static void a_learn_and_a_removal_do_not_cross(void)
 	t_eq(step, 3); /* DEL, PUT */
 }
 
+/* The state file cannot be written: what was asked for under the rule meanwhile
+ * is not opened by it. */
+static void nothing_is_learnt_under_a_rule_that_is_not_saved(void)
+{
+	struct race *race = race_new(0);
+	struct rig *rig = race->rig;
+	struct cp_dns_rule rule = domain(SN_VERDICT_ALLOW, names[2]);
+	struct cp_attach_info info;
+	struct outcome outcome = { 0 };
+	char path[96];
+
+	state_folder(rig, path);
+	empty_folder(path);
+	t_eq(rmdir(path), 0);
+	cp_attach_info_get(cp_attach_get_next(rig->manager, NULL), &info);
+	t_eq(cp_attach_dns_add_domain(rig->manager, info.id, &rule, done,
+				      &outcome),
+	     0);
+	TURN_UNTIL(rig,
+		   cp_dns_rules_count(cp_policy_get_domains(info.policy)) == 3);
+	begin(race);
+	TURN_UNTIL(rig, outcome.is_done && is_over(race));
+	t_eq(outcome.result.code, CP_ATTACH_CODE_INTERNAL);
+	t_eq(race->lessons[0].code, CP_ATTACH_DNS_LEARN_OK);
+	t_eq(race->lessons[2].code, CP_ATTACH_DNS_LEARN_DENIED);
+	holds(race, false);
+	t_eq(mkdir(path, 0700), 0);
+	race_free(race);
+}
+
 /* A CIDR rule that the kernel has no room for is in nobody's entry. */
 static void a_rule_that_fails_is_not_in_the_entry_of_a_name(void)
 {
@@ -383,6 +413,7 @@ T_MAIN("attach_race", learning_goes_on_through_an_exchange_of_policies,
        learning_goes_on_through_an_exchange_that_fails,
        going_back_keeps_what_was_learnt_meanwhile,
        a_broken_link_ends_what_is_under_way, a_learn_and_a_removal_do_not_cross,
+       nothing_is_learnt_under_a_rule_that_is_not_saved,
        a_rule_that_fails_is_not_in_the_entry_of_a_name,
        learns_of_one_address_add_up,
        too_many_learns_are_refused_and_the_rest_is_answered,
