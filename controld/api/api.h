@@ -28,6 +28,7 @@ struct cp_api_options {
 	uint64_t max_connections;
 	uint64_t max_policy_bytes;
 	uint64_t max_rules;
+	uint64_t stream_idle_ms; /* of ApplyStream; 0: CP_API_STREAM_IDLE_MS */
 };
 
 /* Strings must outlive it. diag is filled for every failure; positive answers

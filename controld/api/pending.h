@@ -10,6 +10,7 @@
 
 enum {
 	CP_API_STREAMS_MAX = 4, /* ApplyStream calls at one time */
+	CP_API_STREAM_IDLE_MS = 30000, /* from one message to the next */
 };
 
 struct cp_api {

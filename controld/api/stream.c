@@ -13,7 +13,9 @@
 
 struct stream {
 	struct cp_api *api;
+	struct cp_rpc_call *call; /* until it was handed on */
 	struct cp_api_pending *pending; /* set once it was handed on */
+	uv_timer_t idle;
 	struct cp_policy *policy; /* NULL: no message yet */
 	char id[CP_ATTACH_ID_CHARS + 1];
 	bool dry_run;
@@ -22,11 +24,16 @@ struct stream {
 	uint64_t bytes;
 };
 
+static void idle_closed(uv_handle_t *handle)
+{
+	free(sn_container_of((void *)handle, struct stream, idle));
+}
+
 static void free_stream(struct stream *stream)
 {
 	stream->api->n_streams--;
 	cp_policy_free(stream->policy);
-	free(stream);
+	uv_close((uv_handle_t *)&stream->idle, idle_closed);
 }
 
 /* Frees the stream; the caller then ends the call. */
@@ -35,6 +42,8 @@ static void give_up(struct cp_rpc_call *call, struct stream *stream)
 	cp_rpc_call_set_data(call, NULL);
 	free_stream(stream);
 }
+
+static void wait_for_message(struct cp_rpc_call *call, struct stream *stream);
 
 void cp_api_stream_call(struct cp_rpc_call *call,
 			const ProtobufCMessage *message, void *user)
@@ -56,8 +65,31 @@ void cp_api_stream_call(struct cp_rpc_call *call,
 		return;
 	}
 	stream->api = api;
+	stream->call = call;
+	(void)uv_timer_init(api->options.loop, &stream->idle);
 	api->n_streams++;
 	cp_rpc_call_set_data(call, stream);
+	wait_for_message(call, stream);
+}
+
+/* A client that says nothing must not keep others from one of the few
+ * streams. */
+static void is_idle(uv_timer_t *idle)
+{
+	struct stream *stream = sn_container_of(idle, struct stream, idle);
+	struct cp_rpc_call *call = stream->call;
+
+	give_up(call, stream);
+	cp_rpc_call_fail(call, GRPC_STATUS_DEADLINE_EXCEEDED,
+			 "no message came for too long; nothing was changed");
+}
+
+static void wait_for_message(struct cp_rpc_call *call, struct stream *stream)
+{
+	uint64_t idle_ms = stream->api->options.stream_idle_ms;
+
+	(void)uv_timer_start(&stream->idle, is_idle,
+			     idle_ms ? idle_ms : CP_API_STREAM_IDLE_MS, 0);
 	cp_rpc_call_next(call);
 }
 
@@ -153,7 +185,7 @@ void cp_api_stream_message(struct cp_rpc_call *call,
 		refuse(call, stream, r, &diag);
 		return;
 	}
-	cp_rpc_call_next(call);
+	wait_for_message(call, stream);
 }
 
 static void reply(struct cp_rpc_call *call,
@@ -190,6 +222,7 @@ void cp_api_stream_half_close(struct cp_rpc_call *call, void *user)
 	struct cp_api *api = user;
 	int r;
 
+	(void)uv_timer_stop(&stream->idle);
 	if (!stream->policy) {
 		sn_diag_set(&diag, "id", "the stream has no message");
 		refuse(call, stream, CP_POLICY_CONVERT_E_INVALID, &diag);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* ApplyStream: a policy over several messages, applied as one when the client
- * has sent all of it. What a stream gathers is bounded, and so is the number
- * of streams. */
+ * has sent all of it. What a stream gathers is bounded, and so are the number
+ * of streams and the time between two messages. */
 
 #include "controld/rpc/call.h"
 

@@ -4,6 +4,7 @@
 #include <grpc/status.h>
 #include <stdatomic.h>
 
+#include "controld/api/pending.h"
 #include "controld/api/validate.h"
 #include "controld/rpc/client.h"
 #include "controld/rpc/core.h"
@@ -416,6 +417,43 @@ static void call_stream(struct script *script, unsigned int n, bool is_bad,
 	cp_rpc_client_stream_free(stream);
 }
 
+/* As many silent streams as there may be, without or with a first message, end
+ * by themselves and leave room for others. */
+static void call_silent_streams(struct script *script)
+{
+	struct cp_rpc_client_stream *streams[CP_API_STREAMS_MAX] = { NULL };
+	Sentinel__V1__ApplyStreamRequest request;
+	Sentinel__V1__Policy policy;
+	ProtobufCMessage *answer = NULL;
+
+	sentinel__v1__policy__init(&policy);
+	sentinel__v1__apply_stream_request__init(&request);
+	request.id = script->id;
+	request.policy = &policy;
+	for (size_t i = 0; i < SN_ARRAY_SIZE(streams); i++) {
+		EXPECT(script,
+		       cp_rpc_client_stream_new(
+			       &streams[i], script->client,
+			       SERVICE "ApplyStream",
+			       &sentinel__v1__apply_stream_response__descriptor,
+			       20000) == 0);
+		if (i % 2)
+			EXPECT(script, cp_rpc_client_stream_send(
+					       streams[i], &request.base,
+					       &script->status) == 0);
+	}
+	for (size_t i = 0; i < SN_ARRAY_SIZE(streams); i++) {
+		script->status = (struct cp_rpc_status){ 0 };
+		(void)cp_rpc_client_stream_finish(streams[i], &answer,
+						  &script->status);
+		EXPECT(script,
+		       script->status.code == GRPC_STATUS_DEADLINE_EXCEEDED);
+		EXPECT(script, strstr(script->status.text, "no message"));
+		cp_rpc_client_stream_free(streams[i]);
+	}
+	script->status = (struct cp_rpc_status){ 0 };
+}
+
 static void call_all(void *userdata)
 {
 	struct script *script = userdata;
@@ -436,6 +474,7 @@ static void call_all(void *userdata)
 	call_stream(script, 900, true, false, GRPC_STATUS_INVALID_ARGUMENT);
 	call_stream(script, 1100, false, false, GRPC_STATUS_RESOURCE_EXHAUSTED);
 	call_reads(script);
+	call_silent_streams(script);
 	call_stream(script, 900, false, false, 0);
 	cp_rpc_client_free(script->client);
 	(void)uv_async_send(&script->done);
@@ -509,6 +548,7 @@ static void calls_do_what_they_say_and_streams_apply_as_one(void)
 		.max_connections = 4,
 		.max_policy_bytes = 1 << 20,
 		.max_rules = 1000,
+		.stream_idle_ms = 1000,
 	};
 
 	(void)snprintf(script.path, sizeof(script.path), "%s/api.sock",
