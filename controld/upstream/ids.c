@@ -39,25 +39,28 @@ struct cp_upstream_id *cp_upstream_ids_first(const struct cp_upstream_ids *ids)
 }
 
 void cp_upstream_ids_remove(struct cp_upstream_ids *ids,
-			    struct cp_upstream_id *id, bool is_awaited)
+			    struct cp_upstream_id *id, uint8_t n_awaited)
 {
+	uint32_t at = ids->n_late % CP_UPSTREAM_IDS_LATE;
+
 	LIST_REMOVE(id, link);
 	ids->n--;
-	if (is_awaited)
-		ids->late[ids->n_late++ % CP_UPSTREAM_IDS_LATE] = id->value;
+	if (n_awaited == 0)
+		return;
+	ids->late[at].value = id->value;
+	ids->late[at].n = n_awaited;
+	ids->n_late++;
 }
 
-/* The place of what is taken is filled with the oldest. */
 bool cp_upstream_ids_take_late(struct cp_upstream_ids *ids, uint16_t value)
 {
 	uint32_t n = SN_MIN(ids->n_late, (uint32_t)CP_UPSTREAM_IDS_LATE);
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (ids->late[i] != value)
-			continue;
-		ids->late[i] = ids->late[n - 1];
-		ids->n_late = n - 1;
-		return true;
+		if (ids->late[i].value == value && ids->late[i].n > 0) {
+			ids->late[i].n--;
+			return true;
+		}
 	}
 	return false;
 }

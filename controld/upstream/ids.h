@@ -13,7 +13,7 @@
 
 enum {
 	CP_UPSTREAM_IDS_BUCKETS = 64,
-	CP_UPSTREAM_IDS_LATE = 32,
+	CP_UPSTREAM_IDS_LATE = 256, /* no fewer than a UDP port has questions */
 	CP_UPSTREAM_IDS_MAX = 1024, /* of 65536, so that a free one is found */
 };
 
@@ -28,7 +28,10 @@ struct cp_upstream_ids {
 	LIST_HEAD(, cp_upstream_id) buckets[CP_UPSTREAM_IDS_BUCKETS];
 	uint32_t n; /* under way */
 	uint32_t n_late; /* ever remembered */
-	uint16_t late[CP_UPSTREAM_IDS_LATE]; /* a ring */
+	struct {
+		uint16_t value;
+		uint8_t n; /* answers that may still come */
+	} late[CP_UPSTREAM_IDS_LATE]; /* a ring */
 };
 
 /* Chooses an id that is free; n must be below CP_UPSTREAM_IDS_MAX. */
@@ -39,8 +42,8 @@ struct cp_upstream_id *cp_upstream_ids_get(const struct cp_upstream_ids *ids,
 					   uint16_t value);
 /* Any of them; NULL: none. */
 struct cp_upstream_id *cp_upstream_ids_first(const struct cp_upstream_ids *ids);
-/* is_awaited: an answer may still come. */
+/* n_awaited: answers that may still come. */
 void cp_upstream_ids_remove(struct cp_upstream_ids *ids,
-			    struct cp_upstream_id *id, bool is_awaited);
-/* True once for each time that the id was given up. */
+			    struct cp_upstream_id *id, uint8_t n_awaited);
+/* True once for each answer that was awaited. */
 bool cp_upstream_ids_take_late(struct cp_upstream_ids *ids, uint16_t value);

@@ -51,12 +51,12 @@ struct cp_upstream_try {
 	uint64_t case_mask;
 	uint64_t sent_ms;
 	uint8_t place; /* enum cp_upstream_place */
+	uint8_t n_sent; /* with this id */
 	uint8_t n_reconnects;
 	bool by_stream; /* of a server that is asked by UDP otherwise */
 	bool no_edns;
 	bool has_edns; /* as sent */
 	bool is_over; /* the server has failed for this request */
-	bool was_sent;
 };
 TAILQ_HEAD(cp_upstream_queue, cp_upstream_try);
 

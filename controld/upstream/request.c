@@ -288,7 +288,6 @@ void cp_upstream_request_failed(struct cp_upstream_try *try, int why)
 /* The same server once more, in another way. */
 static void again(struct cp_upstream_try *try)
 {
-	try->was_sent = false;
 	begin(try);
 	if (try == current(try->request))
 		put_deadline(try->request);

@@ -76,7 +76,8 @@ void cp_upstream_stream_remove(struct cp_upstream_try *try, bool is_answered)
 	try->place = CP_UPSTREAM_PLACE_NONE;
 	if (!try->stream)
 		return;
-	cp_upstream_ids_remove(&try->stream->ids, &try->id, !is_answered);
+	cp_upstream_ids_remove(&try->stream->ids, &try->id,
+			       is_answered ? 0 : 1);
 	try->stream = NULL;
 }
 
@@ -460,7 +461,6 @@ static void settle(struct cp_upstream_try *try,
 	unqueue(try);
 	try->place = CP_UPSTREAM_PLACE_STREAM;
 	try->sent_ms = now;
-	try->was_sent = true;
 	try->case_mask = 0;
 	try->has_edns = !try->no_edns && try->server->no_edns_until_ms <= now;
 	try->stream = stream;

@@ -96,13 +96,15 @@ static void close_socket(struct cp_upstream_socket *one)
 	sn_closep(&one->fd);
 }
 
-static void let_go(struct cp_upstream_try *try, bool is_awaited)
+/* Each time that it was sent may bring an answer. */
+static void let_go(struct cp_upstream_try *try, bool is_answered)
 {
 	struct cp_upstream_socket *one = try->socket;
 
 	if (!one)
 		return;
-	cp_upstream_ids_remove(&one->ids, &try->id, is_awaited);
+	cp_upstream_ids_remove(&one->ids, &try->id,
+			       (uint8_t)(try->n_sent - (is_answered ? 1 : 0)));
 	try->socket = NULL;
 	if (!one->is_fresh && one->ids.n == 0)
 		close_socket(one);
@@ -129,7 +131,7 @@ void cp_upstream_udp_remove(struct cp_upstream_try *try, bool is_answered)
 	if (try->place == CP_UPSTREAM_PLACE_UDP_QUEUE)
 		unqueue(try);
 	try->place = CP_UPSTREAM_PLACE_NONE;
-	let_go(try, !is_answered);
+	let_go(try, is_answered);
 }
 
 /* What is under way there ends one by one; users' functions may end others of
@@ -347,11 +349,12 @@ static void settle(struct cp_upstream_try *try, struct cp_upstream_socket *one)
 
 	try->place = CP_UPSTREAM_PLACE_UDP;
 	try->sent_ms = now;
-	if (try->was_sent)
+	if (try->socket) {
 		upstream->stats.n_retransmitted++;
-	try->was_sent = true;
-	if (try->socket)
+		try->n_sent++;
 		return;
+	}
+	try->n_sent = 1;
 	try->case_mask = cp_upstream_random_u64(&upstream->random);
 	try->has_edns = !try->no_edns && server->no_edns_until_ms <= now;
 	try->socket = one;

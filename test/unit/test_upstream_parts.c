@@ -203,16 +203,16 @@ static void ids_are_distinct_and_random(void)
 	for (int i = 0; i < N; i++)
 		t_true(cp_upstream_ids_get(&all, ids[i].value) == &ids[i]);
 	for (int i = 0; i < N; i++)
-		cp_upstream_ids_remove(&all, &ids[i], false);
+		cp_upstream_ids_remove(&all, &ids[i], 0);
 	t_eq(all.n, 0);
 	t_null(cp_upstream_ids_first(&all));
 	t_false(cp_upstream_ids_take_late(&all, ids[0].value));
 }
 
-static void late_ids_are_known_once_and_bounded(void)
+static void late_ids_are_known_as_often_as_awaited(void)
 {
 	enum { N = 2 * CP_UPSTREAM_IDS_LATE };
-	struct cp_upstream_id ids[N];
+	static struct cp_upstream_id ids[N];
 	struct cp_upstream_ids all = { .n = 0 };
 	struct cp_upstream_random random = { .left = 0 };
 	unsigned int n_late = 0;
@@ -220,13 +220,19 @@ static void late_ids_are_known_once_and_bounded(void)
 	for (int i = 0; i < N; i++)
 		cp_upstream_ids_put(&all, &random, &ids[i]);
 	for (int i = 0; i < N; i++)
-		cp_upstream_ids_remove(&all, &ids[i], true);
+		cp_upstream_ids_remove(&all, &ids[i], 1);
 	t_true(cp_upstream_ids_take_late(&all, ids[N - 1].value));
 	t_false(cp_upstream_ids_take_late(&all, ids[N - 1].value));
 	t_false(cp_upstream_ids_take_late(&all, ids[0].value));
 	for (int i = 0; i < N; i++)
 		n_late += cp_upstream_ids_take_late(&all, ids[i].value);
 	t_eq(n_late, CP_UPSTREAM_IDS_LATE - 1);
+
+	cp_upstream_ids_put(&all, &random, &ids[0]);
+	cp_upstream_ids_remove(&all, &ids[0], 3);
+	for (int i = 0; i < 3; i++)
+		t_true(cp_upstream_ids_take_late(&all, ids[0].value));
+	t_false(cp_upstream_ids_take_late(&all, ids[0].value));
 }
 
 static void deadlines_come_in_time_and_never_early(void)
@@ -283,6 +289,6 @@ T_MAIN("upstream_parts", a_query_has_the_bytes_of_the_standard,
        the_longest_query_fits, only_the_answer_to_the_query_matches,
        a_bare_error_is_told_apart, cleaning_takes_id_and_case_out,
        frames_come_in_any_pieces, a_frame_below_a_header_is_broken,
-       ids_are_distinct_and_random, late_ids_are_known_once_and_bounded,
+       ids_are_distinct_and_random, late_ids_are_known_as_often_as_awaited,
        deadlines_come_in_time_and_never_early,
        deadlines_survive_a_stop_and_changes)
