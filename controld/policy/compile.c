@@ -262,6 +262,11 @@ static bool read_item(const struct sn_rule_item *item,
 		   cp_policy_ports_compare(&rule->ports[rule->n_ports - 1],
 					   &ports) >= 0) {
 		return false;
+	} else if (item->expires) {
+		/* Only those of names differ; none is to live longer. */
+		rule->expires_ns =
+			SN_MIN(rule->expires_ns,
+			       (uint64_t)item->expires << SN_EXPIRES_SHIFT);
 	}
 	rule->ports[rule->n_ports++] = ports;
 	return true;
@@ -303,12 +308,38 @@ static bool read_rules(const struct cp_policy_compile_row *row,
 	return true;
 }
 
+/* Beside CIDR rules an entry may have what names have opened: one domain rule
+ * for many addresses, and for the ports of a CIDR rule, of which the longer life
+ * is kept. */
+static int adopt_rule(struct cp_policy *policy, struct cp_policy_rule *rule,
+		      bool *is_renumbered)
+{
+	struct cp_policy_rule previous;
+	int r;
+
+	r = cp_policy_add(policy, rule, NULL, &previous);
+	if (r == CP_POLICY_E_ID) {
+		rule->id = 0;
+		*is_renumbered = true;
+		r = cp_policy_add(policy, rule, NULL, &previous);
+	}
+	if (r != CP_POLICY_E_REPLACED || previous.verdict != rule->verdict ||
+	    previous.id == rule->id)
+		return r;
+	*is_renumbered = true;
+	if (rule->expires_ns && (previous.expires_ns == 0 ||
+				 previous.expires_ns > rule->expires_ns))
+		(void)cp_policy_add(policy, &previous, NULL, NULL);
+	return 0;
+}
+
 int cp_policy_compile_adopt(struct cp_policy *policy,
 			    const struct cp_policy_compile_row *row,
 			    uint64_t now_ns)
 {
 	struct cp_policy_rule rules[SN_ITEMS_MAX];
 	struct cp_policy_rule common = { .owner = CP_POLICY_OWNER_LOCAL };
+	bool is_renumbered = false;
 	uint8_t n_rules;
 	int r;
 
@@ -319,9 +350,9 @@ int cp_policy_compile_adopt(struct cp_policy *policy,
 		return CP_POLICY_COMPILE_E_INVALID;
 	for (uint8_t i = 0; i < n_rules; i++) {
 		rules[i].ttl_s = life_left(rules[i].expires_ns, now_ns);
-		r = cp_policy_add(policy, &rules[i], NULL, NULL);
+		r = adopt_rule(policy, &rules[i], &is_renumbered);
 		if (r)
 			return r < 0 ? r : CP_POLICY_COMPILE_E_INVALID;
 	}
-	return 0;
+	return is_renumbered ? CP_POLICY_COMPILE_E_RENUMBERED : 0;
 }

@@ -19,6 +19,7 @@ enum {
 /* Answers of cp_policy_compile_adopt() besides 0 and -errno. */
 enum {
 	CP_POLICY_COMPILE_E_INVALID = 1, /* no row of ours */
+	CP_POLICY_COMPILE_E_RENUMBERED, /* added under ids of its own */
 };
 
 /* One entry of sn_rules or sn_prefixes. Key and value are what TABLE_PUT
@@ -78,8 +79,9 @@ bool cp_policy_compile_is_equal(const struct cp_policy_compile_row *a,
 int cp_policy_compile_get_cidr(const struct cp_policy_compile_row *row,
 			       struct cp_policy_cidr *ret);
 
-/* Adds the rules of a row read back to a model that has lost them: ids, ports
- * and expiry are the kernel's, ttl_s is what is left of the life (at least 1),
+/* Adds the rules of a row read back to a model that has lost them: ids (as far as
+ * they are not taken, which those of domain rules can be), ports and expiry are
+ * the kernel's, ttl_s is what is left of the life (at least 1),
  * owner LOCAL. */
 int cp_policy_compile_adopt(struct cp_policy *policy,
 			    const struct cp_policy_compile_row *row,

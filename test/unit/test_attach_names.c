@@ -311,9 +311,36 @@ static void names_outlive_a_reboot_by_what_is_left(void)
 	rig_free(rig);
 }
 
+/* The state is lost: what names have opened lives on as rules that end. */
+static void lost_policies_keep_what_names_have_opened(void)
+{
+	struct rig *rig = rig_new();
+	struct cp_attach_info info;
+	char path[96];
+
+	(void)attach_workload(rig, a_and_b());
+	t_eq(learn(rig, "a.example", 1, 5, 30), CP_ATTACH_DNS_LEARN_OK);
+	close_daemon(rig);
+	state_folder(rig, path);
+	empty_folder(path);
+	t_eq(unlink(rig->learnt_path), 0);
+	live(rig);
+	settle(rig);
+	for (unsigned int i = 1; i < 6; i++)
+		t_true(is_open_in(rig, i, 80, 28));
+	for (unsigned int i = 2; i < 6; i++)
+		t_false(is_open_in(rig, i, 80, 31));
+	t_true(is_open_in(rig, 1, 80, 1000)); /* by its CIDR rule */
+	cp_attach_info_get(cp_attach_get_next(rig->manager, NULL), &info);
+	agrees(rig, info.id);
+	t_eq(info.n_rules, 6);
+	rig_free(rig);
+}
+
 T_MAIN("attach_names", names_are_known_after_a_restart,
        lost_names_leave_what_they_opened_to_its_end, old_names_do_not_come_back,
        a_broken_file_costs_names_only, names_are_known_after_the_link_was_lost,
        entries_without_a_reason_are_written_over,
        names_outlive_a_restart_in_another_mode,
-       names_outlive_a_reboot_by_what_is_left)
+       names_outlive_a_reboot_by_what_is_left,
+       lost_policies_keep_what_names_have_opened)
