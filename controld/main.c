@@ -518,6 +518,8 @@ static void api_stopped(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
+	if (daemon->dns)
+		cp_dns_server_put_proxy(daemon->dns, NULL);
 	if (daemon->control)
 		cp_control_stop(daemon->control, control_stopped, daemon);
 	else
@@ -591,6 +593,9 @@ static int open_all(struct daemon *daemon)
 		diag = (struct sn_diag){ 0 };
 		r = open_control(daemon, &diag);
 	}
+	if (r == 0 && daemon->control)
+		cp_dns_server_put_proxy(daemon->dns,
+					cp_control_get_proxy(daemon->control));
 	if (r == 0) {
 		diag = (struct sn_diag){ 0 };
 		r = open_api(daemon, &diag);

@@ -34,6 +34,8 @@ struct cp_dns_flight_job {
 	struct cp_dns_cache_key key;
 	uint32_t slot;
 	TAILQ_HEAD(, cp_dns_flight_waiter) waiters;
+	bool by_plane; /* as in struct cp_dns_task */
+	bool opens;
 	/* While it is learnt: what is answered then. */
 	struct cp_dns_answer *answer;
 	uint64_t stored_ns;

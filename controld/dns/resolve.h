@@ -12,6 +12,7 @@
 #include "controld/attach/dns.h"
 #include "controld/dns/cache.h"
 #include "controld/dns/origin.h"
+#include "controld/dns/proxy.h"
 #include "controld/upstream/upstream.h"
 
 struct cp_dns_resolve;
@@ -64,6 +65,11 @@ void cp_dns_resolve_reload(struct cp_dns_resolve *resolve,
 int cp_dns_resolve_put_upstreams(struct cp_dns_resolve *resolve,
 				 const struct cp_dns_upstream *servers,
 				 size_t n, bool dnssec);
+
+/* Who decides names of mode PROXY that no rule decides; NULL: every such name
+ * fails. It must outlive the resolver's queries, or be replaced before. */
+void cp_dns_resolve_put_proxy(struct cp_dns_resolve *resolve,
+			      struct cp_dns_proxy *proxy);
 
 /* One message; replies through origin, within the call or later. */
 void cp_dns_resolve_query(struct cp_dns_resolve *resolve,

@@ -398,6 +398,12 @@ void cp_dns_server_reload(struct cp_dns_server *server,
 	cp_dns_resolve_reload(server->resolve, &resolve);
 }
 
+void cp_dns_server_put_proxy(struct cp_dns_server *server,
+			     struct cp_dns_proxy *proxy)
+{
+	cp_dns_resolve_put_proxy(server->resolve, proxy);
+}
+
 static void timer_closed(uv_handle_t *handle)
 {
 	part_closed(handle->data);

@@ -54,6 +54,10 @@ int cp_dns_server_new(struct cp_dns_server **ret,
 void cp_dns_server_reload(struct cp_dns_server *server,
 			  const struct cp_dns_server_options *options);
 
+/* As cp_dns_resolve_put_proxy(). */
+void cp_dns_server_put_proxy(struct cp_dns_server *server,
+			     struct cp_dns_proxy *proxy);
+
 /* Before the manager is closed. Queries under way get no reply; with a service
  * manager those that wait in the sockets are answered by the next process. Then
  * calls closed (may be NULL) from the loop. */

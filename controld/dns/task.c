@@ -41,7 +41,7 @@ void cp_dns_task_reply_error(const struct cp_dns_task *task, unsigned int rcode,
 void cp_dns_task_fail(const struct cp_dns_task *task, uint64_t *what, int ede)
 {
 	cp_dns_task_count(task, what, CP_ATTACH_DNS_END_FAILED);
-	cp_dns_task_reply_error(task, CP_DNS_TASK_RCODE_SERVFAIL, ede);
+	cp_dns_task_reply_error(task, CP_DNS_RCODE_SERVFAIL, ede);
 }
 
 void cp_dns_task_deny(const struct cp_dns_task *task)
@@ -56,11 +56,11 @@ void cp_dns_task_deny(const struct cp_dns_task *task)
 	switch (denied) {
 	case CP_DNS_DENIED_NONE:
 	case CP_DNS_DENIED_REFUSED:
-		cp_dns_task_reply_error(task, CP_DNS_TASK_RCODE_REFUSED,
+		cp_dns_task_reply_error(task, CP_DNS_RCODE_REFUSED,
 					CP_DNS_TASK_EDE_BLOCKED);
 		return;
 	case CP_DNS_DENIED_NXDOMAIN:
-		cp_dns_task_reply_error(task, CP_DNS_TASK_RCODE_NXDOMAIN,
+		cp_dns_task_reply_error(task, CP_DNS_RCODE_NXDOMAIN,
 					CP_DNS_TASK_EDE_BLOCKED);
 		return;
 	case CP_DNS_DENIED_SINKHOLE:
@@ -78,27 +78,30 @@ bool cp_dns_task_identify(struct cp_dns_task *task)
 				 task->origin->slot, &task->view);
 }
 
-static bool is_allowed(const struct cp_dns_task *task)
+void cp_dns_task_judge(struct cp_dns_task *task)
 {
 	const struct cp_attach_dns_view *view = &task->view;
 	const struct cp_dns_name *name = &task->query->question.name;
 	struct cp_dns_match match;
 
+	task->is_blocked = false;
+	task->is_undecided = false;
 	if (view->mode == CP_DNS_MODE_DISABLED)
-		return true;
+		return;
 	cp_dns_rules_match(view->rules, name, &match);
 	if (cp_dns_doh_is_refused(
 		    cp_attach_doh_get(task->shared->options.manager), name,
-		    &match))
-		return false;
-	if (view->mode == CP_DNS_MODE_DENYLIST)
-		return match.verdict != SN_VERDICT_DENY;
-	return match.verdict == SN_VERDICT_ALLOW;
-}
-
-void cp_dns_task_judge(struct cp_dns_task *task)
-{
-	task->is_blocked = !is_allowed(task);
+		    &match) ||
+	    match.verdict == SN_VERDICT_DENY) {
+		task->is_blocked = true;
+		return;
+	}
+	if (match.verdict == SN_VERDICT_ALLOW ||
+	    view->mode == CP_DNS_MODE_DENYLIST)
+		return;
+	task->is_blocked = !task->by_plane;
+	task->is_undecided = task->is_blocked &&
+			     view->mode == CP_DNS_MODE_PROXY;
 }
 
 static bool is_open(void *userdata, const struct cp_dns_address *address)
@@ -123,7 +126,7 @@ int cp_dns_task_filter(struct cp_dns_task *task,
 	size_t n, i = 0;
 	int r;
 
-	if (!task->view.learns)
+	if (!task->view.learns || found->is_given)
 		return 0;
 	addresses = cp_dns_answer_addresses(found->answer, &n);
 	while (i < n && is_open(task, &addresses[i]))

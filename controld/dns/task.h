@@ -9,15 +9,6 @@
 #include "controld/dns/origin.h"
 #include "controld/dns/resolve.h"
 
-enum {
-	CP_DNS_TASK_RCODE_FORMERR = 1,
-	CP_DNS_TASK_RCODE_SERVFAIL = 2,
-	CP_DNS_TASK_RCODE_NXDOMAIN = 3,
-	CP_DNS_TASK_RCODE_NOTIMP = 4,
-	CP_DNS_TASK_RCODE_REFUSED = 5,
-	CP_DNS_TASK_RCODE_BADVERS = 16,
-};
-
 /* Extended errors (RFC 8914 4). */
 enum {
 	CP_DNS_TASK_EDE_NONE = -1,
@@ -42,7 +33,11 @@ struct cp_dns_task {
 	const struct cp_dns_origin *origin;
 	const struct cp_dns_query *query;
 	struct cp_attach_dns_view view;
+	/* The control plane let the name pass, and may have it opened. */
+	bool by_plane;
+	bool opens;
 	bool is_blocked; /* by the rules; answered all the same under audit */
+	bool is_undecided; /* no rule decides, the control plane has to */
 };
 
 /* An answer on its way to those who wait for it. */
@@ -50,11 +45,12 @@ struct cp_dns_task_found {
 	const struct cp_dns_answer *answer;
 	uint64_t stored_ns;
 	bool is_secure;
+	bool is_given; /* by the control plane: any address is meant */
 };
 
 /* Fills view. False: the slot has nobody whose names are resolved. */
 bool cp_dns_task_identify(struct cp_dns_task *task);
-/* Fills is_blocked by the rules as they are now. */
+/* Fills is_blocked and is_undecided by the rules as they are now. */
 void cp_dns_task_judge(struct cp_dns_task *task);
 
 /* what: a counter of shared->stats. */

@@ -29,6 +29,7 @@ struct fake_learn {
 	uint64_t life_ns;
 	size_t n_addresses;
 	struct cp_dns_address addresses[16];
+	bool by_control_plane;
 	cp_attach_dns_learn_fn fn;
 	void *userdata;
 };
@@ -48,6 +49,12 @@ static struct {
 	size_t n_learns;
 	int ask_r;
 	struct cp_dns_doh *doh;
+	/* The control plane. */
+	int plane_r;
+	struct cp_dns_proxy_answer plane; /* for CP_DNS_PROXY_E_KEPT */
+	cp_dns_proxy_fn plane_fn;
+	void *plane_userdata;
+	size_t n_planes;
 	/* Replies to the test's clients. */
 	uint8_t reply[65535];
 	size_t reply_size;
@@ -120,6 +127,7 @@ int cp_attach_dns_learn(struct cp_attach *manager,
 	learn->n_addresses = request->n_addresses;
 	(void)memcpy(learn->addresses, request->addresses,
 		     request->n_addresses * sizeof(learn->addresses[0]));
+	learn->by_control_plane = request->by_control_plane;
 	learn->fn = fn;
 	learn->userdata = userdata;
 	return 0;
@@ -181,6 +189,21 @@ void cp_upstream_cancel(struct cp_upstream_request *request)
 {
 	t_true(request->is_under_way);
 	request->is_under_way = false;
+}
+
+int cp_dns_proxy_ask(struct cp_dns_proxy *proxy, const char *id,
+		     const struct cp_dns_name *name, uint16_t type,
+		     cp_dns_proxy_fn fn, void *userdata,
+		     struct cp_dns_proxy_answer *answer)
+{
+	t_true(proxy == (struct cp_dns_proxy *)&fake);
+	t_not_null(id);
+	t_true(name->size > 1 && type > 0);
+	fake.n_planes++;
+	*answer = fake.plane;
+	fake.plane_fn = fn;
+	fake.plane_userdata = userdata;
+	return fake.plane_r;
 }
 
 /* Records of an answer: "A 192.0.2.1 60", one a string, NULL ends. */

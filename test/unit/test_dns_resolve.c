@@ -204,6 +204,130 @@ static void each_mode_decides_as_its_table_says(void)
 	end(resolve);
 }
 
+/* An attachment of mode PROXY, and a control plane. */
+static struct cp_dns_resolve *start_proxy(void)
+{
+	struct cp_dns_resolve *resolve = start();
+
+	cp_dns_resolve_put_proxy(resolve, (struct cp_dns_proxy *)&fake);
+	attach(1, CP_DNS_MODE_PROXY);
+	rule(1, SN_VERDICT_ALLOW, "good.example");
+	rule(1, SN_VERDICT_DENY, "bad.example");
+	return resolve;
+}
+
+static void decide(const struct cp_dns_proxy_answer *answer)
+{
+	fake.plane_fn(fake.plane_userdata, answer);
+}
+
+static void the_control_plane_decides_what_no_rule_does(void)
+{
+	struct cp_dns_resolve *resolve = start_proxy();
+	struct cp_dns_proxy_answer answer = { .allow = true };
+
+	ask(resolve, 1, "bad.example", TYPE_A);
+	t_eq(rcode(), REFUSED);
+	ask(resolve, 1, "good.example", TYPE_A);
+	t_eq(fake.n_requests, 1);
+	t_eq(fake.n_planes, 0);
+	/* Allowed and not opened. */
+	ask(resolve, 1, "a.example", TYPE_A);
+	ask(resolve, 1, "a.example", TYPE_A);
+	t_eq(fake.n_planes, 1);
+	t_eq(fake.n_requests, 1);
+	decide(&answer);
+	t_eq(fake.n_requests, 2);
+	fake_answer(1, 0, one_address);
+	t_eq(fake.n_learns, 0);
+	t_eq(fake.n_replies, 2);
+	fake.n_replies = 0;
+	/* Allowed and opened; the answer is cached by now. */
+	answer.open = true;
+	ask(resolve, 1, "a.example", TYPE_A);
+	decide(&answer);
+	t_eq(fake.n_requests, 2);
+	t_eq(fake.n_learns, 1);
+	t_true(fake.learns[0].by_control_plane);
+	fake_learnt(0, CP_ATTACH_DNS_LEARN_OK);
+	t_eq(rcode(), 0);
+	end(resolve);
+}
+
+static void the_control_plane_denies_fails_or_is_not_there(void)
+{
+	struct cp_dns_proxy_answer no = { .allow = false };
+	struct cp_dns_proxy_answer failed = { .is_failed = true };
+	struct cp_dns_resolve *resolve = start_proxy();
+
+	ask(resolve, 1, "a.example", TYPE_A);
+	decide(&no);
+	t_eq(rcode(), REFUSED);
+	ask(resolve, 1, "a.example", TYPE_A);
+	decide(&failed);
+	t_eq(rcode(), SERVFAIL);
+	fake.plane_r = CP_DNS_PROXY_E_BUSY;
+	ask(resolve, 1, "a.example", TYPE_A);
+	t_eq(rcode(), SERVFAIL);
+	fake.plane_r = CP_DNS_PROXY_E_KEPT;
+	ask(resolve, 1, "a.example", TYPE_A);
+	t_eq(rcode(), REFUSED);
+	cp_dns_resolve_put_proxy(resolve, NULL);
+	ask(resolve, 1, "a.example", TYPE_A);
+	t_eq(rcode(), SERVFAIL);
+	t_eq(fake.n_requests, 0);
+	/* Under audit a denied name is answered, and not learnt. */
+	cp_dns_resolve_put_proxy(resolve, (struct cp_dns_proxy *)&fake);
+	fake.views[1].audit = true;
+	ask(resolve, 1, "a.example", TYPE_A);
+	fake_answer(0, 0, one_address);
+	t_eq(rcode(), 0);
+	t_eq(fake.n_learns, 0);
+	end(resolve);
+}
+
+static void addresses_of_the_control_plane_are_the_answer(void)
+{
+	static const struct cp_dns_address addresses[] = {
+		{ .family = SN_FAMILY_IPV4, .bytes = { 10, 0, 0, 1 } },
+		{ .family = SN_FAMILY_IPV6, .bytes = { 0x20, 1 } },
+	};
+	struct cp_dns_proxy_answer answer = {
+		.allow = true,
+		.open = true,
+		.ttl_s = 60,
+		.addresses = addresses,
+		.n_addresses = 2,
+	};
+	struct cp_dns_resolve *resolve = start_proxy();
+
+	ask(resolve, 1, "a.example", TYPE_A);
+	decide(&answer);
+	t_eq(fake.n_requests, 0);
+	t_eq(fake.learns[0].n_addresses, 1);
+	t_mem_eq(fake.learns[0].addresses[0].bytes, "\x0a\0\0\1", 4);
+	fake_learnt(0, CP_ATTACH_DNS_LEARN_OK);
+	t_eq(rcode(), 0);
+	t_eq(n_records(), 1);
+	/* Other types have no addresses to be given. */
+	ask(resolve, 1, "a.example", TYPE_TXT);
+	decide(&answer);
+	t_eq(fake.n_requests, 1);
+	end(resolve);
+}
+
+static void an_end_while_the_control_plane_is_asked_leaks_nothing(void)
+{
+	struct cp_dns_proxy_answer failed = { .is_failed = true };
+	struct cp_dns_resolve *resolve = start_proxy();
+
+	ask(resolve, 1, "a.example", TYPE_A);
+	end(resolve);
+	t_eq(fake.n_dropped, 1);
+	decide(&failed);
+	t_eq(fake.n_replies, 0);
+}
+
 static void audit_answers_what_it_would_block_and_learns_none_of_it(void)
 {
 	struct cp_dns_resolve *resolve = start();
@@ -546,6 +670,10 @@ T_MAIN("dns_resolve", an_allowed_name_is_learnt_before_it_is_answered,
        a_short_ttl_lives_to_the_floor,
        a_name_without_a_rule_never_goes_upstream,
        each_mode_decides_as_its_table_says,
+       the_control_plane_decides_what_no_rule_does,
+       the_control_plane_denies_fails_or_is_not_there,
+       addresses_of_the_control_plane_are_the_answer,
+       an_end_while_the_control_plane_is_asked_leaks_nothing,
        audit_answers_what_it_would_block_and_learns_none_of_it,
        what_cannot_be_learnt_is_not_answered,
        equal_questions_share_one_request_and_one_learning,
