@@ -21,6 +21,7 @@ UPSTREAM = ("10.20.0.53", "fd20::53")
 OPEN = {4: "203.0.113.0/24", 6: "2001:db8:b::/48"}
 MORE = "198.51.100.0/24"
 POOL = "192.0.2.0/24"
+ROTATING = "20.99.0.0/20"
 ANY_SERVER = {4: "198.51.100.53", 6: "2001:db8:53::53"}
 
 FLOOR_S, GRACE_S = 1, 1
@@ -54,7 +55,7 @@ class DnsWorld(worlds.World):
 
     def prepare_servers(self):
         network = self.network
-        for prefix in (*OPEN.values(), MORE, POOL):
+        for prefix in (*OPEN.values(), MORE, POOL, ROTATING):
             is_ipv6 = ":" in prefix
             network.ip("route", "add", prefix, "via",
                        "fd54:2::2" if is_ipv6 else "10.254.2.2")
