@@ -10,6 +10,8 @@
 #include "shared/log.h"
 #include "shared/util.h"
 
+#define GATHER_NS (SN_NS_PER_S / 4)
+
 int dp_reap_init(struct dp_reap *reap, const struct dp_object *object,
 		 struct dp_slots *slots)
 {
@@ -29,18 +31,21 @@ void dp_reap_done(struct dp_reap *reap)
 void dp_reap_wake(struct dp_reap *reap)
 {
 	reap->stalled = false;
+	if (!reap->walking && !reap->due && reap->slots->n_dirty)
+		reap->due = dp_table_get_now() + GATHER_NS;
 }
 
 int dp_reap_get_timeout_ms(const struct dp_reap *reap)
 {
+	uint64_t begins = reap->walking ? reap->not_before : reap->due;
 	uint64_t now;
 
 	if (reap->stalled || !reap->slots->n_dirty)
 		return -1;
 	now = dp_table_get_now();
-	if (!reap->walking || now >= reap->not_before)
+	if (now >= begins)
 		return 0;
-	return (int)((reap->not_before - now) / 1000000U) + 1;
+	return (int)((begins - now) / 1000000U) + 1;
 }
 
 /* A program that was running when its hook was closed may still write entries.
@@ -53,6 +58,7 @@ static void begin(struct dp_reap *reap)
 		reap->walked[slot] = reap->slots->targets[slot].state ==
 				     SN_TARGET_DIRTY;
 	reap->not_before = 0;
+	reap->due = 0;
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
 		reap->not_before = dp_table_get_now() + SN_NS_PER_S;
 	reap->table = 0;
@@ -67,6 +73,8 @@ static void end(struct dp_reap *reap)
 			dp_slots_free(reap->slots, slot);
 	}
 	reap->walking = false;
+	if (reap->slots->n_dirty)
+		reap->due = dp_table_get_now() + GATHER_NS;
 }
 
 struct judgement {
@@ -127,6 +135,7 @@ void dp_reap_step(struct dp_reap *reap)
 
 void dp_reap_finish(struct dp_reap *reap)
 {
+	reap->due = 0;
 	while (!reap->slots->n_free && dp_reap_get_timeout_ms(reap) == 0)
 		dp_reap_step(reap);
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 /* Sweeps what detached slots have left in every table, in bounded steps
- * between requests, and frees them. */
+ * between requests, and frees them. A walk begins a moment after the first of
+ * its slots became dirty: it takes a grace period in which no request is
+ * answered, and one is enough for many. */
 
 #include "dataplane/object.h"
 #include "dataplane/slots.h"
@@ -14,6 +16,7 @@ struct dp_reap {
 	bool *walked; /* slots that the present walk sweeps */
 	bool walking;
 	bool stalled; /* a map failed; tried again at the next detach */
+	uint64_t due; /* when the next walk begins */
 	uint64_t not_before;
 	uint32_t table;
 	uint8_t cursor[SN_IPC_CURSOR_BYTES];

@@ -74,6 +74,11 @@ class Report:
                  {variant: target})
         del self.rows[n_before + 1:]
         self.rows[n_before]["compares"] = True
+        paired = [a / b for a, b in zip(series[variant], series[against])
+                  if b]
+        if len(paired) > 2:
+            low, _, high = statistics.quantiles(paired, n=4)
+            self.rows[n_before]["spread"] = [low, high]
 
     def add_broken(self, section, text):
         self.broken.append({"section": section, "error": text})
@@ -86,7 +91,10 @@ class Report:
             shown = (row["variant"], number(row["median"]),
                      number(row["p99"]), row["unit"])
             if row.get("compares"):
-                shown = (f"  {row['variant']} beside", "", "", "")
+                low, high = row.get("spread", (None, None))
+                shown = (f"  {row['variant']} beside",
+                         f"{low:.2f} to" if low else "",
+                         f"{high:.2f}" if low else "", "")
             lines.append((
                 row["row"], *shown,
                 f"{row['ratio']:.2f}" if row["ratio"] else "",
