@@ -6,7 +6,8 @@
 
 SOAK_SETS ?= 500000
 SOAK_RACE_S ?= 120
-SOAK_ARGS ?= test/e2e/bypass test/e2e/proof test/e2e/proof/soak_cost.py
+SOAK_ARGS ?= test/e2e/bypass test/e2e/proof test/e2e/dns \
+	test/e2e/proof/soak_cost.py
 
 ## make soak              long proofs: verdicts, races, floods, kills, scale
 soak: all tests

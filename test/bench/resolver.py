@@ -19,6 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "e2e" / "dns"))
 from lab import netdev  # noqa: E402
 
 UPSTREAM, WINDOW = "10.20.0.62", 64
+PORT = 5300  # of the others: port 53 is steered
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 POLICY = """
 mode: allowlist
@@ -26,6 +27,8 @@ dns:
   mode: {mode}
   domains:
     - {{allow: good.test, subdomains: true}}
+cidrs:
+  - {{allow: 10.10.9.0/24}}
 """
 NFT = """
 table inet dns {
@@ -89,18 +92,19 @@ def start_upstream(world, n_names):
 
 def start_servers(world):
     (world.folder / "unbound.conf").write_text(
-        'server:\n  interface: 10.10.9.3\n  username: ""\n  chroot: ""\n'
+        f'server:\n  interface: 10.10.9.3@{PORT}\n  username: ""\n  chroot: ""\n'
         '  pidfile: ""\n  do-daemonize: no\n  use-syslog: no\n'
         '  access-control: 0.0.0.0/0 allow\n  num-threads: 1\n'
         '  module-config: "iterator"\n  msg-cache-size: 64m\n'
         '  rrset-cache-size: 128m\n  do-not-query-localhost: no\n'
+        '  local-zone: "test." nodefault\n'
         '  outgoing-range: 4096\n  num-queries-per-thread: 2048\n'
         'remote-control:\n  control-enable: no\n'
         f'forward-zone:\n  name: "."\n  forward-addr: {UPSTREAM}\n')
     dnsmasq = ["/usr/sbin/dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts",
                "--conf-file=/dev/null", "--user=root", "--bind-interfaces",
                "--cache-size=10000", "--dns-forward-max=10000", "--pid-file=",
-               "--log-facility=-", f"--server={UPSTREAM}"]
+               "--log-facility=-", f"--server={UPSTREAM}", f"--port={PORT}"]
     done = subprocess.run([*world.network.enter("router"), "nft", "-f", "-"],
                           text=True, input=NFT, capture_output=True,
                           check=False)
@@ -135,9 +139,13 @@ class Race:
         return ("198.51.100.53" if variant.startswith("sentinel")
                 else self.servers[variant].address)
 
+    def port(self, variant):
+        return 53 if variant.startswith("sentinel") else PORT
+
     def ask(self, variant, window, count, first, n_names):
         before = cpu_seconds(self.pids(variant))
-        found = self.run_tool("dns", self.address(variant), 53, window, count,
+        found = self.run_tool("dns", self.address(variant),
+                              self.port(variant), window, count,
                               first, n_names, cpu=0, prefix=self.client)[0]
         found["cpu_s"] = cpu_seconds(self.pids(variant)) - before
         if found["again"] > count // 100:
@@ -148,7 +156,8 @@ class Race:
     def ready(self):
         def answers(variant):
             try:
-                self.run_tool("dns", self.address(variant), 53, 1, 1, 0, 1,
+                self.run_tool("dns", self.address(variant),
+                              self.port(variant), 1, 1, 0, 1,
                               prefix=self.client)
                 return True
             except RuntimeError:

@@ -317,6 +317,27 @@ def test_no_first_packet_is_lost_after_an_answer(site):
     nothing_was_blocked(site)
 
 
+def test_established_flows_outlive_expiries_and_no_revocation(site):
+    lives, flows = (10, 500) if SOAK else (2, 100)
+    site.attach(ALLOW)
+    name, address = "brief.good.test", "203.0.113.20"
+    site.query(name)
+    site.client.keep(addresses=[address] * flows)
+    for _ in range(lives):
+        site.query(name)
+        until(lambda: not site.is_open(address), "the life ends",
+              limit_s=LIFE_S + 3)
+        assert site.client.exchange() == flows
+    site.query(name)
+    assert site.is_open(address)
+    site.world.ok("remove", site.id, "good.test")
+    # Not a packet passes any more once the change is answered.
+    site.world.network.forget()
+    assert site.client.exchange(timeout_s=0.2) == 0
+    flow = [6, None, None, address, 80]
+    assert site.world.network.b.seen(flows=[flow])[0]["count"] == 0
+
+
 def resident_kib(process):
     text = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1])
