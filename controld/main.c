@@ -21,6 +21,7 @@
 #include "controld/config/config.h"
 #include "controld/control/setup.h"
 #include "controld/dns/setup.h"
+#include "controld/events/setup.h"
 #include "controld/privilege/filter.h"
 #include "controld/privilege/privilege.h"
 #include "controld/rpc/core.h"
@@ -66,6 +67,7 @@ struct daemon {
 	struct cp_state *state;
 	struct cp_attach *manager;
 	struct cp_control *control; /* NULL: none is configured */
+	struct cp_events *events;
 	struct cp_dns_server *dns;
 	struct cp_api *api;
 	bool is_stopping;
@@ -401,6 +403,9 @@ static int open_manager(struct daemon *daemon, struct sn_diag *diag)
 		r = cp_attach_new(&daemon->manager, &options, diag);
 	if (r == 0)
 		cp_attach_doh_put(daemon->manager, sn_steal(&doh));
+	if (r == 0)
+		r = cp_events_setup_new(&daemon->events, daemon->manager,
+					daemon->config);
 	return r;
 }
 
@@ -441,6 +446,7 @@ static int open_api(struct daemon *daemon, struct sn_diag *diag)
 		.version = SN_VERSION,
 		.daemon_id = daemon->daemon_id,
 		.control = daemon->control,
+		.events = daemon->events,
 		.dns = daemon->dns,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
@@ -498,6 +504,7 @@ static void dns_closed(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
+	daemon->events = cp_events_free(daemon->events);
 	if (daemon->manager)
 		cp_attach_close(daemon->manager, manager_closed, daemon);
 	else
@@ -570,6 +577,7 @@ static void on_reload(uv_signal_t *handle, int number)
 	cp_api_reload(daemon->api, options.max_rules);
 	reload_doh(daemon);
 	cp_dns_setup_reload(daemon->dns, daemon->config);
+	cp_events_setup_reload(daemon->events, daemon->config);
 	sn_log(SN_LOG_INFO, "reloaded");
 }
 

@@ -9,6 +9,7 @@
 #include "controld/api/read.h"
 #include "controld/api/status.h"
 #include "controld/api/stream.h"
+#include "controld/api/watch.h"
 
 #define UNARY(name, type, answer, handler, cancel)                 \
 	{                                                          \
@@ -64,6 +65,15 @@ static const struct cp_rpc_method methods[] = {
 		.on_half_close = cp_api_stream_half_close,
 		.on_cancel = cp_api_stream_cancel,
 	},
+	{
+		.path = "/sentinel.v1.DaemonService/WatchEvents",
+		.request = &sentinel__v1__watch_events_request__descriptor,
+		.response = &sentinel__v1__event__descriptor,
+		.kind = CP_RPC_KIND_SERVER_STREAM,
+		.on_call = cp_api_watch_call,
+		.on_writable = cp_api_watch_writable,
+		.on_cancel = cp_api_watch_cancel,
+	},
 };
 
 int cp_api_new(struct cp_api **ret, const struct cp_api_options *options,
@@ -101,6 +111,7 @@ void cp_api_reload(struct cp_api *api, uint64_t max_rules)
 void cp_api_stop(struct cp_api *api, unsigned int drain_ms,
 		 void (*stopped)(void *userdata), void *userdata)
 {
+	cp_api_watch_stop(api);
 	cp_rpc_server_stop(sn_steal(&api->server), drain_ms, stopped, userdata);
 }
 

@@ -4,6 +4,8 @@
 /* What the handlers of controld/api share: the API object, and calls that wait
  * for the attachment manager. */
 
+#include <sys/queue.h>
+
 #include "controld/api/api.h"
 #include "controld/rpc/call.h"
 #include "sentinel/v1/daemon.pb-c.h"
@@ -11,6 +13,7 @@
 enum {
 	CP_API_STREAMS_MAX = 4, /* ApplyStream calls at one time */
 	CP_API_STREAM_IDLE_MS = 30000, /* from one message to the next */
+	CP_API_WATCHES_MAX = 32, /* WatchEvents calls at one time */
 };
 
 struct cp_api {
@@ -18,6 +21,8 @@ struct cp_api {
 	struct cp_rpc_server *server;
 	uint64_t started_ns;
 	unsigned int n_streams;
+	LIST_HEAD(, cp_api_watch) watches;
+	unsigned int n_watches;
 };
 
 /* A change that was handed to the manager. It ends with the manager's answer,

@@ -10,6 +10,7 @@
 #include "controld/api/pending.h"
 #include "controld/control/control.h"
 #include "controld/dns/server.h"
+#include "controld/events/events.h"
 #include "shared/tables.h"
 
 enum {
@@ -24,6 +25,7 @@ struct report {
 	Sentinel__V1__GetStatusResponse message;
 	Sentinel__V1__DataplaneStatus dataplane;
 	Sentinel__V1__ControlPlaneStatus control;
+	Sentinel__V1__EventsStatus events;
 	char version[SN_IPC_VERSION_BYTES + 1];
 	Sentinel__V1__TableStatus tables[TABLES_MAX];
 	Sentinel__V1__TableStatus *table_ptrs[TABLES_MAX];
@@ -359,6 +361,24 @@ static void put_warnings(struct report *report, struct cp_api *api,
 	report->message.warnings = report->warning_ptrs;
 }
 
+static void put_events(struct report *report, const struct cp_api *api,
+		       const struct cp_attach_status *status)
+{
+	struct cp_events_stats stats;
+
+	if (!api->options.events)
+		return;
+	cp_events_get_stats(api->options.events, &stats);
+	sentinel__v1__events_status__init(&report->events);
+	report->events.recorded = stats.n_recorded;
+	report->events.limited = stats.n_limited;
+	report->events.kernel_limited = status->events_limited;
+	report->events.kernel_lost = status->events_lost;
+	report->events.missed = stats.n_missed;
+	report->events.readers = stats.n_watchers;
+	report->message.events = &report->events;
+}
+
 static void fill(struct report *report, struct cp_api *api)
 {
 	struct cp_attach_status status;
@@ -386,6 +406,7 @@ static void fill(struct report *report, struct cp_api *api)
 	message->tables = report->table_ptrs;
 	put_tables(report, &status);
 	put_features(report, &status);
+	put_events(report, api, &status);
 	put_warnings(report, api, &status);
 }
 

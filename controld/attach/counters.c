@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/attach/counters.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #include "shared/ring.h"
 
 enum {
-	EVENTS_PER_TURN = 256, /* records that one turn of the loop logs */
+	EVENTS_PER_TURN = 256, /* records that one turn of the loop reads */
 	STABLE_TRIES = 8,
 	N_FDS = 3,
 };
@@ -56,35 +55,23 @@ static const void *map(int fd, size_t bytes)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-static void log_event(void *userdata, const void *record, size_t size)
+static void take_event(void *userdata, const void *record, size_t size)
 {
 	const struct cp_attach *manager = userdata;
 	const struct cp_attach_item *item;
 	struct sn_event event;
-	char local[INET6_ADDRSTRLEN] = "-", remote[INET6_ADDRSTRLEN] = "-";
-	int family;
 
 	if (size < sizeof(event))
 		return;
 	memcpy(&event, record, sizeof(event));
 	if (event.reason >= SN_REASON_COUNT)
 		return;
-	family = event.family == SN_FAMILY_IPV4 ? AF_INET : AF_INET6;
-	if (event.family) {
-		(void)inet_ntop(family, event.local, local, sizeof(local));
-		(void)inet_ntop(family, event.remote, remote, sizeof(remote));
-	}
 	item = cp_attach_item_by_slot(manager, event.slot);
 	if (item && !item->is_new)
 		cp_attach_observe_blocked(item, &event);
-	sn_log(SN_LOG_DEBUG,
-	       "blocked id=%s reason=%s rule=%u audit=%u direction=%s "
-	       "protocol=%u local=%s:%u remote=%s:%u pid=%u comm='%.*s'",
-	       item ? item->id_text : "-", sn_reasons_info[event.reason].name,
-	       event.rule_id, event.audit,
-	       event.direction == SN_EGRESS ? "out" : "in", event.protocol,
-	       local, ntohs(event.local_port), remote, ntohs(event.remote_port),
-	       event.tgid, SN_COMM_BYTES, event.comm);
+	else
+		sn_log(SN_LOG_DEBUG, "blocked slot=%u reason=%s", event.slot,
+		       sn_reasons_info[event.reason].name);
 }
 
 static void readable(uv_poll_t *poll, int status, int events)
@@ -94,11 +81,11 @@ static void readable(uv_poll_t *poll, int status, int events)
 
 	(void)events;
 	if (status < 0 || sn_ring_read(counters->ring, EVENTS_PER_TURN, &n,
-				       log_event, counters->manager) < 0)
+				       take_event, counters->manager) < 0)
 		sn_log(SN_LOG_WARNING, "events error=ring: some were dropped");
 }
 
-/* Without events there is less to read in the log, and nothing else. */
+/* Without events there is less to be told, and nothing else. */
 static int poll_events(struct cp_attach_counters *counters, int fd,
 		       uint32_t bytes)
 {
@@ -149,7 +136,7 @@ int cp_attach_counters_new(struct cp_attach_counters **ret,
 		return -errno;
 	r = poll_events(counters, answer->fds[2], body.events_bytes);
 	if (r < 0)
-		sn_log(SN_LOG_WARNING, "events error=%s: they are not logged",
+		sn_log(SN_LOG_WARNING, "events error=%s: there are none",
 		       strerror(-r));
 	*ret = sn_steal(&counters);
 	return 0;

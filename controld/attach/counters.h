@@ -11,7 +11,7 @@
 struct cp_attach_counters;
 
 /* answer: of FDS. The mappings stay good when sentinel-dp goes away. Events
- * are logged at level debug as they come. */
+ * are told to observers as they come. */
 int cp_attach_counters_new(struct cp_attach_counters **ret,
 			   struct cp_attach *manager,
 			   const struct cp_link_answer *answer);

@@ -228,3 +228,12 @@ int cp_attach_dns_set_mode(struct cp_attach *manager, const char *id,
 	cp_attach_op_submit(op);
 	return 0;
 }
+
+bool cp_attach_dns_get_name(const struct cp_attach_item *item,
+			    const struct cp_dns_address *address, size_t n,
+			    bool lapsed, struct cp_dns_learnt_row *ret)
+{
+	return cp_dns_learnt_get_row(
+		item->learnt, address, n,
+		lapsed ? 0 : cp_attach_item_now(item->manager), ret);
+}

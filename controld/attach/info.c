@@ -168,6 +168,11 @@ void cp_attach_info_get(const struct cp_attach_item *item,
 	cp_attach_counters_get(item, &ret->totals);
 }
 
+const char *cp_attach_info_get_id(const struct cp_attach_item *item)
+{
+	return item->id_text;
+}
+
 static void count_rows(const struct cp_attach_item *item,
 		       struct cp_attach_status *ret)
 {
@@ -203,6 +208,8 @@ void cp_attach_info_get_status(const struct cp_attach *manager,
 		.n_slots_dirty = manager->stats.slots_dirty,
 		.events_lost = cp_attach_counters_sum_reason(
 			manager, SN_REASON_EVENT_LOST),
+		.events_limited = cp_attach_counters_sum_reason(
+			manager, SN_REASON_EVENT_LIMITED),
 	};
 	for (size_t i = 0; i < manager->n_items; i++) {
 		const struct cp_attach_item *item = manager->items[i];

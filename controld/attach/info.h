@@ -77,9 +77,12 @@ struct cp_attach_status {
 	uint64_t n_flows; /* as of the last poll */
 	uint64_t n_slots_dirty;
 	uint64_t events_lost;
+	uint64_t events_limited;
 };
 
 void cp_attach_info_get(const struct cp_attach_item *item,
 			struct cp_attach_info *ret);
+/* Only these, where all of it would be too dear. */
+const char *cp_attach_info_get_id(const struct cp_attach_item *item);
 void cp_attach_info_get_status(const struct cp_attach *manager,
 			       struct cp_attach_status *ret);

@@ -48,7 +48,16 @@ void cp_attach_observe_blocked(const struct cp_attach_item *item,
 }
 
 void cp_attach_observe_denied(const struct cp_attach_item *item,
-			      const char *name, uint16_t type, bool audited)
+			      const struct cp_dns_name *name, uint16_t type,
+			      bool audited)
 {
 	TELL(item, denied, item, name, type, audited);
+}
+
+void cp_attach_observe_answered(const struct cp_attach_item *item,
+				const struct cp_dns_name *name,
+				const struct cp_dns_address *addresses,
+				size_t n)
+{
+	TELL(item, answered, item, name, addresses, n);
 }

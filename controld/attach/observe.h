@@ -24,7 +24,13 @@ struct cp_attach_observer {
 			const struct sn_event *event);
 	/* The resolver has denied a name (or would have, without audit). */
 	void (*denied)(void *userdata, const struct cp_attach_item *item,
-		       const char *name, uint16_t type, bool audited);
+		       const struct cp_dns_name *name, uint16_t type,
+		       bool audited);
+	/* The resolver has answered a name with addresses that are not learnt:
+	 * under audit, or where names open nothing. */
+	void (*answered)(void *userdata, const struct cp_attach_item *item,
+			 const struct cp_dns_name *name,
+			 const struct cp_dns_address *addresses, size_t n);
 };
 
 /* The observer stays where it is until it is removed. */
@@ -39,4 +45,9 @@ void cp_attach_observe_ended(const struct cp_attach_item *item);
 void cp_attach_observe_blocked(const struct cp_attach_item *item,
 			       const struct sn_event *event);
 void cp_attach_observe_denied(const struct cp_attach_item *item,
-			      const char *name, uint16_t type, bool audited);
+			      const struct cp_dns_name *name, uint16_t type,
+			      bool audited);
+void cp_attach_observe_answered(const struct cp_attach_item *item,
+				const struct cp_dns_name *name,
+				const struct cp_dns_address *addresses,
+				size_t n);

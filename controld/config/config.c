@@ -31,6 +31,58 @@ static const struct cp_config_schema_item log_items[] = {
 		.reloadable = true,
 		.description = "Least important lines that are logged.",
 	},
+	{
+		.key = "events",
+		.type = CP_CONFIG_SCHEMA_TYPE_BOOL,
+		IN(log, events),
+		.fallback = "true",
+		.reloadable = true,
+		.description = "A line (info) for each blocked flow and name, "
+			       "100 a second at most.",
+	},
+	{
+		.key = "workload_names",
+		.type = CP_CONFIG_SCHEMA_TYPE_BOOL,
+		IN(log, workload_names),
+		.fallback = "false",
+		.reloadable = true,
+		.description = "These lines also say addresses, names and "
+			       "processes.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item events_items[] = {
+	{
+		.key = "records",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(events, records),
+		.min = 16,
+		.max = 65536,
+		.fallback = "8192",
+		.description = "Events that are kept for readers; each takes "
+			       "about 430 bytes.",
+	},
+	{
+		.key = "rate",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		IN(events, rate),
+		.min = 1,
+		.max = 1000,
+		.fallback = "32",
+		.reloadable = true,
+		.description = "Events of one attachment that are kept each "
+			       "second; the others are counted.",
+	},
+	{
+		.key = "redact_names",
+		.type = CP_CONFIG_SCHEMA_TYPE_BOOL,
+		IN(events, redact_names),
+		.fallback = "false",
+		.reloadable = true,
+		.description = "Keep no names that workloads ask for; "
+			       "learning then knows addresses only.",
+	},
 	{ .key = NULL },
 };
 
@@ -415,6 +467,13 @@ const struct cp_config_schema_item cp_config_items[] = {
 		FIELD(limits),
 		.items = limits_items,
 		.description = "What the host may be asked to hold.",
+	},
+	{
+		.key = "events",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(events),
+		.items = events_items,
+		.description = "What was blocked, kept in memory.",
 	},
 	{
 		.key = "dns",

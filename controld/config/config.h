@@ -26,7 +26,14 @@ enum {
 struct cp_config {
 	struct {
 		enum sn_log_level level;
+		bool events;
+		bool workload_names;
 	} log;
+	struct {
+		uint64_t records;
+		uint64_t rate;
+		bool redact_names;
+	} events;
 	struct {
 		char *group; /* whose members may call, besides root */
 		uint64_t max_message_bytes;

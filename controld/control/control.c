@@ -74,13 +74,15 @@ static void blocked(void *userdata, const struct cp_attach_item *item,
 }
 
 static void denied(void *userdata, const struct cp_attach_item *item,
-		   const char *name, uint16_t type, bool audited)
+		   const struct cp_dns_name *name, uint16_t type, bool audited)
 {
 	struct cp_control *control = userdata;
+	char text[CP_DNS_NAME_TEXT_BYTES];
 
 	if (!may_send_event(control))
 		return;
-	cp_control_report_denied(control->queue, item, name, type, audited);
+	(void)cp_dns_name_format(name, text);
+	cp_control_report_denied(control->queue, item, text, type, audited);
 	cp_control_session_send(control);
 }
 

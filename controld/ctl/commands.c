@@ -8,6 +8,7 @@
 #include "controld/ctl/apply.h"
 #include "controld/ctl/attachments.h"
 #include "controld/ctl/change.h"
+#include "controld/ctl/events.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/status.h"
 #include "shared/version.h"
@@ -140,6 +141,16 @@ static const struct cp_ctl_command commands[] = {
 		.n_arguments = 2,
 		.options = BIT(PORTS),
 		.run = cp_ctl_change_remove,
+	},
+	{
+		.name = "events",
+		.summary = "show what was blocked, flows and names",
+		.text = "What sentinel-cp still holds, oldest first. With -o "
+			"json one object a line. What\nwas left out is told as "
+			"an event of its own.",
+		.example = "events -f --id 3f9c01 --blocked",
+		.options = BIT(FOLLOW) | BIT(ID) | BIT(BLOCKED) | BIT(SINCE),
+		.run = cp_ctl_events_show,
 	},
 };
 

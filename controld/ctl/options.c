@@ -30,10 +30,15 @@ static const struct {
 	[CP_CTL_OPTION_VERSION] = { "version", 'V', NULL, "show the version" },
 	[CP_CTL_OPTION_AUDIT] = { "audit", 0, NULL,
 				  "count what would be blocked, but pass it" },
+	[CP_CTL_OPTION_BLOCKED] = { "blocked", 0, NULL,
+				    "not what audit let pass" },
 	[CP_CTL_OPTION_CGROUP] = { "cgroup", 0, "PATH",
 				   "directory in the cgroup2 hierarchy" },
 	[CP_CTL_OPTION_DRY_RUN] = { "dry-run", 0, NULL,
 				    "check and compare, change nothing" },
+	[CP_CTL_OPTION_FOLLOW] = { "follow", 'f', NULL,
+				   "go on with what is yet to come" },
+	[CP_CTL_OPTION_ID] = { "id", 0, "ID", "of one attachment only" },
 	[CP_CTL_OPTION_INTERFACE] = { "interface", 0, "IF",
 				      "network interface" },
 	[CP_CTL_OPTION_META] = { "meta", 0, "KEY=VALUE",
@@ -48,6 +53,8 @@ static const struct {
 				  "443/tcp,8000-8100/udp,53,icmp,proto/47" },
 	[CP_CTL_OPTION_ROLE] = { "role", 0, "ROLE",
 				 "workload or host (by kind of interface)" },
+	[CP_CTL_OPTION_SINCE] = { "since", 0, "DURATION",
+				  "of that time only (60s, 10m, 2h)" },
 	[CP_CTL_OPTION_SUBDOMAINS] = { "subdomains", 0, NULL,
 				       "also every name below it" },
 	[CP_CTL_OPTION_TTL] = { "ttl", 0, "DURATION",
@@ -175,6 +182,8 @@ static int put_seconds(enum cp_ctl_option option, const char *text,
 			      rows[option].name, text);
 	if (option == CP_CTL_OPTION_TTL)
 		options->ttl_s = ns / SN_NS_PER_S;
+	else if (option == CP_CTL_OPTION_SINCE)
+		options->since_s = ns / SN_NS_PER_S;
 	else
 		options->ttl_floor_s = ns / SN_NS_PER_S;
 	return 0;
@@ -229,11 +238,15 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 		return put_meta(options, text, errors);
 	case CP_CTL_OPTION_PORTS:
 		return split_ports(options, text, errors);
+	case CP_CTL_OPTION_SINCE:
 	case CP_CTL_OPTION_TTL:
 	case CP_CTL_OPTION_TTL_FLOOR:
 		return put_seconds(option, text, options, errors);
 	case CP_CTL_OPTION_SOCKET:
 		options->socket = text;
+		break;
+	case CP_CTL_OPTION_ID:
+		options->id = text;
 		break;
 	case CP_CTL_OPTION_CGROUP:
 		options->cgroup_path = text;
@@ -245,7 +258,9 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 		options->policy_path = text;
 		break;
 	case CP_CTL_OPTION_AUDIT:
+	case CP_CTL_OPTION_BLOCKED:
 	case CP_CTL_OPTION_DRY_RUN:
+	case CP_CTL_OPTION_FOLLOW:
 	case CP_CTL_OPTION_SUBDOMAINS:
 	case CP_CTL_OPTION_HELP:
 	case CP_CTL_OPTION_VERSION:
@@ -274,7 +289,7 @@ static int read_next(int argc, char **argv, const struct option *table,
 		     struct cp_ctl_options *options, FILE *errors, bool *end)
 {
 	int at = optind ? optind : 1;
-	int value = getopt_long(argc, argv, ":ho:V", table, NULL);
+	int value = getopt_long(argc, argv, ":fho:V", table, NULL);
 
 	*end = value < 0;
 	if (*end)

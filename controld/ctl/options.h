@@ -29,14 +29,18 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_SOCKET,
 	CP_CTL_OPTION_VERSION,
 	CP_CTL_OPTION_AUDIT,
+	CP_CTL_OPTION_BLOCKED,
 	CP_CTL_OPTION_CGROUP,
 	CP_CTL_OPTION_DRY_RUN,
+	CP_CTL_OPTION_FOLLOW,
+	CP_CTL_OPTION_ID,
 	CP_CTL_OPTION_INTERFACE,
 	CP_CTL_OPTION_META,
 	CP_CTL_OPTION_MODE,
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
 	CP_CTL_OPTION_ROLE,
+	CP_CTL_OPTION_SINCE,
 	CP_CTL_OPTION_SUBDOMAINS,
 	CP_CTL_OPTION_TTL,
 	CP_CTL_OPTION_TTL_FLOOR,
@@ -62,6 +66,8 @@ struct cp_ctl_options {
 	bool subdomains;
 	uint64_t ttl_s;
 	uint64_t ttl_floor_s;
+	uint64_t since_s;
+	const char *id; /* or a prefix of it */
 	char *meta[CP_CTL_OPTIONS_META_MAX]; /* "key=value" */
 	size_t n_meta;
 	char *ports[CP_CTL_OPTIONS_PORTS_MAX];

@@ -33,6 +33,15 @@ enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
 	return exit;
 }
 
+enum cp_ctl_exit cp_ctl_output_line(struct cp_ctl_session *session,
+				    const ProtobufCMessage *message)
+{
+	enum cp_ctl_exit exit = dump(session, message, JSON_COMPACT);
+
+	(void)fputc('\n', session->out);
+	return exit ? exit : cp_ctl_session_flush(session);
+}
+
 struct cp_ctl_output_array cp_ctl_output_begin(struct cp_ctl_session *session)
 {
 	(void)fputc('[', session->out);

@@ -17,6 +17,10 @@ enum {
 enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
 				      const ProtobufCMessage *message);
 
+/* One object on one line, written at once. */
+enum cp_ctl_exit cp_ctl_output_line(struct cp_ctl_session *session,
+				    const ProtobufCMessage *message);
+
 /* Elements of an array one by one, so that a million of them need no memory:
  * begin, element for each, end. */
 struct cp_ctl_output_array {

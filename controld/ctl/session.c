@@ -128,6 +128,38 @@ enum cp_ctl_exit cp_ctl_session_call(struct cp_ctl_session *session,
 	return CP_CTL_EXIT_OK;
 }
 
+enum cp_ctl_exit
+cp_ctl_session_stream(struct cp_ctl_session *session, const char *method,
+		      const ProtobufCMessage *request,
+		      const ProtobufCMessageDescriptor *response,
+		      struct cp_rpc_client_stream **ret)
+{
+	sn_cleanup(
+		cp_rpc_client_stream_freep) struct cp_rpc_client_stream *stream =
+		NULL;
+	struct cp_rpc_status status = { .code = 0 };
+	char path[METHOD_BYTES];
+	enum cp_ctl_exit exit;
+	int r;
+
+	exit = cp_ctl_session_connect(session);
+	if (exit)
+		return exit;
+	(void)snprintf(path, sizeof(path), "/sentinel.v1.DaemonService/%s",
+		       method);
+	r = cp_rpc_client_stream_new(&stream, session->client, path, response,
+				     0);
+	if (r == 0)
+		r = cp_rpc_client_stream_send(stream, request, &status);
+	if (r == CP_RPC_CLIENT_E_STATUS)
+		return cp_ctl_session_fail_status(session, &status);
+	if (r < 0)
+		return cp_ctl_session_fail_errno(session, method, r);
+	cp_rpc_client_stream_close(stream);
+	*ret = sn_steal(&stream);
+	return CP_CTL_EXIT_OK;
+}
+
 /* Lower-case digits of an id or prefix; false if it is none. */
 static bool read_prefix(const char *text, char id[CP_CTL_SESSION_ID_BYTES])
 {

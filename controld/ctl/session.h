@@ -57,6 +57,13 @@ enum cp_ctl_exit cp_ctl_session_call(struct cp_ctl_session *session,
 				     const ProtobufCMessageDescriptor *response,
 				     ProtobufCMessage **ret);
 
+/* Opens a server stream of DaemonService with this request. */
+enum cp_ctl_exit
+cp_ctl_session_stream(struct cp_ctl_session *session, const char *method,
+		      const ProtobufCMessage *request,
+		      const ProtobufCMessageDescriptor *response,
+		      struct cp_rpc_client_stream **ret);
+
 /* Makes a whole id of a prefix that the operator gave. */
 enum cp_ctl_exit cp_ctl_session_resolve(struct cp_ctl_session *session,
 					const char *prefix,

@@ -652,3 +652,23 @@ bool cp_dns_learnt_next_row(const struct cp_dns_learnt *learnt,
 		fill_row(pair, ret);
 	return pair;
 }
+
+bool cp_dns_learnt_get_row(const struct cp_dns_learnt *learnt,
+			   const struct cp_dns_address *address, size_t n,
+			   uint64_t now_ns, struct cp_dns_learnt_row *ret)
+{
+	const address_t *at =
+		cp_dns_pairs_find_address(&learnt->pairs, address);
+	const pair_t *pair;
+
+	if (!at)
+		return false;
+	TAILQ_FOREACH(pair, &at->pairs, of_address)
+	{
+		if (!pair->name || pair->expires_ns <= now_ns || n-- > 0)
+			continue;
+		fill_row(pair, ret);
+		return true;
+	}
+	return false;
+}

@@ -162,6 +162,11 @@ struct cp_dns_learnt_row {
 	uint8_t n_ports; /* 0: every protocol and port */
 	struct cp_policy_ports ports[CP_POLICY_PORTS_MAX];
 };
+/* The n-th pair of this address that has a name and ends after now_ns, in the
+ * order in which they were learnt. */
+bool cp_dns_learnt_get_row(const struct cp_dns_learnt *learnt,
+			   const struct cp_dns_address *address, size_t n,
+			   uint64_t now_ns, struct cp_dns_learnt_row *ret);
 bool cp_dns_learnt_next_row(const struct cp_dns_learnt *learnt,
 			    const struct cp_dns_learnt_row *after,
 			    uint64_t now_ns, struct cp_dns_learnt_row *ret);

@@ -2,6 +2,7 @@
 #include "controld/dns/task.h"
 
 #include "controld/attach/doh.h"
+#include "controld/attach/observe.h"
 #include "controld/dns/doh.h"
 #include "shared/util.h"
 
@@ -44,6 +45,15 @@ void cp_dns_task_fail(const struct cp_dns_task *task, uint64_t *what, int ede)
 	cp_dns_task_reply_error(task, CP_DNS_RCODE_SERVFAIL, ede);
 }
 
+/* audited: it is answered all the same. */
+static void tell_denied(const struct cp_dns_task *task, bool audited)
+{
+	const struct cp_dns_question *question = &task->query->question;
+
+	cp_attach_observe_denied(task->view.item, &question->name,
+				 question->type, audited);
+}
+
 void cp_dns_task_deny(const struct cp_dns_task *task)
 {
 	uint8_t message[CP_DNS_MESSAGE_UDP_MIN];
@@ -53,6 +63,7 @@ void cp_dns_task_deny(const struct cp_dns_task *task)
 		denied = task->shared->options.denied;
 	cp_dns_task_count(task, &task->shared->stats.n_blocked,
 			  CP_ATTACH_DNS_END_BLOCKED);
+	tell_denied(task, false);
 	switch (denied) {
 	case CP_DNS_DENIED_NONE:
 	case CP_DNS_DENIED_REFUSED:
@@ -149,18 +160,38 @@ uint32_t cp_dns_task_age(const struct cp_dns_task_shared *shared,
 		       0;
 }
 
+/* Who watches learns what the addresses are called, where the learnt set does
+ * not say it. */
+static void tell_answered(const struct cp_dns_task *task,
+			  const struct cp_dns_answer *answer)
+{
+	const struct cp_dns_address *addresses;
+	size_t n;
+
+	if (task->view.learns && !task->is_blocked)
+		return;
+	addresses = cp_dns_answer_addresses(answer, &n);
+	if (n > 0)
+		cp_attach_observe_answered(task->view.item,
+					   &task->query->question.name,
+					   addresses, n);
+}
+
 void cp_dns_task_reply_found(const struct cp_dns_task *task,
 			     const struct cp_dns_task_found *found)
 {
 	struct cp_dns_task_shared *shared = task->shared;
 	size_t size;
 
-	if (task->is_blocked)
+	if (task->is_blocked) {
 		cp_dns_task_count(task, &shared->stats.n_blocked,
 				  CP_ATTACH_DNS_END_BLOCKED);
-	else
+		tell_denied(task, true);
+	} else {
 		cp_dns_task_count(task, &shared->stats.n_allowed,
 				  CP_ATTACH_DNS_END_ALLOWED);
+	}
+	tell_answered(task, found->answer);
 	size = cp_dns_answer_make(found->answer, task->query, found->is_secure,
 				  cp_dns_task_age(shared, found->stored_ns),
 				  UINT32_MAX, shared->buffer);

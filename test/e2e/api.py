@@ -10,7 +10,7 @@ import pytest
 
 from world import ROOT, run
 
-PROTOS = ("policy", "daemon", "control")
+PROTOS = ("policy", "event", "daemon", "control")
 
 
 def make_stubs(folder):
@@ -19,7 +19,7 @@ def make_stubs(folder):
         *(f"sentinel/v1/{name}.proto" for name in PROTOS))
     sys.path.insert(0, str(folder))
     return {name: importlib.import_module(f"sentinel.v1.{name}")
-            for name in ("policy_pb2", "daemon_pb2", "daemon_pb2_grpc",
+            for name in ("policy_pb2", "event_pb2", "daemon_pb2", "daemon_pb2_grpc",
                          "control_pb2", "control_pb2_grpc")}
 
 
@@ -29,6 +29,9 @@ class Client:
     def __init__(self, path, stubs):
         self.policy = stubs["policy_pb2"]
         self.daemon = stubs["daemon_pb2"]
+        self.event = stubs["event_pb2"]
+        self.path = path
+        self.make_stub = stubs["daemon_pb2_grpc"].DaemonServiceStub
         self.channel = grpc.insecure_channel(
             f"unix:{path}", options=[("grpc.max_send_message_length", -1),
                                      ("grpc.max_receive_message_length", -1),

@@ -38,6 +38,7 @@ struct fake {
 	bool has_no_domains;
 	char *request; /* JSON of the last one but List */
 	bool attach_was_audit;
+	unsigned int n_events;
 	unsigned int n_detached;
 	unsigned int n_parts;
 	unsigned int n_stream_rules;
@@ -46,9 +47,20 @@ struct fake {
 };
 
 static char fake_texts[][40] = {
-	FAKE_ID1, FAKE_ID2,  FAKE_ID3, "veth1", "/sys/fs/cgroup/job\033[31m",
-	"veth3",  "no-rule", "a note", "next",	"198.18.0.1",
+	FAKE_ID1,
+	FAKE_ID2,
+	FAKE_ID3,
+	"veth1",
+	"/sys/fs/cgroup/job\033[31m",
+	"veth3",
+	"no-rule",
+	"a note",
+	"next",
+	"198.18.0.1",
 	"",
+	"a.example",
+	"dns-denied",
+	"rate",
 };
 
 static inline void fake_keep(struct fake *fake, const ProtobufCMessage *message)
@@ -496,6 +508,56 @@ static inline void fake_status(struct cp_rpc_call *call,
 	cp_rpc_call_reply(call, &response.base);
 }
 
+/* One of each kind, then the end. */
+static inline void fake_event_send(struct cp_rpc_call *call, void *user)
+{
+	struct fake *fake = user;
+	Sentinel__V1__Event event;
+
+	sentinel__v1__event__init(&event);
+	event.time_ms = 90061000;
+	event.id = fake_texts[0];
+	switch (fake->n_events++) {
+	case 0:
+		event.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_FLOW;
+		event.reason = fake_texts[6];
+		event.direction = SENTINEL__V1__DIRECTION__DIRECTION_EGRESS;
+		event.protocol = 6;
+		event.remote_address = fake_texts[9];
+		event.remote_port = 443;
+		event.name = fake_texts[11];
+		event.pid = 4242;
+		event.comm = fake_texts[8];
+		break;
+	case 1:
+		event.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_NAME;
+		event.reason = fake_texts[12];
+		event.audited = true;
+		event.name = fake_texts[11];
+		event.name_type = 1;
+		break;
+	case 2:
+		event.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_LOST;
+		event.reason = fake_texts[13];
+		event.lost = 17;
+		break;
+	default:
+		cp_rpc_call_finish(call);
+		return;
+	}
+	t_eq(cp_rpc_call_send(call, &event.base), 0);
+}
+
+static inline void fake_events(struct cp_rpc_call *call,
+			       const ProtobufCMessage *message, void *user)
+{
+	struct fake *fake = user;
+
+	fake_keep(fake, message);
+	fake->n_events = 0;
+	fake_event_send(call, user);
+}
+
 #define FAKE_METHOD(name, type, handler)                                 \
 	{                                                                \
 		.path = "/sentinel.v1.DaemonService/" name,              \
@@ -506,6 +568,15 @@ static inline void fake_status(struct cp_rpc_call *call,
 	}
 
 static const struct cp_rpc_method fake_methods[] = {
+	{
+		.path = "/sentinel.v1.DaemonService/WatchEvents",
+		.request = &sentinel__v1__watch_events_request__descriptor,
+		.response = &sentinel__v1__event__descriptor,
+		.kind = CP_RPC_KIND_SERVER_STREAM,
+		.on_call = fake_events,
+		.on_writable = fake_event_send,
+		.on_cancel = fake_cancel,
+	},
 	FAKE_METHOD("List", list_, fake_list),
 	FAKE_METHOD("Get", get_, fake_get),
 	FAKE_METHOD("GetRules", get_rules_, fake_rules),

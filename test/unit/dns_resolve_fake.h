@@ -9,6 +9,7 @@
 
 #include "controld/attach/dns.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/observe.h"
 #include "controld/dns/resolve.h"
 #include "controld/upstream/upstream.h"
 #include "test/unit/t.h"
@@ -60,6 +61,9 @@ static struct {
 	size_t reply_size;
 	size_t n_replies; /* with a message */
 	size_t n_dropped; /* without */
+	struct cp_dns_name denied, answered; /* told to observers, last */
+	size_t n_denied[2]; /* by audited */
+	size_t n_answered; /* addresses */
 } fake;
 
 uint64_t cp_attach_now(const struct cp_attach *manager)
@@ -131,6 +135,27 @@ int cp_attach_dns_learn(struct cp_attach *manager,
 	learn->fn = fn;
 	learn->userdata = userdata;
 	return 0;
+}
+
+void cp_attach_observe_denied(const struct cp_attach_item *item,
+			      const struct cp_dns_name *name, uint16_t type,
+			      bool audited)
+{
+	(void)item;
+	(void)type;
+	fake.denied = *name;
+	fake.n_denied[audited]++;
+}
+
+void cp_attach_observe_answered(const struct cp_attach_item *item,
+				const struct cp_dns_name *name,
+				const struct cp_dns_address *addresses,
+				size_t n)
+{
+	(void)item;
+	(void)addresses;
+	fake.answered = *name;
+	fake.n_answered += n;
 }
 
 void cp_attach_dns_count(struct cp_attach *manager, uint32_t slot,

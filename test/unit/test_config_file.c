@@ -88,6 +88,10 @@ static void defaults_are_the_documented_ones(void)
 	t_eq(config->limits.attachments, 10000);
 	t_eq(config->limits.rules_per_policy, 1000000);
 	t_eq(config->limits.flows_per_attachment, 65536);
+	t_eq(config->events.records, 8192);
+	t_eq(config->events.rate, 32);
+	t_true(!config->events.redact_names);
+	t_true(config->log.events && !config->log.workload_names);
 }
 
 static void dns_defaults_are_the_documented_ones(void)

@@ -86,7 +86,7 @@ static void help_is_as_it_was(void)
 	static const char *const names[] = {
 		"status", "list",     "show",	"attach", "detach",
 		"apply",  "mode",     "rules",	"allow",  "deny",
-		"remove", "dns-mode", "learnt",
+		"remove", "dns-mode", "learnt", "events",
 	};
 	char line[64], golden[64];
 
@@ -196,6 +196,14 @@ static void listings_are_as_they_were(void)
 	prints_golden(&fake, "learnt AAAAAA1", CP_CTL_EXIT_OK, "learnt");
 	prints_golden(&fake, "learnt bbbbbb -o json", CP_CTL_EXIT_OK,
 		      "learnt-json");
+	prints_golden(&fake, "events", CP_CTL_EXIT_OK, "events");
+	prints_golden(&fake, "events -o json", CP_CTL_EXIT_OK, "events-json");
+	prints_golden(&fake, "events --id aaaaaa1 --blocked --since 10m -f",
+		      CP_CTL_EXIT_OK, "events");
+	t_not_null(strstr(fake.request, "\"follow\":true"));
+	t_not_null(strstr(fake.request, "\"blocked_only\":true"));
+	t_not_null(strstr(fake.request, "\"since_seconds\":600"));
+	t_not_null(strstr(fake.request, FAKE_ID1));
 	fake.has_no_domains = true;
 	prints_golden(&fake, "rules AAAAAA1", CP_CTL_EXIT_OK,
 		      "rules-addresses");

@@ -340,6 +340,11 @@ static void audit_answers_what_it_would_block_and_learns_none_of_it(void)
 	t_eq(fake.n_learns, 0);
 	t_eq(fake.ends[1][CP_ATTACH_DNS_END_BLOCKED], 1);
 	t_eq(fake.ends[1][CP_ATTACH_DNS_END_ALLOWED], 0);
+	/* Observers know what was asked, and what its addresses are called. */
+	t_eq(fake.n_denied[true], 1);
+	t_eq(fake.n_denied[false], 0);
+	t_eq(fake.n_answered, 1);
+	t_true(cp_dns_name_is_equal(&fake.denied, &fake.answered));
 	end(resolve);
 }
 
