@@ -27,6 +27,7 @@ import world as worlds  # noqa: E402
 from control import bench_control  # noqa: E402
 from resolver import bench_dns  # noqa: E402
 from report import Report, Target  # noqa: E402
+from stream import bench_stream  # noqa: E402
 from wire import bench_connect, bench_wire  # noqa: E402
 
 QUICK = os.environ.get("SN_BENCH_QUICK", "0") == "1"
@@ -110,6 +111,7 @@ SECTIONS = {
     "wire": lambda report: with_world(report, bench_wire),
     "connect": lambda report: with_world(report, bench_connect),
     "control": lambda report: with_world(report, bench_control),
+    "stream": lambda report: with_world(report, bench_stream),
     "dns": lambda report: with_world(report, bench_dns),
 }
 

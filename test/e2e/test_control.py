@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from control import PLAIN, Plane, take_over
+from planes import PLAIN, Plane, take_over
 from traffic import A, B, Target, each
 from world import QUICK, until
 

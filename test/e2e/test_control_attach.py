@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from control import PLAIN, Plane
+from planes import PLAIN, Plane
 from traffic import A, B, each
 from world import QUICK, until
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from control import PORT, TIMERS, Plane, is_synced, kernel_becomes, take_over, \
+from planes import PORT, TIMERS, Plane, is_synced, kernel_becomes, take_over, \
     until_synced
 from traffic import A, B, Target, each
 from world import QUICK, until

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from control import PORT, TIMERS, Plane, is_synced, until_synced
+from planes import PORT, TIMERS, Plane, is_synced, until_synced
 from world import QUICK, run, until
 
 WORLD = {"config": QUICK}

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from control import PLAIN, Plane, kernel_becomes, take_over
+from planes import PLAIN, Plane, kernel_becomes, take_over
 from traffic import A, B, each
 from world import BUILD, HERE, QUICK, ROOT, run
 
