@@ -97,6 +97,11 @@ SN_GLOBAL int sn_rules_judge(struct sn_rule_value *value, __u64 tag,
 			break;
 	}
 	sn_read_barrier();
+	/* Again, and the compiler cannot tell: Linux 6.1 does not know of a copy
+	 * on the stack what it learnt of the register. */
+	asm volatile("" : "+r"(n));
+	if (n > SN_ITEMS_MAX)
+		return SN_FOUND_CHANGED;
 	if (SN_RULES_SEALED &&
 	    (SN_READ(value->tag) != tag || SN_READ(value->seq) != seq ||
 	     SN_READ(*sn_rule_end(value, n)) != tag + seq))
