@@ -219,6 +219,7 @@ static struct sn_flow_key mirror_key(const struct frames_frame *frame)
 static void put_mirror(struct stage *s, struct model_case *c, uint64_t now)
 {
 	struct sn_flow_key key = mirror_key(&c->frame);
+	struct sn_flow_key own = frames_flow_key(&c->frame, WORLD_SLOT);
 	struct sn_flow flow = {
 		.sealed_word = world_random(&s->random),
 		.last_seen = ago_ns(s, now, 0, 50),
@@ -226,6 +227,9 @@ static void put_mirror(struct stage *s, struct model_case *c, uint64_t now)
 
 	if (c->frame.packet.direction == SN_EGRESS || !c->frame.may_have_flow ||
 	    world_random_chance(&s->random, 70))
+		return;
+	/* From an address to itself, which is no other flow. */
+	if (memcmp(&key, &own, sizeof(key)) == 0)
 		return;
 	c->has_mirror = true;
 	if (world_random_chance(&s->random, 20))
