@@ -45,7 +45,6 @@ class Plane:
         namespace, listen, options = self.options
         self.lines, self.events, self.opens = [], [], []
         self.queries = []
-        self.n_closed = 0
         self.changed = threading.Condition()
         self.child = subprocess.Popen(
             [*self.world.in_cgroup("daemons"),
@@ -62,21 +61,19 @@ class Plane:
 
     def read(self, child):
         for line in child.stdout:
-            entry = json.loads(line)
-            with self.changed:
-                if "open" in entry:
-                    self.opens.append(entry["metadata"])
-                elif "close" in entry:
-                    self.n_closed += 1
-                elif "query" in entry:
-                    self.queries.append(entry)
-                elif "message" in entry:
-                    event = self.pb.DaemonEvent.FromString(
-                        bytes.fromhex(entry["message"]))
-                    kind = event.WhichOneof("event")
-                    self.events.append((entry["stream"], kind,
-                                        getattr(event, kind)))
-                self.changed.notify_all()
+            self.take(json.loads(line))
+
+    def take(self, entry):
+        with self.changed:
+            if "open" in entry:
+                self.opens.append(entry["metadata"])
+            elif "message" in entry:
+                event = self.pb.DaemonEvent.FromString(
+                    bytes.fromhex(entry["message"]))
+                kind = event.WhichOneof("event")
+                self.events.append((entry["stream"], kind,
+                                    getattr(event, kind)))
+            self.changed.notify_all()
 
     def wait(self, find, what, limit_s=LIMIT_S):
         deadline = time.monotonic() + limit_s

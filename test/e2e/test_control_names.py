@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DNS mode proxy: the control plane decides about each name."""
+
+import json
+import threading
+
+import pytest
+
+from named import OTHER, PEER, config, place, world  # noqa: F401
+from planes import PLAIN, Plane
+from test_control_attach import one
+
+WORLD = {"config": config() + PLAIN + "  query_timeout: 700ms\n"
+         "  subscribe_timeout: 3s\n  policy_events: 100\n"}
+
+
+class Answering(Plane):
+    """Answers queries by a table: name to fields, or None to fail; what is
+    not in it is not answered at all."""
+
+    table = {}
+
+    def read(self, child):
+        for line in child.stdout:
+            entry = json.loads(line)
+            if "query" not in entry:
+                self.take(entry)
+                continue
+            asked = self.pb.DnsQueryRequest.FromString(
+                bytes.fromhex(entry["data"]))
+            with self.changed:
+                self.queries.append(asked)
+                self.changed.notify_all()
+            if asked.name in self.table:
+                self.answer(entry["query"], self.table[asked.name])
+
+    def answer(self, number, fields):
+        data = None if fields is None else self.pb.DnsQueryResponse(
+            **fields).SerializeToString().hex()
+        child = self.child
+        if child:
+            child.stdin.write(json.dumps({"answer": number, "data": data}) +
+                              "\n")
+            child.stdin.flush()
+
+    def asked(self, name):
+        return [query for query in self.queries if query.name == name]
+
+
+@pytest.fixture
+def plane(clean, stubs):
+    made = Answering(clean, stubs)
+    made.table = {
+        "good.test": {"allow": True, "open": True, "ttl_seconds": 60},
+        "given.test": {"allow": True, "open": True, "ttl_seconds": 60,
+                       "addresses": [OTHER, "2001:db8:b::9"]},
+        "shut.test": {"allow": True, "addresses": [OTHER]},
+        "denied.test": {"ttl_seconds": 60},
+        "once.test": {"allow": True, "addresses": [PEER]},
+        "broken.test": {"allow": True, "addresses": ["10.0.0.300"]},
+        "failed.test": None,
+    }
+    yield made
+    made.close()
+
+
+def attach(plane, site):
+    """Under the control plane, which is asked about every name."""
+    plane.sync()
+    world = site.world
+    thread = threading.Thread(target=site.attach, args=["mode: allowlist\n"])
+    thread.start()
+    ident = one(world)
+    update = plane.bulk()
+    update.dns.mode = plane.policy.DNS_MODE_PROXY
+    plane.do(ident, 1, subscribed_ack=plane.pb.SubscribedAck(policy=update))
+    thread.join(10)
+    assert site.id == ident
+    return ident
+
+
+def test_the_control_plane_decides(plane, place):  # noqa: F811
+    ident = attach(plane, place)
+    answer = place.query("good.test")
+    assert answer["addresses"] == [PEER]
+    asked = plane.asked("good.test")[0]
+    assert (asked.id, asked.type, asked.daemon_id) == \
+        (ident, 1, place.world.ok("status")["daemon_id"])
+    assert place.is_open(PEER)
+
+    assert not place.is_open(OTHER)
+    assert place.query("given.test")["addresses"] == [OTHER]
+    assert place.is_open(OTHER)
+    assert place.query("given.test", "AAAA")["addresses"] == ["2001:db8:b::9"]
+    assert [query.type for query in plane.asked("given.test")] == [1, 28]
+
+    assert place.query("denied.test")["rcode"] == "REFUSED"
+    event = plane.event("policy_event", lambda event:
+                        event.name == "denied.test")
+    assert (event.id, event.reason, event.name_type, event.audited) == \
+        (ident, "dns-denied", 1, False)
+    for name in ("broken.test", "failed.test", "silent.test"):
+        assert place.query(name)["rcode"] == "SERVFAIL", name
+
+
+def test_what_is_not_to_be_opened_is_not(plane, place):  # noqa: F811
+    attach(plane, place)
+    assert place.query("shut.test")["addresses"] == [OTHER]
+    assert not place.is_open(OTHER)
+
+
+def test_answers_are_kept_for_the_stated_time(plane, place):  # noqa: F811
+    ident = attach(plane, place)
+    for _ in range(3):
+        assert place.query("given.test")["addresses"] == [OTHER]
+        assert place.query("denied.test")["rcode"] == "REFUSED"
+        assert place.query("once.test")["addresses"] == [PEER]
+    assert len(plane.asked("given.test")) == 1
+    assert len(plane.asked("denied.test")) == 1
+    assert len(plane.asked("once.test")) == 3
+    # A changed policy asks again.
+    plane.table["denied.test"] = {"allow": True, "addresses": [PEER]}
+    assert place.query("denied.test")["rcode"] == "REFUSED"
+    plane.do(ident, 2, allow_cidr=plane.pb.AllowCIDR(cidr="10.0.0.0/8"))
+    assert place.query("denied.test")["addresses"] == [PEER]
+
+
+def test_without_a_control_plane_names_fail(plane, place):  # noqa: F811
+    attach(plane, place)
+    plane.kill()
+    place.world.network.forget()
+    assert place.query("good.test")["rcode"] == "SERVFAIL"
