@@ -23,7 +23,10 @@ void cp_attach_dns_step(struct cp_attach *manager)
 		.filter_cgroup = manager->path_fds[1],
 	};
 
-	if (!manager->is_path_new || !manager->path_fn || manager->is_closing)
+	/* Queries that waited in the listeners' sockets must find attachments
+	 * and a way into the kernel. */
+	if (!manager->is_path_new || !manager->path_fn || !manager->is_ready ||
+	    manager->is_closing)
 		return;
 	manager->is_path_new = false;
 	manager->path_fn(manager->path_userdata, &path);

@@ -11,7 +11,7 @@
 #include "controld/dns/settings.h"
 #include "controld/link/link.h"
 
-/* Handed out when the link is up and its fds have come, each time again.
+/* Handed out once kernel and policies have been compared, each time again.
  * filter_*: socket filter programs, borrowed for the call (-1: the path does
  * not exist here). */
 struct cp_attach_dns_path {
@@ -22,7 +22,7 @@ struct cp_attach_dns_path {
 typedef void (*cp_attach_dns_path_fn)(void *userdata,
 				      const struct cp_attach_dns_path *path);
 /* fn NULL: nobody listens any more. One listener; it is called from the loop,
- * at once if the link is up already. */
+ * soon if the manager is ready already. */
 void cp_attach_dns_watch_path(struct cp_attach *manager,
 			      cp_attach_dns_path_fn fn, void *userdata);
 

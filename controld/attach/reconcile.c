@@ -43,6 +43,7 @@ static void become_ready(struct cp_attach *manager)
 	manager->is_ready = true;
 	sn_log(SN_LOG_INFO, "reconciled attachments=%zu", manager->n_items);
 	cp_attach_doh_settle_all(manager);
+	(void)uv_async_send(&manager->kick);
 }
 
 void cp_attach_reconcile_settled(struct cp_attach *manager)

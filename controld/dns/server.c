@@ -2,6 +2,7 @@
 #include "controld/dns/server.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ struct cp_dns_server {
 	bool has_restored;
 	int filter_tc; /* own copies of the programs' fds */
 	int filter_cgroup;
+	int told[CP_DNS_LISTEN_COUNT]; /* errors that were logged */
 	char last_error[SN_DIAG_TEXT_BYTES];
 	size_t n_upstreams;
 	uv_timer_t retry;
@@ -136,15 +138,17 @@ static int open_listener(struct cp_dns_server *server,
 	if (is_new)
 		fd = cp_dns_listen_open(kind, &server->dns, filter, &diag);
 	if (fd < 0) {
-		if (strcmp(server->last_error, diag.text) != 0)
+		if (server->told[kind] != fd)
 			sn_log(SN_LOG_WARNING,
 			       "dns-listener error='%s': tried again; what "
 			       "asks there waits",
 			       diag.text);
+		server->told[kind] = fd;
 		(void)snprintf(server->last_error, sizeof(server->last_error),
 			       "%s", diag.text);
 		return fd;
 	}
+	server->told[kind] = 0;
 	if (is_new)
 		cp_dns_listen_store(kind, &server->dns, fd);
 	r = start_listener(server, kind, fd);
