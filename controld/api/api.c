@@ -5,6 +5,7 @@
 
 #include "controld/api/change.h"
 #include "controld/api/domain.h"
+#include "controld/api/lease.h"
 #include "controld/api/pending.h"
 #include "controld/api/read.h"
 #include "controld/api/status.h"
@@ -74,6 +75,14 @@ static const struct cp_rpc_method methods[] = {
 		.on_writable = cp_api_watch_writable,
 		.on_cancel = cp_api_watch_cancel,
 	},
+	{
+		.path = "/sentinel.v1.DaemonService/Lease",
+		.request = &sentinel__v1__lease_request__descriptor,
+		.response = &sentinel__v1__lease_response__descriptor,
+		.kind = CP_RPC_KIND_SERVER_STREAM,
+		.on_call = cp_api_lease_call,
+		.on_cancel = cp_api_lease_cancel,
+	},
 };
 
 int cp_api_new(struct cp_api **ret, const struct cp_api_options *options,
@@ -99,6 +108,7 @@ int cp_api_new(struct cp_api **ret, const struct cp_api_options *options,
 	r = cp_rpc_server_new(&api->server, options->loop, &server, diag);
 	if (r)
 		return r < 0 ? sn_trace(r) : r;
+	cp_api_lease_init(api);
 	*ret = sn_steal(&api);
 	return 0;
 }
@@ -111,6 +121,7 @@ void cp_api_reload(struct cp_api *api, uint64_t max_rules)
 void cp_api_stop(struct cp_api *api, unsigned int drain_ms,
 		 void (*stopped)(void *userdata), void *userdata)
 {
+	cp_api_lease_stop(api);
 	cp_api_watch_stop(api);
 	cp_rpc_server_stop(sn_steal(&api->server), drain_ms, stopped, userdata);
 }

@@ -13,34 +13,40 @@
 #define AS(type, message) \
 	((const Sentinel__V1__##type *)(const void *)(message))
 
+void cp_api_change_fill_attached(struct cp_api *api, const char *id,
+				 struct cp_api_change_attached *ret)
+{
+	Sentinel__V1__AttachResponse *answer = &ret->message;
+	const struct cp_attach_item *item;
+
+	sentinel__v1__attach_response__init(answer);
+	(void)snprintf(ret->id, sizeof(ret->id), "%s", id);
+	answer->id = ret->id;
+	item = cp_attach_get(api->options.manager, id);
+	if (!item)
+		return;
+	cp_attach_info_get(item, &ret->info);
+	answer->dns_address = ret->info.dns_address;
+	/* Packing only reads; protobuf-c has no const pointers. */
+	memcpy(ret->notes, ret->info.notes, sizeof(ret->notes));
+	answer->notes = ret->notes;
+	answer->n_notes = ret->info.n_notes;
+}
+
 static void reply_attach(struct cp_rpc_call *call,
 			 const struct cp_attach_result *result)
 {
 	struct cp_api_pending *pending = cp_rpc_call_get_data(call);
-	const struct cp_attach_item *item;
-	Sentinel__V1__AttachResponse answer;
-	struct cp_attach_info info;
-	char *notes[CP_ATTACH_NOTES_MAX];
-	char id[CP_ATTACH_ID_CHARS + 1];
+	struct cp_api_change_attached answer;
 
-	sentinel__v1__attach_response__init(&answer);
-	memcpy(id, result->id, sizeof(id));
-	answer.id = id;
-	item = cp_attach_get(pending->api->options.manager, id);
-	if (item) {
-		cp_attach_info_get(item, &info);
-		answer.dns_address = info.dns_address;
-		/* Packing only reads; protobuf-c has no const pointers. */
-		memcpy(notes, info.notes, sizeof(notes));
-		answer.notes = notes;
-		answer.n_notes = info.n_notes;
-	}
-	cp_rpc_call_reply(call, &answer.base);
+	cp_api_change_fill_attached(pending->api, result->id, &answer);
+	cp_rpc_call_reply(call, &answer.message.base);
 }
 
-static int attach(struct cp_api_pending *pending,
-		  const Sentinel__V1__AttachRequest *message,
-		  struct sn_diag *diag)
+int cp_api_change_begin_attach(struct cp_api_pending *pending,
+			       const Sentinel__V1__AttachRequest *message,
+			       cp_attach_done done, void *userdata,
+			       int *started, struct sn_diag *diag)
 {
 	struct cp_api *api = pending->api;
 	struct cp_attach_request request = { 0 };
@@ -62,9 +68,8 @@ static int attach(struct cp_api_pending *pending,
 		       " target='%.100s' rules=%zu", request.target,
 		       cp_policy_count(policy));
 	request.policy = sn_steal(&policy);
-	cp_api_pending_started(pending,
-			       cp_attach_add(api->options.manager, &request,
-					     cp_api_pending_done, pending));
+	*started =
+		cp_attach_add(api->options.manager, &request, done, userdata);
 	return 0;
 }
 
@@ -72,14 +77,18 @@ CP_API_CHANGE(attach)
 {
 	struct cp_api_pending *pending;
 	struct sn_diag diag = { 0 };
-	int r;
+	int started = 0, r;
 
 	pending = cp_api_pending_new(user, call, "Attach", reply_attach);
 	if (!pending)
 		return;
-	r = attach(pending, AS(AttachRequest, message), &diag);
+	r = cp_api_change_begin_attach(pending, AS(AttachRequest, message),
+				       cp_api_pending_done, pending, &started,
+				       &diag);
 	if (r)
 		cp_api_pending_drop(pending, r, &diag);
+	else
+		cp_api_pending_started(pending, started);
 }
 
 static void reply_detach(struct cp_rpc_call *call,

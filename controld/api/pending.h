@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "controld/api/api.h"
+#include "controld/attach/observe.h"
 #include "controld/rpc/call.h"
 #include "sentinel/v1/daemon.pb-c.h"
 
@@ -14,7 +15,12 @@ enum {
 	CP_API_STREAMS_MAX = 4, /* ApplyStream calls at one time */
 	CP_API_STREAM_IDLE_MS = 30000, /* from one message to the next */
 	CP_API_WATCHES_MAX = 32, /* WatchEvents calls at one time */
+	/* Half of the connections that there may be by default. */
+	CP_API_LEASES_MAX = 32,
 };
+
+struct cp_api_lease;
+LIST_HEAD(cp_api_leases, cp_api_lease);
 
 struct cp_api {
 	struct cp_api_options options;
@@ -23,6 +29,9 @@ struct cp_api {
 	unsigned int n_streams;
 	LIST_HEAD(, cp_api_watch) watches;
 	unsigned int n_watches;
+	struct cp_api_leases leases;
+	unsigned int n_leases;
+	struct cp_attach_observer ends; /* of leased attachments */
 };
 
 /* A change that was handed to the manager. It ends with the manager's answer,
