@@ -30,7 +30,8 @@ include mk/bpf.mk
 # Sources: a new file in a folder is built without a change here.
 shared_src := $(sort $(wildcard shared/*.c))
 dp_src := $(sort $(filter-out dataplane/main.c,$(wildcard dataplane/*.c)))
-ctl_src := $(sort $(filter-out controld/ctl/main.c,$(wildcard controld/ctl/*.c)))
+ctl_src := $(sort $(filter-out controld/ctl/main.c, \
+	     $(shell find controld/ctl -name '*.c' 2>/dev/null)))
 cp_src := $(sort $(filter-out controld/main.c controld/ctl/%, \
 	    $(shell find controld -name '*.c' 2>/dev/null)))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))

@@ -10,6 +10,7 @@
 #include "controld/ctl/change.h"
 #include "controld/ctl/events.h"
 #include "controld/ctl/rules.h"
+#include "controld/ctl/run/run.h"
 #include "controld/ctl/status.h"
 #include "shared/version.h"
 
@@ -36,6 +37,25 @@ static const struct cp_ctl_command commands[] = {
 		.example = "show 3f9c01",
 		.n_arguments = 1,
 		.run = cp_ctl_attachments_show,
+	},
+	{
+		.name = "run",
+		.arguments = "[OPTIONS] -- COMMAND [ARGUMENT]...",
+		.summary = "run a command under a policy of its own",
+		.text = "In a cgroup and with a resolver of its own; nothing is "
+			"open but what --allow and\n--policy say, loopback "
+			"addresses neither. What was allowed and blocked is "
+			"told at\nthe end on standard error. Exits as the "
+			"command does; processes that it leaves\nbehind are "
+			"killed. Their number is not bounded: use ulimit -u or "
+			"TasksMax= for\nthat. A command that runs as root, or "
+			"as the user to whom the cgroup is\ndelegated, can "
+			"leave it; with --user it cannot.",
+		.example = "run --allow '*.npmjs.org:443' -- npm install",
+		.n_arguments = 1,
+		.has_command = true,
+		.options = BIT(ALLOW) | BIT(POLICY) | BIT(AUDIT) | BIT(USER),
+		.run = cp_ctl_run_command,
 	},
 	{
 		.name = "attach",
@@ -187,7 +207,8 @@ static void print_command_help(const struct cp_ctl_command *command, FILE *out)
 
 	(void)fprintf(out, "Usage: sentinelctl %s%s%s%s\n\n%c%s.\n",
 		      command->name, *arguments ? " " : "", arguments,
-		      command->options ? " [OPTIONS]" : "",
+		      command->options && !command->has_command ? " [OPTIONS]" :
+								  "",
 		      toupper((unsigned char)command->summary[0]),
 		      command->summary + 1);
 	if (command->text)
@@ -231,7 +252,9 @@ static enum cp_ctl_exit check(const struct cp_ctl_command *command,
 				cp_ctl_options_name((enum cp_ctl_option)i),
 				command->name);
 	}
-	if (session->options.n_args != command->n_arguments + 1)
+	if (command->has_command ?
+		    session->options.n_args <= command->n_arguments :
+		    session->options.n_args != command->n_arguments + 1)
 		return cp_ctl_session_fail(
 			session, CP_CTL_EXIT_USAGE, "usage: sentinelctl %s%s%s",
 			command->name, command->arguments ? " " : "",

@@ -15,6 +15,7 @@ struct cp_ctl_command {
 	const char *text; /* more, or empty */
 	const char *example; /* after "sentinelctl " */
 	unsigned int n_arguments; /* exactly */
+	bool has_command; /* or more: a command with its own arguments */
 	uint32_t options; /* bits, besides the global ones */
 	enum cp_ctl_exit (*run)(struct cp_ctl_session *session);
 };

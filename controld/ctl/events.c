@@ -12,7 +12,6 @@
 enum {
 	MS_PER_S = 1000,
 	ID_SHOWN = 8,
-	END_BYTES = 1200, /* a name of escapes, an address, a port */
 };
 
 static char *format_port(uint32_t protocol, uint32_t port,
@@ -30,21 +29,21 @@ static char *format_port(uint32_t protocol, uint32_t port,
 	return buffer;
 }
 
-/* "example.com (192.0.2.1) 443/tcp" */
-static const char *format_end(Sentinel__V1__Event *event, char ret[END_BYTES])
+const char *cp_ctl_events_end(Sentinel__V1__Event *event,
+			      char ret[CP_CTL_EVENTS_END_BYTES])
 {
 	const char *address = event->remote_address;
 	char port[CP_POLICY_PORTS_TEXT_BYTES];
 
 	(void)cp_ctl_table_clean(event->name);
 	if (event->kind == SENTINEL__V1__EVENT_KIND__EVENT_KIND_NAME)
-		(void)snprintf(ret, END_BYTES, "%s",
+		(void)snprintf(ret, CP_CTL_EVENTS_END_BYTES, "%s",
 			       *event->name ? event->name : "(redacted)");
 	else if (!*address)
-		(void)snprintf(ret, END_BYTES, "not IP");
+		(void)snprintf(ret, CP_CTL_EVENTS_END_BYTES, "not IP");
 	else
-		(void)snprintf(ret, END_BYTES, "%s%s%s%s %s", event->name,
-			       *event->name ? " (" : "", address,
+		(void)snprintf(ret, CP_CTL_EVENTS_END_BYTES, "%s%s%s%s %s",
+			       event->name, *event->name ? " (" : "", address,
 			       *event->name ? ")" : "",
 			       format_port(event->protocol, event->remote_port,
 					   port));
@@ -65,7 +64,7 @@ static const char *format_process(Sentinel__V1__Event *event,
 static void print_row(FILE *out, Sentinel__V1__Event *event)
 {
 	char time[CP_CTL_OUTPUT_TEXT_BYTES], process[CP_CTL_OUTPUT_TEXT_BYTES];
-	char end[END_BYTES];
+	char end[CP_CTL_EVENTS_END_BYTES];
 	bool is_in = event->direction ==
 		     SENTINEL__V1__DIRECTION__DIRECTION_INGRESS;
 
@@ -87,7 +86,8 @@ static void print_row(FILE *out, Sentinel__V1__Event *event)
 		      ID_SHOWN, ID_SHOWN, cp_ctl_table_clean(event->id),
 		      event->audited ? "audited" : "blocked",
 		      is_in ? "in" : "out", cp_ctl_table_clean(event->reason),
-		      format_process(event, process), format_end(event, end));
+		      format_process(event, process),
+		      cp_ctl_events_end(event, end));
 }
 
 static enum cp_ctl_exit print(struct cp_ctl_session *session,

@@ -28,6 +28,9 @@ static const struct {
 	[CP_CTL_OPTION_SOCKET] = { "socket", 0, "PATH",
 				   "API socket (SENTINEL_SOCKET)" },
 	[CP_CTL_OPTION_VERSION] = { "version", 'V', NULL, "show the version" },
+	[CP_CTL_OPTION_ALLOW] = { "allow", 0, "DEST[:PORTS]",
+				  "NAME, *.NAME, address or prefix; may be "
+				  "repeated" },
 	[CP_CTL_OPTION_AUDIT] = { "audit", 0, NULL,
 				  "count what would be blocked, but pass it" },
 	[CP_CTL_OPTION_BLOCKED] = { "blocked", 0, NULL,
@@ -61,6 +64,8 @@ static const struct {
 				"life of the rule (60s, 5m, 2h, 1d)" },
 	[CP_CTL_OPTION_TTL_FLOOR] = { "ttl-floor", 0, "DURATION",
 				      "least life of what a name opens" },
+	[CP_CTL_OPTION_USER] = { "user", 0, "USER",
+				 "run the command as this user, for good" },
 };
 
 const char *cp_ctl_options_name(enum cp_ctl_option option)
@@ -169,6 +174,17 @@ static int put_meta(struct cp_ctl_options *options, char *pair, FILE *errors)
 	return 0;
 }
 
+static int put_allow(struct cp_ctl_options *options, char *text, FILE *errors)
+{
+	if (options->n_allow == CP_CTL_OPTIONS_ALLOW_MAX)
+		return refuse(errors,
+			      "--allow is given more than %d times; write a "
+			      "policy file (--policy)",
+			      CP_CTL_OPTIONS_ALLOW_MAX);
+	options->allow[options->n_allow++] = text;
+	return 0;
+}
+
 static int put_seconds(enum cp_ctl_option option, const char *text,
 		       struct cp_ctl_options *options, FILE *errors)
 {
@@ -217,56 +233,58 @@ static bool has(const struct cp_ctl_options *options, enum cp_ctl_option option)
 	return options->given & (1U << option);
 }
 
+/* Where a text is kept as it is; NULL: it is something else. */
+static const char **text_of(struct cp_ctl_options *options,
+			    enum cp_ctl_option option)
+{
+	if (option == CP_CTL_OPTION_SOCKET)
+		return &options->socket;
+	if (option == CP_CTL_OPTION_CGROUP)
+		return &options->cgroup_path;
+	if (option == CP_CTL_OPTION_INTERFACE)
+		return &options->interface_name;
+	if (option == CP_CTL_OPTION_POLICY)
+		return &options->policy_path;
+	if (option == CP_CTL_OPTION_USER)
+		return &options->user;
+	if (option == CP_CTL_OPTION_ID)
+		return &options->id;
+	return NULL;
+}
+
+static bool may_be_repeated(enum cp_ctl_option option)
+{
+	return option == CP_CTL_OPTION_META || option == CP_CTL_OPTION_PORTS ||
+	       option == CP_CTL_OPTION_ALLOW;
+}
+
 static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 	       char *text, FILE *errors)
 {
-	bool again = has(options, option);
+	const char **kept = text_of(options, option);
 
-	if (again && option != CP_CTL_OPTION_META &&
-	    option != CP_CTL_OPTION_PORTS)
+	if (has(options, option) && !may_be_repeated(option))
 		return refuse(errors, "--%s is given twice", rows[option].name);
 	options->given |= 1U << option;
 	options->audit = has(options, CP_CTL_OPTION_AUDIT);
 	options->dry_run = has(options, CP_CTL_OPTION_DRY_RUN);
 	options->subdomains = has(options, CP_CTL_OPTION_SUBDOMAINS);
-	switch (option) {
-	case CP_CTL_OPTION_OUTPUT:
-	case CP_CTL_OPTION_MODE:
-	case CP_CTL_OPTION_ROLE:
-		return put_words(options, option, text, errors);
-	case CP_CTL_OPTION_META:
-		return put_meta(options, text, errors);
-	case CP_CTL_OPTION_PORTS:
-		return split_ports(options, text, errors);
-	case CP_CTL_OPTION_SINCE:
-	case CP_CTL_OPTION_TTL:
-	case CP_CTL_OPTION_TTL_FLOOR:
-		return put_seconds(option, text, options, errors);
-	case CP_CTL_OPTION_SOCKET:
-		options->socket = text;
-		break;
-	case CP_CTL_OPTION_ID:
-		options->id = text;
-		break;
-	case CP_CTL_OPTION_CGROUP:
-		options->cgroup_path = text;
-		break;
-	case CP_CTL_OPTION_INTERFACE:
-		options->interface_name = text;
-		break;
-	case CP_CTL_OPTION_POLICY:
-		options->policy_path = text;
-		break;
-	case CP_CTL_OPTION_AUDIT:
-	case CP_CTL_OPTION_BLOCKED:
-	case CP_CTL_OPTION_DRY_RUN:
-	case CP_CTL_OPTION_FOLLOW:
-	case CP_CTL_OPTION_SUBDOMAINS:
-	case CP_CTL_OPTION_HELP:
-	case CP_CTL_OPTION_VERSION:
-	case CP_CTL_OPTION_COUNT:
-		break;
+	if (kept) {
+		*kept = text;
+		return 0;
 	}
+	if (option == CP_CTL_OPTION_OUTPUT || option == CP_CTL_OPTION_MODE ||
+	    option == CP_CTL_OPTION_ROLE)
+		return put_words(options, option, text, errors);
+	if (option == CP_CTL_OPTION_ALLOW)
+		return put_allow(options, text, errors);
+	if (option == CP_CTL_OPTION_META)
+		return put_meta(options, text, errors);
+	if (option == CP_CTL_OPTION_PORTS)
+		return split_ports(options, text, errors);
+	if (option == CP_CTL_OPTION_TTL || option == CP_CTL_OPTION_TTL_FLOOR ||
+	    option == CP_CTL_OPTION_SINCE)
+		return put_seconds(option, text, options, errors);
 	return 0;
 }
 

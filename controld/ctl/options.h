@@ -14,6 +14,7 @@
 
 enum {
 	CP_CTL_OPTIONS_META_MAX = 64, /* as the API has it */
+	CP_CTL_OPTIONS_ALLOW_MAX = 256, /* more belongs into a file */
 	CP_CTL_OPTIONS_PORTS_MAX = 64, /* the API's limit is below it */
 };
 
@@ -28,6 +29,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_OUTPUT,
 	CP_CTL_OPTION_SOCKET,
 	CP_CTL_OPTION_VERSION,
+	CP_CTL_OPTION_ALLOW,
 	CP_CTL_OPTION_AUDIT,
 	CP_CTL_OPTION_BLOCKED,
 	CP_CTL_OPTION_CGROUP,
@@ -44,6 +46,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_SUBDOMAINS,
 	CP_CTL_OPTION_TTL,
 	CP_CTL_OPTION_TTL_FLOOR,
+	CP_CTL_OPTION_USER,
 	CP_CTL_OPTION_COUNT,
 };
 
@@ -72,6 +75,9 @@ struct cp_ctl_options {
 	size_t n_meta;
 	char *ports[CP_CTL_OPTIONS_PORTS_MAX];
 	size_t n_ports;
+	const char *user;
+	char *allow[CP_CTL_OPTIONS_ALLOW_MAX];
+	size_t n_allow;
 	char **args; /* the command and its arguments */
 	size_t n_args;
 };

@@ -86,7 +86,7 @@ static void help_is_as_it_was(void)
 	static const char *const names[] = {
 		"status", "list",     "show",	"attach", "detach",
 		"apply",  "mode",     "rules",	"allow",  "deny",
-		"remove", "dns-mode", "learnt", "events",
+		"remove", "dns-mode", "learnt", "events", "run",
 	};
 	char line[64], golden[64];
 

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/ctl/run/allow.h"
+
+#include "controld/ctl/run/channel.h"
+#include "controld/policy/file.h"
+#include "test/unit/t.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+static void destinations_become_rules(void)
+{
+	static const struct {
+		const char *text, *cidr, *domain;
+		bool has_subdomains;
+		const char *ports; /* joined */
+	} cases[] = {
+		{ "example.com", NULL, "example.com", false, "" },
+		{ "example.com:443", NULL, "example.com", false, "443" },
+		{ "*.example.com:443/tcp,80", NULL, "example.com", true,
+		  "443/tcp,80" },
+		{ "192.0.2.1", "192.0.2.1", NULL, false, "" },
+		{ "10.0.0.0/8:5432/tcp", "10.0.0.0/8", NULL, false,
+		  "5432/tcp" },
+		{ "2001:db8::/32", "2001:db8::/32", NULL, false, "" },
+		{ "[2001:db8::/32]", "2001:db8::/32", NULL, false, "" },
+		{ "[2001:db8::1]:53/udp", "2001:db8::1", NULL, false,
+		  "53/udp" },
+	};
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(cases); i++) {
+		sn_cleanup(cp_policy_file_freep)
+			Sentinel__V1__Policy *policy = cp_ctl_run_allow_new();
+		struct sn_diag diag = { .text = "" };
+		char joined[64] = "", **ports;
+		size_t n;
+
+		t_eq(cp_ctl_run_allow_add(policy, cases[i].text, &diag), 0);
+		t_eq(policy->n_rules, cases[i].cidr ? 1 : 0);
+		if (cases[i].cidr) {
+			t_str_eq(policy->rules[0]->cidr, cases[i].cidr);
+			ports = policy->rules[0]->ports;
+			n = policy->rules[0]->n_ports;
+		} else {
+			t_eq(policy->dns->n_domains, 1);
+			t_str_eq(policy->dns->domains[0]->domain,
+				 cases[i].domain);
+			t_eq(policy->dns->domains[0]->subdomains,
+			     cases[i].has_subdomains);
+			ports = policy->dns->domains[0]->ports;
+			n = policy->dns->domains[0]->n_ports;
+		}
+		for (size_t j = 0; j < n; j++) {
+			(void)strcat(joined, j ? "," : "");
+			(void)strcat(joined, ports[j]);
+		}
+		t_str_eq(joined, cases[i].ports);
+	}
+}
+
+static void what_is_no_destination_is_refused(void)
+{
+	static const char *const texts[] = {
+		"",
+		":",
+		":443",
+		"*.",
+		"*",
+		"example.com:",
+		"example.com:0",
+		"example.com:443/x",
+		"10.0.0.1/8",
+		"*.10.0.0.0/8",
+		"[2001:db8::1",
+		"[2001:db8::1]443",
+		"http://a.test",
+		"a..b",
+		"1.2.3.4.5",
+		"a.test:1,2,3,4,5,6,7,8,9",
+	};
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(texts); i++) {
+		sn_cleanup(cp_policy_file_freep)
+			Sentinel__V1__Policy *policy = cp_ctl_run_allow_new();
+		struct sn_diag diag = { .text = "" };
+
+		if (cp_ctl_run_allow_add(policy, texts[i], &diag) !=
+		    CP_CTL_RUN_ALLOW_E_REFUSED)
+			t_fail("'%s' is taken", texts[i]);
+		t_true(diag.text[0]);
+		t_eq(policy->n_rules, 0);
+		t_true(!policy->dns || policy->dns->n_domains == 0);
+	}
+}
+
+static void long_texts_come_in_several_records(void)
+{
+	static char text[CP_CTL_RUN_CHANNEL_BYTES + 3];
+	struct cp_ctl_run_channel_record record;
+	int ends[2];
+
+	(void)memset(text, 'x', sizeof(text) - 1);
+	t_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	t_eq(cp_ctl_run_channel_send(ends[0], CP_CTL_RUN_CHANNEL_REPORT, text),
+	     0);
+	t_eq(cp_ctl_run_channel_receive(ends[1], &record), 0);
+	t_eq(record.kind, CP_CTL_RUN_CHANNEL_REPORT);
+	t_eq(strlen(record.text), CP_CTL_RUN_CHANNEL_BYTES);
+	t_eq(cp_ctl_run_channel_receive(ends[1], &record), 0);
+	t_str_eq(record.text, "xx");
+	(void)close(ends[0]);
+	t_eq(cp_ctl_run_channel_receive(ends[1], &record), 0);
+	t_eq(record.kind, CP_CTL_RUN_CHANNEL_NONE);
+	(void)close(ends[1]);
+}
+
+T_MAIN("ctl_run", destinations_become_rules, what_is_no_destination_is_refused,
+       long_texts_come_in_several_records)
