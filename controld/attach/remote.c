@@ -31,6 +31,15 @@ bool cp_attach_remote_is_held(const struct cp_attach_item *item)
 	return item->held_mode != SN_MODE_NONE;
 }
 
+size_t cp_attach_remote_count_held(const struct cp_attach *manager)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < manager->n_items; i++)
+		n += cp_attach_remote_is_held(manager->items[i]);
+	return n;
+}
+
 void cp_attach_remote_hold(struct cp_attach_item *item)
 {
 	struct cp_policy_settings settings;
@@ -134,6 +143,12 @@ void cp_attach_remote_unstamp(struct cp_attach_op *op)
 	op->item->held_mode = op->previous_held_mode;
 }
 
+/* SubscribedAck without a policy: the revision is all of it. */
+static void ack_run(struct cp_attach_op *op)
+{
+	cp_attach_op_finish(op);
+}
+
 static void revision_saved(struct cp_attach_op *op, int r)
 {
 	if (r < 0) {
@@ -168,8 +183,8 @@ bool cp_attach_remote_finish(struct cp_attach_op *op)
 		return true;
 	}
 	op->result.revision = item->revision;
-	if (op->result.code == CP_ATTACH_CODE_OK &&
-	    (op->revision || op->releases))
+	if (op->result.code == CP_ATTACH_CODE_OK && !op->drops_item &&
+	    (op->guarded == ack_run || op->releases))
 		answer(item, CP_ATTACH_CODE_OK, "");
 	return false;
 }
@@ -268,11 +283,6 @@ static void update_run(struct cp_attach_op *op)
 	op->result.removed = diff.removed;
 	op->result.unchanged = diff.unchanged;
 	cp_attach_apply_replace(op);
-}
-
-static void ack_run(struct cp_attach_op *op)
-{
-	cp_attach_op_finish(op);
 }
 
 static void guarded_run(struct cp_attach_op *op)

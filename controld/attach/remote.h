@@ -63,6 +63,7 @@ void cp_attach_remote_answer(struct cp_attach *manager, const char *id,
 
 uint64_t cp_attach_remote_revision(const struct cp_attach_item *item);
 bool cp_attach_remote_is_held(const struct cp_attach_item *item);
+size_t cp_attach_remote_count_held(const struct cp_attach *manager);
 
 /* For controld/attach. */
 

@@ -93,7 +93,9 @@ static void done(void *userdata, const struct cp_attach_result *result)
 		refuse(control, &command, &result->diag);
 	}
 	if (running->is_first_word && !control->is_stopping)
-		cp_control_subscribe_end(control, running->id);
+		cp_control_subscribe_end(control, running->id,
+					 result->code == CP_ATTACH_CODE_OK &&
+						 !result->is_repeated);
 	free(running);
 	cp_control_session_receive(control);
 }

@@ -211,10 +211,6 @@ int cp_control_new(struct cp_control **ret,
 void cp_control_get_status(const struct cp_control *control,
 			   struct cp_control_status *ret)
 {
-	struct cp_attach *manager = control->options.manager;
-	const struct cp_attach_item *item;
-	struct cp_attach_info info;
-
 	*ret = (struct cp_control_status){
 		.state = control->state,
 		.url = control->options.urls[control->endpoint],
@@ -226,13 +222,10 @@ void cp_control_get_status(const struct cp_control *control,
 						      CP_CONTROL_CLASS_COUNT),
 		.n_commands = control->n_commands,
 		.n_refused = control->n_refused,
+		.n_closed =
+			cp_attach_remote_count_held(control->options.manager),
 		.last_error = control->last_error,
 	};
-	for (item = cp_attach_get_next(manager, NULL); item;
-	     item = cp_attach_get_next(manager, info.id)) {
-		cp_attach_info_get(item, &info);
-		ret->n_closed += cp_attach_remote_is_held(item);
-	}
 }
 
 void cp_control_part_closed(struct cp_control *control)

@@ -141,8 +141,7 @@ static void settle(struct cp_control_wait *wait)
 	const struct cp_attach_item *item =
 		cp_attach_get(wait->control->options.manager, wait->id);
 
-	if (!item || !cp_attach_remote_is_held(item) ||
-	    cp_attach_remote_revision(item))
+	if (!item || !cp_attach_remote_is_held(item))
 		drop(wait);
 	else if (wait->n_words > 0)
 		wait->until_ms = 0;
@@ -214,14 +213,17 @@ void cp_control_subscribe_begin(struct cp_control *control, const char *id)
 		wait->n_words++;
 }
 
-void cp_control_subscribe_end(struct cp_control *control, const char *id)
+void cp_control_subscribe_end(struct cp_control *control, const char *id,
+			      bool is_applied)
 {
 	struct cp_control_wait *wait = find(control, id);
 
 	if (!wait || wait->n_words == 0)
 		return;
 	wait->n_words--;
-	if (!wait->is_ending && wait->n_words == 0 && wait->until_ms == 0)
+	if (is_applied && !wait->is_ending)
+		drop(wait);
+	else if (!wait->is_ending && wait->n_words == 0 && wait->until_ms == 0)
 		settle(wait);
 }
 

@@ -16,8 +16,10 @@ void cp_control_subscribe_done(struct cp_control *control);
 /* Begins to wait for the control plane's word about a held attachment. */
 void cp_control_subscribe_add(struct cp_control *control,
 			      const struct cp_attach_item *item);
-/* Its word has come; it was applied, or refused. */
+/* Its word has come; it was applied (then nothing is waited for any more), or
+ * refused. */
 void cp_control_subscribe_begin(struct cp_control *control, const char *id);
-void cp_control_subscribe_end(struct cp_control *control, const char *id);
+void cp_control_subscribe_end(struct cp_control *control, const char *id,
+			      bool is_applied);
 /* The attachment has ended; true: because it was rolled back. */
 bool cp_control_subscribe_forget(struct cp_control *control, const char *id);

@@ -10,16 +10,16 @@
 enum { N_HOSTS = 100 };
 
 static struct cp_control *make(struct rig *rig, const char *url,
-			       uint64_t pause_ms)
+			       const char *second, uint64_t pause_ms)
 {
-	const char *urls[] = { url };
+	const char *urls[] = { url, second };
 	struct cp_control_options options = {
 		.loop = &rig->loop,
 		.manager = rig->manager,
 		.daemon_id = "0123456789abcdef",
 		.version = "test",
 		.urls = urls,
-		.n_urls = 1,
+		.n_urls = second ? 2 : 1,
 		.max_message_bytes = 1 << 20,
 		.max_rules = 1000,
 		.max_events = 1000,
@@ -67,7 +67,7 @@ static void a_stream_is_synced_cut_and_comes_again(void)
 {
 	struct rig *rig = rig_new();
 	struct plane *plane = plane_new();
-	struct cp_control *control = make(rig, plane->url, 50);
+	struct cp_control *control = make(rig, plane->url, NULL, 50);
 	struct cp_control_status status;
 
 	TURN_UNTIL(rig, state_of(control) == CP_CONTROL_STATE_SYNCED);
@@ -84,13 +84,38 @@ static void a_stream_is_synced_cut_and_comes_again(void)
 	rig_free(rig);
 }
 
+/* The second endpoint serves while the first does not; what was synced begins
+ * with the first again. */
+static void endpoints_are_tried_in_order(void)
+{
+	struct rig *rig = rig_new();
+	struct plane *plane = plane_new();
+	struct cp_control *control =
+		make(rig, "http://127.0.0.1:1", plane->url, 50);
+	struct cp_control_status status;
+
+	cp_control_get_status(control, &status);
+	t_str_eq(status.url, "http://127.0.0.1:1");
+	TURN_UNTIL(rig, state_of(control) == CP_CONTROL_STATE_SYNCED);
+	cp_control_get_status(control, &status);
+	t_str_eq(status.url, plane->url);
+	plane_cut(plane);
+	TURN_UNTIL(rig, state_of(control) == CP_CONTROL_STATE_WAITING);
+	cp_control_get_status(control, &status);
+	t_str_eq(status.url, "http://127.0.0.1:1");
+	TURN_UNTIL(rig, state_of(control) == CP_CONTROL_STATE_SYNCED);
+	stop(rig, control);
+	plane_free(plane);
+	rig_free(rig);
+}
+
 static void stopping_at_once_leaves_nothing(void)
 {
 	struct rig *rig = rig_new();
-	struct cp_control *control = make(rig, "http://127.0.0.1:1", 50);
+	struct cp_control *control = make(rig, "http://127.0.0.1:1", NULL, 50);
 
 	stop(rig, control);
-	control = make(rig, "http://127.0.0.1:1", 50);
+	control = make(rig, "http://127.0.0.1:1", NULL, 50);
 	TURN_UNTIL(rig, state_of(control) == CP_CONTROL_STATE_WAITING);
 	stop(rig, control);
 	rig_free(rig);
@@ -107,7 +132,7 @@ static void a_hundred_streams_come_back_spread_out(void)
 	uint64_t cut_ms;
 
 	for (size_t i = 0; i < N_HOSTS; i++)
-		hosts[i] = make(rig, plane->url, 1000);
+		hosts[i] = make(rig, plane->url, NULL, 1000);
 	TURN_UNTIL(rig, plane_synced(plane) == N_HOSTS);
 	for (size_t i = 0; i < N_HOSTS; i++)
 		TURN_UNTIL(rig, state_of(hosts[i]) == CP_CONTROL_STATE_SYNCED);
@@ -130,4 +155,5 @@ static void a_hundred_streams_come_back_spread_out(void)
 }
 
 T_MAIN("control_stream", a_stream_is_synced_cut_and_comes_again,
-       stopping_at_once_leaves_nothing, a_hundred_streams_come_back_spread_out)
+       endpoints_are_tried_in_order, stopping_at_once_leaves_nothing,
+       a_hundred_streams_come_back_spread_out)
