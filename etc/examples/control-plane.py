@@ -43,9 +43,8 @@ REREAD_S = 1
 def make_stubs(folder):
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}",
                     f"--python_out={folder}", f"--grpc_python_out={folder}",
-                    *(f"sentinel/v1/{name}.proto"
-                      for name in ("policy", "daemon", "control"))],
-                   check=True)
+                    *(f"sentinel/v1/{path.name}" for path in
+                      (PROTO / "sentinel/v1").glob("*.proto"))], check=True)
     sys.path.insert(0, str(folder))
     return [importlib.import_module(f"sentinel.v1.{name}") for name in
             ("policy_pb2", "control_pb2", "control_pb2_grpc")]
