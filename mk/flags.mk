@@ -31,8 +31,10 @@ pkg = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null || echo '$(2)')
 dp_libs := $(call pkg,libbpf libelf zlib,-lbpf -lelf -lz) \
 	   $(call pkg,libcap libseccomp,-lcap -lseccomp)
 ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
-	    $(call pkg,yaml-0.1 jansson libidn2,-lyaml -ljansson -lidn2)
+	    $(call pkg,yaml-0.1 jansson libidn2 libcrypto, \
+	      -lyaml -ljansson -lidn2 -lcrypto) \
+	    $(call pkg,ncursesw,-lncursesw -ltinfo)
 cp_libs := $(ctl_libs) \
-	   $(call pkg,libuv libssl libcrypto,-luv -lssl -lcrypto) -lunbound -lldns \
+	   $(call pkg,libuv libssl,-luv -lssl) -lunbound -lldns \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl)
 check_libs := $(call pkg,check,-lcheck)

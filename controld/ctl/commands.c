@@ -8,6 +8,7 @@
 #include "controld/ctl/apply.h"
 #include "controld/ctl/attachments.h"
 #include "controld/ctl/change.h"
+#include "controld/ctl/doctor/doctor.h"
 #include "controld/ctl/events.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/run/run.h"
@@ -23,6 +24,23 @@ static const struct cp_ctl_command commands[] = {
 		.text = "Exits with 1 if sentinel-dp is not connected.",
 		.example = "status",
 		.run = cp_ctl_status_show,
+	},
+	{
+		.name = "doctor",
+		.summary = "look at everything that Sentinel needs",
+		.text = "Each thing is ok, warn or fail, with what to do. Works "
+			"when nothing runs. Exits with\n1 if something fails.",
+		.example = "doctor",
+		.options = BIT(CONFIG),
+		.run = cp_ctl_doctor_run,
+	},
+	{
+		.name = "features",
+		.summary = "show what works on this host, and why not",
+		.text = "Each feature is full, partial or unsupported, as probed "
+			"by sentinel-dp.",
+		.example = "features",
+		.run = cp_ctl_status_features,
 	},
 	{
 		.name = "list",

@@ -37,6 +37,8 @@ static const struct {
 				    "not what audit let pass" },
 	[CP_CTL_OPTION_CGROUP] = { "cgroup", 0, "PATH",
 				   "directory in the cgroup2 hierarchy" },
+	[CP_CTL_OPTION_CONFIG] = { "config", 0, "FILE",
+				   "configuration of sentinel-cp" },
 	[CP_CTL_OPTION_DRY_RUN] = { "dry-run", 0, NULL,
 				    "check and compare, change nothing" },
 	[CP_CTL_OPTION_FOLLOW] = { "follow", 'f', NULL,
@@ -247,6 +249,8 @@ static const char **text_of(struct cp_ctl_options *options,
 		return &options->policy_path;
 	if (option == CP_CTL_OPTION_USER)
 		return &options->user;
+	if (option == CP_CTL_OPTION_CONFIG)
+		return &options->config;
 	if (option == CP_CTL_OPTION_ID)
 		return &options->id;
 	return NULL;

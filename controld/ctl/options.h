@@ -33,6 +33,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_AUDIT,
 	CP_CTL_OPTION_BLOCKED,
 	CP_CTL_OPTION_CGROUP,
+	CP_CTL_OPTION_CONFIG,
 	CP_CTL_OPTION_DRY_RUN,
 	CP_CTL_OPTION_FOLLOW,
 	CP_CTL_OPTION_ID,
@@ -76,6 +77,7 @@ struct cp_ctl_options {
 	char *ports[CP_CTL_OPTIONS_PORTS_MAX];
 	size_t n_ports;
 	const char *user;
+	const char *config;
 	char *allow[CP_CTL_OPTIONS_ALLOW_MAX];
 	size_t n_allow;
 	char **args; /* the command and its arguments */

@@ -110,7 +110,6 @@ static int print_features(FILE *out,
 		if (r == 0)
 			r = cp_ctl_table_put(table, one->reason);
 	}
-	(void)fputc('\n', out);
 	return r < 0 ? r : cp_ctl_table_flush(table);
 }
 
@@ -123,6 +122,7 @@ static enum cp_ctl_exit print(struct cp_ctl_session *session,
 		return cp_ctl_output_object(session, &status->base);
 	print_daemons(session->out, status);
 	r = print_tables(session->out, status);
+	(void)fputc('\n', session->out);
 	if (r == 0)
 		r = print_features(session->out, status);
 	if (r < 0)
@@ -153,4 +153,32 @@ enum cp_ctl_exit cp_ctl_status_show(struct cp_ctl_session *session)
 	if (!status->dataplane || !status->dataplane->connected)
 		return CP_CTL_EXIT_FAILED;
 	return CP_CTL_EXIT_OK;
+}
+
+enum cp_ctl_exit cp_ctl_status_features(struct cp_ctl_session *session)
+{
+	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
+	const Sentinel__V1__GetStatusResponse *status;
+	struct cp_ctl_output_array array;
+	Sentinel__V1__GetStatusRequest request;
+	enum cp_ctl_exit exit;
+
+	sentinel__v1__get_status_request__init(&request);
+	exit = cp_ctl_session_call(
+		session, "GetStatus", &request.base,
+		&sentinel__v1__get_status_response__descriptor, &answer);
+	if (exit)
+		return exit;
+	status = (const Sentinel__V1__GetStatusResponse *)answer;
+	if (!session->options.json)
+		return print_features(session->out, status) == 0 ?
+			       CP_CTL_EXIT_OK :
+			       CP_CTL_EXIT_FAILED;
+	array = cp_ctl_output_begin(session);
+	for (size_t i = 0; exit == CP_CTL_EXIT_OK && i < status->n_features;
+	     i++)
+		exit = cp_ctl_output_element(&array,
+					     &status->features[i]->base);
+	cp_ctl_output_end(&array);
+	return exit;
 }

@@ -6,3 +6,4 @@
 #include "controld/ctl/session.h"
 
 enum cp_ctl_exit cp_ctl_status_show(struct cp_ctl_session *session);
+enum cp_ctl_exit cp_ctl_status_features(struct cp_ctl_session *session);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What sentinelctl doctor has found: one row for each thing that it looked at,
+ * written when it is known. */
+
+#include "controld/ctl/session.h"
+
+enum cp_ctl_doctor_grade {
+	CP_CTL_DOCTOR_OK,
+	CP_CTL_DOCTOR_WARN, /* works, but not as it could */
+	CP_CTL_DOCTOR_FAIL,
+};
+
+struct cp_ctl_doctor_findings {
+	struct cp_ctl_session *session;
+	unsigned int n[CP_CTL_DOCTOR_FAIL + 1];
+	unsigned int n_elements; /* of the JSON array */
+};
+
+/* next: what to do about it, or NULL. */
+void cp_ctl_doctor_findings_put(struct cp_ctl_doctor_findings *findings,
+				enum cp_ctl_doctor_grade grade,
+				const char *subject, const char *next,
+				const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
