@@ -5,6 +5,7 @@
 
 #include "controld/api/change.h"
 #include "controld/api/domain.h"
+#include "controld/api/explain.h"
 #include "controld/api/lease.h"
 #include "controld/api/pending.h"
 #include "controld/api/read.h"
@@ -54,6 +55,8 @@ static const struct cp_rpc_method methods[] = {
 	     cp_api_domain_read_rules),
 	READ("ListLearnt", list_learnt_request, list_learnt_response,
 	     cp_api_domain_read_learnt),
+	UNARY("Explain", explain_request, explain_response, cp_api_explain_call,
+	      cp_api_explain_cancel),
 	READ("GetStatus", get_status_request, get_status_response,
 	     cp_api_status_get),
 	{

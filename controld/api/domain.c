@@ -309,8 +309,8 @@ struct packed_learnt {
 	char name[CP_DNS_NAME_TEXT_BYTES];
 };
 
-static Sentinel__V1__Learnt *pack_learnt(const struct cp_dns_learnt_row *row,
-					 uint64_t now_ns)
+Sentinel__V1__Learnt *
+cp_api_domain_make_learnt(const struct cp_dns_learnt_row *row, uint64_t now_ns)
 {
 	bool is_ipv4 = row->address.family == SN_FAMILY_IPV4;
 	struct packed_learnt *packed = calloc(1, sizeof(*packed));
@@ -353,7 +353,7 @@ static int collect_learnt(const struct cp_api *api,
 			*more = true;
 			break;
 		}
-		learnt = pack_learnt(&next, now_ns);
+		learnt = cp_api_domain_make_learnt(&next, now_ns);
 		if (!learnt)
 			return -ENOMEM;
 		bytes += sentinel__v1__learnt__get_packed_size(learnt);

@@ -10,6 +10,7 @@
 #include "controld/ctl/change.h"
 #include "controld/ctl/doctor/doctor.h"
 #include "controld/ctl/events.h"
+#include "controld/ctl/explain.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/run/run.h"
 #include "controld/ctl/status.h"
@@ -189,6 +190,18 @@ static const struct cp_ctl_command commands[] = {
 		.example = "events -f --id 3f9c01 --blocked",
 		.options = BIT(FOLLOW) | BIT(ID) | BIT(BLOCKED) | BIT(SINCE),
 		.run = cp_ctl_events_show,
+	},
+	{
+		.name = "explain",
+		.arguments = "ID DESTINATION[:PORT][/PROTO]",
+		.summary = "say what becomes of a new connection, and why",
+		.text = "DESTINATION is an address or a name. For addresses "
+			"the kernel's own entries are\nread back and judged; "
+			"without a port for 443/tcp. With a port, a name is "
+			"followed\nby the addresses that it has opened.",
+		.example = "explain 3f9c01 192.0.2.10:53/udp",
+		.n_arguments = 2,
+		.run = cp_ctl_explain_show,
 	},
 };
 

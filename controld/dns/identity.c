@@ -66,6 +66,24 @@ uint32_t cp_dns_identity_of_loopback6(const struct sn_dns *dns,
 	return read_slot6(destination);
 }
 
+bool cp_dns_identity_is_reserved(const struct sn_dns *dns,
+				 const struct cp_dns_address *address)
+{
+	uint32_t loopback_mask = UINT32_MAX << (32 - SN_DNS_LOOPBACK4_BITS);
+	uint32_t number;
+
+	if (address->family == SN_FAMILY_IPV6)
+		return memcmp(address->bytes, dns->loopback6, RANGE6_BYTES) ==
+			       0 ||
+		       (dns->has_tc &&
+			memcmp(address->bytes, dns->range6, RANGE6_BYTES) == 0);
+	(void)memcpy(&number, address->bytes, sizeof(number));
+	number = ntohl(number);
+	return (number & loopback_mask) == SN_DNS_LOOPBACK4 ||
+	       (dns->has_tc &&
+		number - read_base4(dns) < 1ULL << (32 - dns->range4_bits));
+}
+
 struct in_addr cp_dns_identity_resolver4(const struct sn_dns *dns)
 {
 	return (struct in_addr){ htonl(read_base4(dns) + 1) };

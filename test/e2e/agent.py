@@ -7,6 +7,7 @@ Runs as a program; world.Agent is the other end.
 """
 
 import collections
+import contextlib
 import errno
 import json
 import os
@@ -27,7 +28,7 @@ IPV6_DONTFRAG = 62
 IPV6_PKTINFO = 50
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
-PORTS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
+PORTS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_SCTP)
 # An answer that is expected may take this long on a busy machine.
 PATIENCE_S = 8.0
 
@@ -376,6 +377,13 @@ class Agent:
     def seen(self, flows):
         return [self.sniffer.matching(flow) for flow in flows]
 
+    def seen_all(self, flows):
+        """For each flow whether a packet of it came; its source is any."""
+        with self.sniffer.lock:
+            self.sniffer.drain()
+            have = {(key[0], *key[2:]) for key in self.sniffer.count}
+        return [(flow[0], *flow[2:]) in have for flow in flows]
+
     def forget(self):
         """Starts counting anew: clients get the same ports again."""
         if self.sniffer:
@@ -413,6 +421,28 @@ class Agent:
         for probe in work:
             probe.close()
         return answers
+
+    def scatter(self, packets):
+        """One packet each of (protocol number, target, source port, port), by
+        raw sockets. Those that the kernel refuses at once are passed over."""
+        socks = {}
+        for protocol, target, source, port in packets:
+            key = (family_of(target), protocol)
+            if key not in socks:
+                socks[key] = socket.socket(key[0], socket.SOCK_RAW, protocol)
+                socks[key].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF,
+                                      1 << 24)
+            data = struct.pack("!HH", source, port)
+            if protocol == socket.IPPROTO_TCP:
+                data += struct.pack("!IIBBHHH", 1, 0, 5 << 4, 2, 1024, 0, 0)
+            elif protocol == socket.IPPROTO_UDP:
+                data += struct.pack("!HH", 16, 0) + bytes(8)
+            else:
+                data += bytes(16)
+            with contextlib.suppress(PermissionError):
+                socks[key].sendto(data, (target, 0))
+        for sock in socks.values():
+            sock.close()
 
     def burst(self, protocol, target, port, count, size=32, replies=True):
         """count packets of one flow. Answers how many were refused by the

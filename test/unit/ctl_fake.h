@@ -6,73 +6,7 @@
  * are made one at a time, and an answer is read only after it was given, so
  * that the test may look at what the thread wrote. */
 
-#include <grpc/status.h>
-#include <jansson.h>
-#include <uv.h>
-
-#include "controld/ctl/commands.h"
-#include "controld/rpc/call.h"
-#include "controld/rpc/json.h"
-#include "controld/rpc/server.h"
-#include "sentinel/v1/daemon.pb-c.h"
-#include "test/unit/t.h"
-
-#define FAKE_ID1 "aaaaaa11000000000000000000000001"
-#define FAKE_ID2 "aaaaaa22000000000000000000000002"
-#define FAKE_ID3 "bbbbbb33000000000000000000000003"
-
-struct fake {
-	char directory[32];
-	char path[64];
-	uv_loop_t loop;
-	uv_thread_t thread;
-	uv_async_t stop;
-	uv_sem_t ready;
-	struct cp_rpc_server *server;
-	struct sn_diag diag;
-	int new_result;
-
-	bool refuse_stream;
-	bool refuse_detach;
-	bool is_disconnected;
-	bool has_no_domains;
-	char *request; /* JSON of the last one but List */
-	bool attach_was_audit;
-	unsigned int n_events;
-	unsigned int n_detached;
-	unsigned int n_parts;
-	unsigned int n_stream_rules;
-	unsigned int n_stream_domains;
-	size_t largest_part;
-};
-
-static char fake_texts[][40] = {
-	FAKE_ID1,
-	FAKE_ID2,
-	FAKE_ID3,
-	"veth1",
-	"/sys/fs/cgroup/job\033[31m",
-	"veth3",
-	"no-rule",
-	"a note",
-	"next",
-	"198.18.0.1",
-	"",
-	"a.example",
-	"dns-denied",
-	"rate",
-};
-
-static inline void fake_keep(struct fake *fake, const ProtobufCMessage *message)
-{
-	json_t *json = NULL;
-
-	free(fake->request);
-	fake->request = NULL;
-	if (cp_rpc_json_from_message(message, &json) == 0)
-		fake->request = json_dumps(json, JSON_COMPACT);
-	json_decref(json);
-}
+#include "test/unit/ctl_fake_events.h"
 
 static inline void fake_fill(Sentinel__V1__Attachment *one, unsigned int i)
 {
@@ -508,56 +442,6 @@ static inline void fake_status(struct cp_rpc_call *call,
 	cp_rpc_call_reply(call, &response.base);
 }
 
-/* One of each kind, then the end. */
-static inline void fake_event_send(struct cp_rpc_call *call, void *user)
-{
-	struct fake *fake = user;
-	Sentinel__V1__Event event;
-
-	sentinel__v1__event__init(&event);
-	event.time_ms = 90061000;
-	event.id = fake_texts[0];
-	switch (fake->n_events++) {
-	case 0:
-		event.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_FLOW;
-		event.reason = fake_texts[6];
-		event.direction = SENTINEL__V1__DIRECTION__DIRECTION_EGRESS;
-		event.protocol = 6;
-		event.remote_address = fake_texts[9];
-		event.remote_port = 443;
-		event.name = fake_texts[11];
-		event.pid = 4242;
-		event.comm = fake_texts[8];
-		break;
-	case 1:
-		event.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_NAME;
-		event.reason = fake_texts[12];
-		event.audited = true;
-		event.name = fake_texts[11];
-		event.name_type = 1;
-		break;
-	case 2:
-		event.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_LOST;
-		event.reason = fake_texts[13];
-		event.lost = 17;
-		break;
-	default:
-		cp_rpc_call_finish(call);
-		return;
-	}
-	t_eq(cp_rpc_call_send(call, &event.base), 0);
-}
-
-static inline void fake_events(struct cp_rpc_call *call,
-			       const ProtobufCMessage *message, void *user)
-{
-	struct fake *fake = user;
-
-	fake_keep(fake, message);
-	fake->n_events = 0;
-	fake_event_send(call, user);
-}
-
 #define FAKE_METHOD(name, type, handler)                                 \
 	{                                                                \
 		.path = "/sentinel.v1.DaemonService/" name,              \
@@ -593,6 +477,7 @@ static const struct cp_rpc_method fake_methods[] = {
 	FAKE_METHOD("SetDnsMode", set_dns_mode_, fake_dns_mode),
 	FAKE_METHOD("GetDomains", get_domains_, fake_domains),
 	FAKE_METHOD("ListLearnt", list_learnt_, fake_learnt),
+	FAKE_METHOD("Explain", explain_, fake_explain),
 	FAKE_METHOD("GetStatus", get_status_, fake_status),
 	{
 		.path = "/sentinel.v1.DaemonService/ApplyStream",

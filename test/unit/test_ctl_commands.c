@@ -86,7 +86,7 @@ static void help_is_as_it_was(void)
 	static const char *const names[] = {
 		"status", "list",   "show",  "attach", "detach",   "apply",
 		"mode",	  "rules",  "allow", "deny",   "remove",   "dns-mode",
-		"learnt", "events", "run",   "doctor", "features",
+		"learnt", "events", "run",   "doctor", "features", "explain",
 	};
 	char line[64], golden[64];
 
@@ -196,6 +196,12 @@ static void listings_are_as_they_were(void)
 	prints_golden(&fake, "learnt AAAAAA1", CP_CTL_EXIT_OK, "learnt");
 	prints_golden(&fake, "learnt bbbbbb -o json", CP_CTL_EXIT_OK,
 		      "learnt-json");
+	prints_golden(&fake, "explain aaaaaa1 a.example:443", CP_CTL_EXIT_OK,
+		      "explain");
+	prints_golden(&fake, "explain aaaaaa1 198.18.0.1:80", CP_CTL_EXIT_OK,
+		      "explain-blocked");
+	prints_golden(&fake, "explain aaaaaa1 198.18.0.1 -o json",
+		      CP_CTL_EXIT_OK, "explain-json");
 	prints_golden(&fake, "events", CP_CTL_EXIT_OK, "events");
 	prints_golden(&fake, "events -o json", CP_CTL_EXIT_OK, "events-json");
 	prints_golden(&fake, "events --id aaaaaa1 --blocked --since 10m -f",
