@@ -227,6 +227,14 @@ static int table_put(struct dp_handlers *handlers, struct call *call)
 	r = dp_table_put(handlers->object, (enum sn_table)request->table,
 			 call->request_rows, call->n_request_rows,
 			 &call->status->applied);
+	/* What was detached leaves its room before anybody is refused. */
+	if (r == -ENOSPC && handlers->slots->n_dirty) {
+		dp_reap_finish_all(handlers->reap);
+		r = dp_table_put(handlers->object,
+				 (enum sn_table)request->table,
+				 call->request_rows, call->n_request_rows,
+				 &call->status->applied);
+	}
 	/* Also after a failure: part of it may have narrowed. */
 	finish_batch(handlers, call);
 	call->status->index = call->status->applied;

@@ -139,3 +139,14 @@ void dp_reap_finish(struct dp_reap *reap)
 	while (!reap->slots->n_free && dp_reap_get_timeout_ms(reap) == 0)
 		dp_reap_step(reap);
 }
+
+void dp_reap_finish_all(struct dp_reap *reap)
+{
+	do {
+		reap->due = 0;
+		while (dp_reap_get_timeout_ms(reap) == 0 &&
+		       reap->slots->n_dirty)
+			dp_reap_step(reap);
+	} while (reap->slots->n_dirty && !reap->stalled &&
+		 !reap->not_before);
+}

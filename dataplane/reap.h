@@ -35,3 +35,6 @@ int dp_reap_get_timeout_ms(const struct dp_reap *reap);
 void dp_reap_step(struct dp_reap *reap);
 /* Steps until a slot is free or nothing can be done. */
 void dp_reap_finish(struct dp_reap *reap);
+/* Steps until nothing of detached slots is in the tables, or nothing can be
+ * done. */
+void dp_reap_finish_all(struct dp_reap *reap);

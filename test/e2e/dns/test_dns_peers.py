@@ -36,16 +36,15 @@ def start_server(world, name, folder):
     path.chmod(0o777)
     if name == "unbound":
         file = path / "unbound.conf"
-        records = "".join(f'  local-data: "{line}"\n' for line in (
-            "www.peer.test. 60 IN A 203.0.113.10",
-            "www.peer.test. 60 IN AAAA 2001:db8:b::10",
-            "alias.peer.test. 60 IN CNAME www.peer.test."))
+        (path / "zone").write_text(ZONE)
         file.write_text(
             f'server:\n  interface: {address}\n  username: ""\n  chroot: ""\n'
             f'  pidfile: ""\n  directory: "{path}"\n  do-daemonize: no\n'
             '  use-syslog: no\n  access-control: 0.0.0.0/0 allow\n'
-            f'  local-zone: "peer.test." static\n{records}'
-            'remote-control:\n  control-enable: no\n')
+            '  local-zone: "test." nodefault\n'
+            'remote-control:\n  control-enable: no\n'
+            'auth-zone:\n  name: "peer.test"\n  zonefile: zone\n'
+            '  for-downstream: yes\n')
         command = ["unbound", "-d", "-c", str(file)]
     elif name == "nsd":
         file = path / "nsd.conf"
