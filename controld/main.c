@@ -575,6 +575,8 @@ static void on_reload(uv_signal_t *handle, int number)
 	options = manager_options(daemon);
 	cp_attach_reload(daemon->manager, &options);
 	cp_api_reload(daemon->api, options.max_rules);
+	if (daemon->control)
+		cp_control_reload(daemon->control, options.max_rules);
 	reload_doh(daemon);
 	cp_dns_setup_reload(daemon->dns, daemon->config);
 	cp_events_setup_reload(daemon->events, daemon->config);

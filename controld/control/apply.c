@@ -17,6 +17,8 @@ struct cp_control_decoding {
 	struct sn_diag diag;
 	int r;
 	bool was_synced; /* when it came */
+	size_t max_bytes;
+	size_t max_rules;
 	size_t size;
 	uint8_t data[];
 };
@@ -162,22 +164,13 @@ static void handle(struct cp_control *control, int r, bool was_synced,
 	cp_control_command_done(command);
 }
 
-static int read_command(struct cp_control *control, const void *data,
-			size_t size, struct cp_control_command *ret,
-			struct sn_diag *diag)
-{
-	return cp_control_command_read(data, size,
-				       control->options.max_message_bytes,
-				       control->options.max_rules, ret, diag);
-}
-
 static void decode(uv_work_t *work)
 {
 	struct cp_control_decoding *decoding = work->data;
 
-	decoding->r = read_command(decoding->control, decoding->data,
-				   decoding->size, &decoding->command,
-				   &decoding->diag);
+	decoding->r = cp_control_command_read(
+		decoding->data, decoding->size, decoding->max_bytes,
+		decoding->max_rules, &decoding->command, &decoding->diag);
 }
 
 static void decoded(uv_work_t *work, int status)
@@ -211,6 +204,8 @@ static int start_decoding(struct cp_control *control, const void *data,
 	*decoding = (struct cp_control_decoding){
 		.control = control,
 		.was_synced = control->state == CP_CONTROL_STATE_SYNCED,
+		.max_bytes = control->options.max_message_bytes,
+		.max_rules = control->options.max_rules,
 		.size = size,
 	};
 	(void)memcpy(decoding->data, data, size);
@@ -235,7 +230,10 @@ void cp_control_apply_message(struct cp_control *control, const void *data,
 	if (size > CP_CONTROL_INLINE_BYTES &&
 	    start_decoding(control, data, size) == 0)
 		return;
-	r = read_command(control, data, size, &command, &diag);
+	r = cp_control_command_read(data, size,
+				    control->options.max_message_bytes,
+				    control->options.max_rules, &command,
+				    &diag);
 	handle(control, r, control->state == CP_CONTROL_STATE_SYNCED, &command,
 	       &diag);
 	cp_control_session_receive(control);

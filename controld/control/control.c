@@ -208,6 +208,11 @@ int cp_control_new(struct cp_control **ret,
 	return 0;
 }
 
+void cp_control_reload(struct cp_control *control, size_t max_rules)
+{
+	control->options.max_rules = max_rules;
+}
+
 void cp_control_get_status(const struct cp_control *control,
 			   struct cp_control_status *ret)
 {

@@ -96,6 +96,9 @@ struct cp_control_status {
 int cp_control_new(struct cp_control **ret,
 		   const struct cp_control_options *options);
 
+/* Rules that a policy may have from now on. */
+void cp_control_reload(struct cp_control *control, size_t max_rules);
+
 void cp_control_get_status(const struct cp_control *control,
 			   struct cp_control_status *ret);
 

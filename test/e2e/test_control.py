@@ -377,3 +377,36 @@ def test_names_from_afar(plane, interface, api):
     update.dns.domains[0].domain = "bad..example"
     plane.refused("bulk_update.dns.domains[0].domain", ident=ident, revision=9,
                   bulk_update=update)
+
+
+def test_a_million_rules_and_one_are_refused_whole(plane, interface):
+    """Within the message limit, over the limit of rules; while they are read,
+    the local API goes on."""
+    world = interface.world
+    plane.sync()
+    ident = take_over(plane, world, interface, cidrs=[A[4]])
+    # verdict: ALLOW and a cidr, packed by hand; libraries take their time.
+    rules = b"".join(
+        field(4, b"\x08\x01" + field(2, f"9.{i >> 16}.{i >> 8 & 255}."
+                                     f"{i & 255}".encode()))
+        for i in range(1000001))
+    data = field(1, b"million") + field(2, ident.encode()) + b"\x18\x02" + \
+        field(14, b"\x08\x02" + rules + field(5, b""))
+    plane.send_raw(data)
+    took = []
+
+    def refused():
+        began = time.monotonic()
+        world.ok("show", ident)
+        took.append(time.monotonic() - began)
+        return [one for one in plane.all("command_result")
+                if one.command_id == "million"]
+
+    result = until(refused, "the refusal", limit_s=30)[0]
+    assert not result.success
+    assert "bulk_update.cidrs[1000000]" in result.error, result.error
+    assert "limits.rules_per_policy" in result.error
+    assert max(took) < 2, took
+    assert [rule["cidr"] for rule in world.ok("rules", ident)] == \
+        [A[4] + "/32"]
+    plane.do(ident, 2, allow_cidr=plane.pb.AllowCIDR(cidr=B[4]))
