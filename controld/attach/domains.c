@@ -6,109 +6,18 @@
 
 #include "controld/attach/apply.h"
 #include "controld/attach/change.h"
+#include "controld/attach/entries.h"
 #include "controld/attach/learn.h"
 #include "controld/attach/remote.h"
 #include "shared/log.h"
 
 enum {
 	KEY_BYTES = sizeof(struct sn_rule_key),
-	ROW_BYTES = KEY_BYTES + sizeof(struct sn_rule_value),
 	LAPSED_MAX = 4096, /* addresses that one run asks for */
 };
 
 /* Entries in use are asked for again after this. */
 #define RETRY_NS (30 * SN_NS_PER_S)
-
-/* Writing the entries of op->list as they now are: first those that are empty
- * are deleted, then the others put, the revision rises with the last. */
-
-static bool has_entries(const struct cp_attach_item *item)
-{
-	return item->slot != 0 && cp_attach_rows_learns(item->policy);
-}
-
-/* The keys of those that are to go, or the rows of those that stay. */
-static int compose(const struct cp_attach_op *op, bool absent, uint8_t **ret,
-		   uint32_t *n)
-{
-	const struct cp_attach_item *item = op->item;
-	const struct cp_dns_learnt *learnt = op->drops_learnt ? NULL :
-								item->learnt;
-	size_t bytes = absent ? KEY_BYTES : ROW_BYTES;
-	uint8_t *rows = malloc((op->list.n + 1) * bytes);
-
-	if (!rows)
-		return -ENOMEM;
-	*n = 0;
-	for (size_t i = 0; i < op->list.n; i++) {
-		struct cp_policy_cidr cidr =
-			cp_attach_rows_cidr(&op->list.addresses[i]);
-		uint8_t *at = rows + *n * bytes;
-		struct cp_policy_compile_row row;
-
-		if ((cp_attach_rows_compile(item->policy, learnt, &cidr,
-					    &item->block, item->slot,
-					    &row) != 0) != absent)
-			continue;
-		memcpy(at, &row.key, KEY_BYTES);
-		if (!absent)
-			memcpy(at + KEY_BYTES, &row.value, sizeof(row.value));
-		(*n)++;
-	}
-	*ret = rows;
-	return 0;
-}
-
-static void put_entries(struct cp_attach_op *op, int r)
-{
-	struct sn_ipc_table body = {
-		.table = SN_TABLE_RULES,
-		.flags = op->narrows ? SN_IPC_TABLE_NARROW : 0,
-		.slot = op->item->slot,
-		.generation = op->item->generation,
-	};
-	uint8_t *rows = NULL;
-	uint32_t n = 0;
-
-	if (r == 0)
-		r = compose(op, false, &rows, &n);
-	if (r < 0) {
-		op->written(op, r);
-		return;
-	}
-	/* Without rows the revision rises all the same. */
-	cp_attach_op_rows(op, SN_IPC_TABLE_PUT, &body, rows, n, op->written);
-}
-
-static void write_entries(struct cp_attach_op *op, bool narrows,
-			  cp_attach_op_step written)
-{
-	struct sn_ipc_table body = {
-		.table = SN_TABLE_RULES,
-		.slot = op->item->slot,
-		.generation = op->item->generation,
-	};
-	uint8_t *keys;
-	uint32_t n;
-	int r;
-
-	op->written = written;
-	op->narrows = narrows;
-	if (op->list.n == 0 || !has_entries(op->item)) {
-		written(op, 0);
-		return;
-	}
-	r = compose(op, true, &keys, &n);
-	if (r < 0) {
-		written(op, r);
-	} else if (n == 0) {
-		free(keys);
-		put_entries(op, 0);
-	} else {
-		cp_attach_op_rows(op, SN_IPC_TABLE_DEL, &body, keys, n,
-				  put_entries);
-	}
-}
 
 /* Changes of rules. */
 
@@ -168,7 +77,7 @@ static void saved(struct cp_attach_op *op, int r)
 	undo(op);
 	cp_attach_remote_unstamp(op);
 	(void)cp_attach_change_put_domain(op->item, &op->domains->rule.name);
-	write_entries(op, true, put_back);
+	cp_attach_entries_write(op, true, put_back);
 }
 
 static void changed(struct cp_attach_op *op, int r)
@@ -224,7 +133,7 @@ static void follow(struct cp_attach_op *op)
 		changed(op, r);
 		return;
 	}
-	write_entries(op, true, changed);
+	cp_attach_entries_write(op, true, changed);
 }
 
 static void fail_add(struct cp_attach_op *op, int r)
@@ -308,7 +217,7 @@ bool cp_attach_domains_has_lapsed(const struct cp_attach_item *item,
 {
 	struct cp_dns_address address;
 
-	return has_entries(item) && item->retry_learnt_ns <= now_ns &&
+	return cp_attach_entries_has(item) && item->retry_learnt_ns <= now_ns &&
 	       cp_dns_learnt_lapsed(item->learnt, now_ns, &address, 1) > 0;
 }
 
@@ -338,7 +247,7 @@ static void drop_oldest(struct cp_attach_op *op)
 			item->learnt, now_ns, op->list.addresses,
 			SN_MIN(max + 1, (size_t)LAPSED_MAX));
 	op->drops_learnt = true;
-	write_entries(op, false, lapse_done);
+	cp_attach_entries_write(op, false, lapse_done);
 }
 
 static void lapsed_deleted(struct cp_attach_op *op, int r)
@@ -411,7 +320,7 @@ void cp_attach_domains_lapse_run(struct cp_attach_op *op)
 	}
 	cp_attach_learn_hold(item);
 	find_lapsed(op, cp_attach_item_now(op->manager));
-	if (op->n_lapsed == 0 || !has_entries(item)) {
+	if (op->n_lapsed == 0 || !cp_attach_entries_has(item)) {
 		free(keys);
 		op->n_lapsed = 0;
 		lapsed_deleted(op, 0);
