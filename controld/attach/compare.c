@@ -90,6 +90,15 @@ static bool adopt(struct cp_attach_item *item,
 	return n == value->n_items;
 }
 
+static bool is_denied(const struct cp_attach_item *item,
+		      const struct cp_policy_cidr *cidr)
+{
+	struct cp_dns_address address;
+
+	return cp_attach_rows_address(cidr, &address) &&
+	       cp_attach_rows_denies(item->policy, &address);
+}
+
 void cp_attach_compare_row(struct cp_attach_item *item,
 			   const struct cp_policy_compile_row *row)
 {
@@ -117,16 +126,49 @@ void cp_attach_compare_row(struct cp_attach_item *item,
 		item->is_different = true;
 		return;
 	}
-	if (adopt(item, &cidr, &rest, now_ns))
+	if (adopt(item, &cidr, &rest, now_ns)) {
 		item->n_matched += !is_absent;
-	else if (!is_absent || !take_back(item, row, now_ns))
+		if (rest.n_items > 0 && is_denied(item, &cidr))
+			item->is_different = true;
+	} else if (!is_absent || !take_back(item, row, now_ns))
 		item->is_different = true;
+}
+
+/* The kernel has no entries of addresses that CIDR rules keep closed: what is
+ * known of them is all there is. Losing it costs names. */
+static void keep_denied(struct cp_attach_item *item)
+{
+	const struct cp_policy *policy = item->policy;
+	sn_cleanup(sn_freep) struct cp_dns_address *addresses = NULL;
+	uint64_t now_ns = cp_attach_item_now(item->manager);
+	struct sn_rule_item items[SN_ITEMS_MAX];
+	size_t n;
+
+	(void)cp_dns_learnt_apply(item->learnt, cp_policy_get_domains(policy),
+				  cp_attach_rows_keeps_unruled(policy, policy),
+				  NULL, NULL);
+	if (cp_dns_learnt_list_addresses(item->learnt, &addresses, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		uint8_t n_items;
+
+		if (!cp_attach_rows_denies(policy, &addresses[i]) ||
+		    cp_dns_learnt_items(item->adopted, &addresses[i],
+					SN_ITEMS_MAX, items) > 0)
+			continue;
+		n_items = cp_dns_learnt_items(item->learnt, &addresses[i],
+					      SN_ITEMS_MAX, items);
+		(void)cp_dns_learnt_adopt(item->adopted, item->learnt,
+					  &addresses[i], items, n_items,
+					  now_ns);
+	}
 }
 
 void cp_attach_compare_end(struct cp_attach_item *item)
 {
 	if (!item->adopted)
 		return;
+	keep_denied(item);
 	cp_dns_learnt_free(item->learnt);
 	item->learnt = sn_steal(&item->adopted);
 	item->retry_learnt_ns = 0;

@@ -102,9 +102,8 @@ bool cp_attach_dns_get(struct cp_attach *manager, uint32_t slot,
 }
 
 /* The longest prefix with a live rule decides, whatever its ports. */
-bool cp_attach_dns_is_opened(const struct cp_attach_item *item,
-			     const struct cp_dns_address *address,
-			     uint64_t now_ns)
+static bool is_allowed(const struct cp_attach_item *item,
+		       const struct cp_dns_address *address, uint64_t now_ns)
 {
 	enum sn_family family = (enum sn_family)address->family;
 
@@ -136,6 +135,17 @@ bool cp_attach_dns_is_opened(const struct cp_attach_item *item,
 	return false;
 }
 
+enum cp_attach_dns_say cp_attach_dns_judge(const struct cp_attach_item *item,
+					   const struct cp_dns_address *address,
+					   uint64_t now_ns)
+{
+	if (is_allowed(item, address, now_ns))
+		return CP_ATTACH_DNS_SAY_OPENS;
+	return cp_attach_rows_denies(item->policy, address) ?
+		       CP_ATTACH_DNS_SAY_DENIES :
+		       CP_ATTACH_DNS_SAY_NOTHING;
+}
+
 bool cp_attach_dns_is_learnt(struct cp_attach *manager, uint32_t slot,
 			     const struct cp_dns_name *name,
 			     const struct cp_dns_address *addresses,
@@ -143,10 +153,17 @@ bool cp_attach_dns_is_learnt(struct cp_attach *manager, uint32_t slot,
 {
 	const struct cp_attach_item *item =
 		cp_attach_item_by_slot(manager, slot);
+	uint64_t now_ns = cp_attach_item_now(manager);
 
-	return is_steered(item) &&
-	       cp_dns_learnt_has(item->learnt, name, addresses, n_addresses,
-				 cp_attach_item_now(manager) + life_ns);
+	if (!is_steered(item))
+		return false;
+	/* What is denied stays in the set and has no entry. */
+	for (size_t i = 0; i < n_addresses; i++)
+		if (cp_attach_dns_judge(item, &addresses[i], now_ns) ==
+		    CP_ATTACH_DNS_SAY_DENIES)
+			return false;
+	return cp_dns_learnt_has(item->learnt, name, addresses, n_addresses,
+				 now_ns + life_ns);
 }
 
 int cp_attach_dns_learn(struct cp_attach *manager,
@@ -171,8 +188,14 @@ bool cp_attach_dns_next_learnt(const struct cp_attach_item *item,
 			       const struct cp_dns_learnt_row *after,
 			       struct cp_dns_learnt_row *ret)
 {
-	return cp_dns_learnt_next_row(item->learnt, after,
-				      cp_attach_item_now(item->manager), ret);
+	uint64_t now_ns = cp_attach_item_now(item->manager);
+
+	while (cp_dns_learnt_next_row(item->learnt, after, now_ns, ret)) {
+		if (!cp_attach_rows_denies(item->policy, &ret->address))
+			return true;
+		after = ret;
+	}
+	return false;
 }
 
 /* Changes. */

@@ -43,11 +43,18 @@ struct cp_attach_dns_view {
 bool cp_attach_dns_get(struct cp_attach *manager, uint32_t slot,
 		       struct cp_attach_dns_view *ret);
 
-/* Does a CIDR rule of the policy name this address in an allow rule of
- * whatever ports? (For addresses that are special otherwise.) */
-bool cp_attach_dns_is_opened(const struct cp_attach_item *item,
-			     const struct cp_dns_address *address,
-			     uint64_t now_ns);
+/* What the CIDR rules of a policy say of an address that a name has. */
+enum cp_attach_dns_say {
+	CP_ATTACH_DNS_SAY_NOTHING,
+	/* Allowed, on whatever ports, so that it may be answered even if it is
+	 * special. In a network that is denied to names these ports are all
+	 * that is open: it is not learnt. */
+	CP_ATTACH_DNS_SAY_OPENS,
+	CP_ATTACH_DNS_SAY_DENIES, /* no name opens it: never answered */
+};
+enum cp_attach_dns_say cp_attach_dns_judge(const struct cp_attach_item *item,
+					   const struct cp_dns_address *address,
+					   uint64_t now_ns);
 
 /* Are these addresses learnt under the name, for life_ns from now at least, and
  * open in the kernel? Then nothing need be learnt. */
@@ -58,7 +65,8 @@ bool cp_attach_dns_is_learnt(struct cp_attach *manager, uint32_t slot,
 
 enum cp_attach_dns_learn_code {
 	CP_ATTACH_DNS_LEARN_OK, /* open in the kernel, or need not be */
-	CP_ATTACH_DNS_LEARN_DENIED, /* the rules changed meanwhile */
+	/* The rules changed meanwhile, about the name or an address. */
+	CP_ATTACH_DNS_LEARN_DENIED,
 	CP_ATTACH_DNS_LEARN_QUOTA,
 	CP_ATTACH_DNS_LEARN_FULL, /* a kernel table */
 	CP_ATTACH_DNS_LEARN_UNAVAILABLE, /* sentinel-dp is away, or it ended */
@@ -117,7 +125,8 @@ int cp_attach_dns_remove_domains(struct cp_attach *manager, const char *id,
 int cp_attach_dns_set_mode(struct cp_attach *manager, const char *id,
 			   enum cp_dns_mode mode, cp_attach_done done,
 			   void *userdata);
-/* For ListLearnt; as cp_dns_learnt_next_row(). */
+/* For ListLearnt; as cp_dns_learnt_next_row(), without those that CIDR rules
+ * keep closed. */
 bool cp_attach_dns_next_learnt(const struct cp_attach_item *item,
 			       const struct cp_dns_learnt_row *after,
 			       struct cp_dns_learnt_row *ret);

@@ -59,10 +59,25 @@ static enum cp_attach_dns_learn_code code_of(int r)
 	return CP_ATTACH_DNS_LEARN_UNAVAILABLE;
 }
 
+/* Do CIDR rules keep one of the addresses closed? Then the answer that has it
+ * must not be given. */
+static bool has_denied(const struct cp_attach_learn *learn)
+{
+	const struct cp_attach_item *item = learn->item;
+	uint64_t now_ns = cp_attach_item_now(item->manager);
+
+	for (size_t i = 0; i < learn->n; i++)
+		if (cp_attach_dns_judge(item, &learn->addresses[i], now_ns) ==
+		    CP_ATTACH_DNS_SAY_DENIES)
+			return true;
+	return false;
+}
+
 static void answered(void *userdata, const struct cp_link_answer *answer)
 {
 	struct cp_attach_learn *learn = userdata;
 	struct cp_attach_item *item = learn->item;
+	enum cp_attach_dns_learn_code code = code_of(answer->status);
 
 	if (item) {
 		TAILQ_REMOVE(&item->asking, learn, entry);
@@ -73,8 +88,10 @@ static void answered(void *userdata, const struct cp_link_answer *answer)
 					      learn->addresses, learn->n,
 					      learn->expires_ns);
 		item->is_dns_changed = true;
+		if (answer->status == 0 && has_denied(learn))
+			code = CP_ATTACH_DNS_LEARN_DENIED;
 	}
-	end(learn, code_of(answer->status));
+	end(learn, code);
 }
 
 static bool is_allowed(const struct cp_attach_learn *learn,
@@ -143,24 +160,29 @@ static int ask(struct cp_attach_learn *learn)
 		.generation = item->generation,
 	};
 	sn_cleanup(sn_freep) uint8_t *rows = malloc(learn->n * ROW_BYTES);
+	uint32_t n = 0;
 
 	if (!rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < learn->n; i++) {
 		struct cp_policy_cidr cidr =
 			cp_attach_rows_cidr(&learn->addresses[i]);
-		uint8_t *at = rows + i * ROW_BYTES;
+		uint8_t *at = rows + n * ROW_BYTES;
 		struct cp_policy_compile_row row;
 
+		/* CIDR rules open it, and names must not. */
+		if (cp_attach_rows_denies(item->policy, &learn->addresses[i]))
+			continue;
 		/* CIDR rules may have taken all the room meanwhile. */
 		if (cp_attach_rows_compile(item->policy, item->learnt, &cidr,
 					   &item->block, item->slot, &row) != 0)
 			return -ENOSPC;
 		memcpy(at, &row.key, KEY_BYTES);
 		memcpy(at + KEY_BYTES, &row.value, sizeof(row.value));
+		n++;
 	}
 	return cp_link_request(item->manager->link, SN_IPC_TABLE_PUT, &body,
-			       rows, (uint32_t)learn->n, -1, answered, learn);
+			       rows, n, -1, answered, learn);
 }
 
 static bool is_enforced(const struct cp_attach_item *item)
@@ -200,7 +222,7 @@ static void begin(struct cp_attach_learn *learn)
 		end(learn, CP_ATTACH_DNS_LEARN_UNAVAILABLE);
 		return;
 	}
-	if (!is_allowed(learn, item->policy, &match)) {
+	if (!is_allowed(learn, item->policy, &match) || has_denied(learn)) {
 		end(learn, CP_ATTACH_DNS_LEARN_DENIED);
 		return;
 	}

@@ -68,6 +68,7 @@ struct cp_attach_op {
 	struct cp_attach_rows_list touched; /* learnt while staging */
 	size_t n_rounds; /* of writing these */
 	bool narrows;
+	bool turns_names; /* a rule that closes or opens what names hold */
 	bool drops_learnt;
 	cp_attach_op_step written; /* goes on when entries are written */
 

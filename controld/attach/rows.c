@@ -48,13 +48,59 @@ bool cp_attach_rows_keeps_unruled(const struct cp_policy *policy,
 	return mode == CP_DNS_MODE_DENYLIST;
 }
 
+enum sn_verdict cp_attach_rows_add_verdict(enum sn_verdict verdict,
+					   const struct cp_policy_rule *rule)
+{
+	if (rule->n_ports > 0 || rule->ttl_s || rule->expires_ns ||
+	    verdict == SN_VERDICT_DENY)
+		return verdict;
+	return (enum sn_verdict)rule->verdict;
+}
+
+enum sn_verdict cp_attach_rows_get_verdict(const struct cp_policy *policy,
+					   const struct cp_dns_address *address,
+					   int longest, int shortest)
+{
+	enum sn_family family = (enum sn_family)address->family;
+
+	for (int length = longest; length >= shortest; length--) {
+		enum sn_verdict verdict = SN_VERDICT_NONE;
+		struct cp_policy_prefix prefix;
+		struct cp_policy_cidr cidr;
+
+		if (cp_policy_count_length(policy, family, (uint8_t)length) ==
+		    0)
+			continue;
+		cidr = cp_policy_cidr_around(family, address->bytes,
+					     (uint8_t)length);
+		if (!cp_policy_get_prefix(policy, &cidr, &prefix))
+			continue;
+		for (uint8_t i = 0; i < prefix.n_rules; i++)
+			verdict = cp_attach_rows_add_verdict(verdict,
+							     prefix.rules[i]);
+		if (verdict != SN_VERDICT_NONE)
+			return verdict;
+	}
+	return SN_VERDICT_NONE;
+}
+
+bool cp_attach_rows_denies(const struct cp_policy *policy,
+			   const struct cp_dns_address *address)
+{
+	int longest = address->family == SN_FAMILY_IPV4 ? 32 : 128;
+
+	return cp_attach_rows_get_verdict(policy, address, longest, 0) ==
+	       SN_VERDICT_DENY;
+}
+
 uint8_t cp_attach_rows_room(const struct cp_policy *policy,
 			    const struct cp_dns_address *address)
 {
 	struct cp_policy_cidr cidr = cp_attach_rows_cidr(address);
 	struct cp_policy_prefix prefix;
 
-	if (!cp_policy_get_prefix(policy, &cidr, &prefix))
+	if (!cp_policy_get_prefix(policy, &cidr, &prefix) ||
+	    cp_attach_rows_denies(policy, address))
 		return SN_ITEMS_MAX;
 	return (uint8_t)(SN_ITEMS_MAX - prefix.n_items);
 }
@@ -75,6 +121,8 @@ static void add_learnt(const struct cp_policy *policy,
 		return;
 	n_learnt = cp_dns_learnt_items(learnt, &address,
 				       (uint8_t)(SN_ITEMS_MAX - n), items);
+	if (n_learnt == 0 || cp_attach_rows_denies(policy, &address))
+		return;
 	memcpy(&row->value.items[n], items, n_learnt * sizeof(*items));
 	row->value.n_items = (uint8_t)(n + n_learnt);
 	row->value.prefix_length = cidr->length;

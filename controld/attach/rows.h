@@ -19,12 +19,29 @@ bool cp_attach_rows_learns(const struct cp_policy *policy);
 bool cp_attach_rows_keeps_unruled(const struct cp_policy *policy,
 				  const struct cp_policy *was);
 
-/* How many items the CIDR rules leave to names. */
+/* What rules without ports and without TTL say of whole prefixes. Such a deny
+ * keeps names from opening what it covers, but for what a more specific prefix
+ * allows in the same way. Rules with ports or TTL are compared with names like
+ * with each other, by the length of the prefix.
+ *
+ * add: what the rules of one prefix say together with one more of them. */
+enum sn_verdict cp_attach_rows_add_verdict(enum sn_verdict verdict,
+					   const struct cp_policy_rule *rule);
+/* That of the longest prefix around the address, of those of at least
+ * `shortest` and at most `longest` bits, of which they say anything. */
+enum sn_verdict cp_attach_rows_get_verdict(const struct cp_policy *policy,
+					   const struct cp_dns_address *address,
+					   int longest, int shortest);
+/* May no name open the address? */
+bool cp_attach_rows_denies(const struct cp_policy *policy,
+			   const struct cp_dns_address *address);
+
+/* How many items the CIDR rules leave to names; all, if none are written. */
 uint8_t cp_attach_rows_room(const struct cp_policy *policy,
 			    const struct cp_dns_address *address);
 
 /* Answers as cp_policy_compile_row(). learnt is left out unless the policy
- * learns. */
+ * learns, and where it denies the address. */
 int cp_attach_rows_compile(const struct cp_policy *policy,
 			   const struct cp_dns_learnt *learnt,
 			   const struct cp_policy_cidr *cidr,

@@ -7,6 +7,7 @@
 #include "controld/attach/apply.h"
 #include "controld/attach/change.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/entries.h"
 #include "controld/attach/learn.h"
 #include "controld/attach/remote.h"
 #include "shared/log.h"
@@ -82,11 +83,72 @@ static void write_prefix(struct cp_attach_op *op, uint32_t flags,
 			  &body, bytes, 1, step);
 }
 
+/* Finds what names have opened within the prefix and the change of its rules
+ * closes, or opens again: all that no longer prefix decides about, because
+ * shorter ones say the same of all of it. The entry of a host prefix is written
+ * as a whole in any case. */
+static int find_turned(struct cp_attach_op *op)
+{
+	const struct cp_attach_item *item = op->item;
+	const struct cp_policy *policy = item->policy;
+	const struct cp_policy_cidr *cidr = &op->rule.cidr;
+	struct cp_dns_address at = { .family = cidr->family };
+	enum sn_verdict before = SN_VERDICT_NONE, after, beyond;
+	int longest = cidr->family == SN_FAMILY_IPV4 ? 32 : 128;
+	size_t n = 0;
+	int r;
+
+	if (cp_policy_cidr_is_host(cidr) || !cp_attach_entries_has(item))
+		return 0;
+	memcpy(at.bytes, cidr->address, sizeof(at.bytes));
+	for (uint8_t i = 0; i < op->n_before; i++)
+		before = cp_attach_rows_add_verdict(before, &op->before[i]);
+	after = cp_attach_rows_get_verdict(policy, &at, cidr->length,
+					   cidr->length);
+	beyond = cp_attach_rows_get_verdict(policy, &at, cidr->length - 1, 0);
+	before = before == SN_VERDICT_NONE ? beyond : before;
+	after = after == SN_VERDICT_NONE ? beyond : after;
+	if ((before == SN_VERDICT_DENY) == (after == SN_VERDICT_DENY))
+		return 0;
+	r = cp_dns_learnt_list_addresses(item->learnt, &op->list.addresses,
+					 &op->list.n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < op->list.n; i++) {
+		const struct cp_dns_address *address = &op->list.addresses[i];
+
+		if (address->family == cidr->family &&
+		    cp_policy_cidr_contains(cidr, address->bytes) &&
+		    cp_attach_rows_get_verdict(policy, address, longest,
+					       cidr->length + 1) ==
+			    SN_VERDICT_NONE)
+			op->list.addresses[n++] = *address;
+	}
+	op->list.n = n;
+	op->turns_names = true;
+	op->narrows = after == SN_VERDICT_DENY;
+	return 0;
+}
+
 static void put_back(struct cp_attach_op *op, int r)
 {
 	if (r < 0)
 		op->item->is_suspect = true;
 	cp_attach_op_finish(op);
+}
+
+static void prefix_put_back(struct cp_attach_op *op, int r)
+{
+	if (r < 0)
+		put_back(op, r);
+	else
+		cp_attach_entries_write(op, true, put_back);
+}
+
+/* The model is as it was before. */
+static void write_back(struct cp_attach_op *op)
+{
+	write_prefix(op, SN_IPC_TABLE_NARROW, prefix_put_back);
 }
 
 static void saved(struct cp_attach_op *op, int r)
@@ -103,10 +165,29 @@ static void saved(struct cp_attach_op *op, int r)
 	undo_model(op);
 	cp_attach_remote_unstamp(op);
 	(void)cp_attach_change_put(op->item, &op->rule.cidr);
-	write_prefix(op, SN_IPC_TABLE_NARROW, put_back);
+	write_back(op);
 }
 
 static void written(struct cp_attach_op *op, int r)
+{
+	if (r < 0) {
+		cp_attach_op_fail_errno(op, r, "the rule");
+		undo_model(op);
+		write_back(op);
+		return;
+	}
+	/* What is learnt under a rule could not be taken back with it. */
+	if (!op->turns_names)
+		cp_attach_learn_release(op->item);
+	cp_attach_remote_stamp(op);
+	r = cp_attach_change_put(op->item, &op->rule.cidr);
+	if (r < 0)
+		saved(op, r);
+	else
+		cp_attach_op_sync(op, saved);
+}
+
+static void prefix_written(struct cp_attach_op *op, int r)
 {
 	if (r < 0) {
 		undo_model(op);
@@ -114,13 +195,24 @@ static void written(struct cp_attach_op *op, int r)
 		cp_attach_op_finish(op);
 		return;
 	}
-	cp_attach_learn_release(op->item);
-	cp_attach_remote_stamp(op);
-	r = cp_attach_change_put(op->item, &op->rule.cidr);
+	cp_attach_entries_write(op, op->narrows, written);
+}
+
+/* The rules of the prefix have changed in the model. */
+static void write_change(struct cp_attach_op *op, uint32_t flags)
+{
+	int r;
+
+	if (!cp_attach_doh_settle(op, op->item->policy, &op->rule.cidr)) {
+		undo_model(op);
+		cp_attach_op_finish(op);
+		return;
+	}
+	r = find_turned(op);
 	if (r < 0)
-		saved(op, r);
+		prefix_written(op, r);
 	else
-		cp_attach_op_sync(op, saved);
+		write_prefix(op, flags, prefix_written);
 }
 
 /* An answer of cp_policy_add() that is no success. */
@@ -225,23 +317,16 @@ void cp_attach_rules_add_run(struct cp_attach_op *op)
 		fail_add(op, r);
 		return;
 	}
-	if (!cp_attach_doh_settle(op, op->item->policy, &op->rule.cidr)) {
-		undo_model(op);
-		cp_attach_op_finish(op);
-		return;
-	}
 	is_replaced = r == CP_POLICY_E_REPLACED;
 	op->result.rule_id = now_rule.id;
 	op->result.replaced =
 		is_replaced &&
 		!cp_policy_rule_is_lapsed(&previous,
 					  cp_attach_item_now(op->manager));
-	write_prefix(op,
-		     is_evicting || is_narrowing(&now_rule, is_replaced,
-						 &previous) ?
-			     SN_IPC_TABLE_NARROW :
-			     0,
-		     written);
+	write_change(op, is_evicting || is_narrowing(&now_rule, is_replaced,
+						     &previous) ?
+				 SN_IPC_TABLE_NARROW :
+				 0);
 }
 
 void cp_attach_rules_remove_run(struct cp_attach_op *op)
@@ -264,12 +349,7 @@ void cp_attach_rules_remove_run(struct cp_attach_op *op)
 		cp_attach_op_finish(op);
 		return;
 	}
-	if (cp_attach_doh_settle(op, policy, &op->rule.cidr)) {
-		write_prefix(op, SN_IPC_TABLE_NARROW, written);
-		return;
-	}
-	undo_model(op);
-	cp_attach_op_finish(op);
+	write_change(op, SN_IPC_TABLE_NARROW);
 }
 
 static int find_lapsed(struct cp_attach_op *op, uint64_t now_ns)

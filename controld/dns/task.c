@@ -115,38 +115,53 @@ void cp_dns_task_judge(struct cp_dns_task *task)
 			     view->mode == CP_DNS_MODE_PROXY;
 }
 
+struct filter {
+	const struct cp_dns_task *task;
+	bool is_given;
+};
+
 static bool is_open(void *userdata, const struct cp_dns_address *address)
 {
-	const struct cp_dns_task *task = userdata;
+	const struct filter *filter = userdata;
+	const struct cp_dns_task *task = filter->task;
 	struct cp_attach *manager = task->shared->options.manager;
 
-	/* A listed DoH server is opened by no name. */
-	if (!cp_dns_doh_has_address(cp_attach_doh_get(manager), address) &&
-	    (task->view.settings->allow_private ||
-	     !cp_dns_answer_is_special(address)))
+	switch (cp_attach_dns_judge(task->view.item, address,
+				    cp_attach_now(manager))) {
+	case CP_ATTACH_DNS_SAY_OPENS:
 		return true;
-	return cp_attach_dns_is_opened(task->view.item, address,
-				       cp_attach_now(manager));
+	case CP_ATTACH_DNS_SAY_DENIES:
+		return false;
+	case CP_ATTACH_DNS_SAY_NOTHING:
+		break;
+	}
+	if (filter->is_given)
+		return true;
+	/* A listed DoH server is opened by no name. */
+	return !cp_dns_doh_has_address(cp_attach_doh_get(manager), address) &&
+	       (task->view.settings->allow_private ||
+		!cp_dns_answer_is_special(address));
 }
 
 int cp_dns_task_filter(struct cp_dns_task *task,
 		       const struct cp_dns_task_found *found,
 		       struct cp_dns_answer **own)
 {
+	struct filter filter = { task, found->is_given };
 	const struct cp_dns_address *addresses;
 	size_t n, i = 0;
 	int r;
 
-	if (!task->view.learns || found->is_given)
+	if (!task->view.learns)
 		return 0;
 	addresses = cp_dns_answer_addresses(found->answer, &n);
-	while (i < n && is_open(task, &addresses[i]))
+	while (i < n && is_open(&filter, &addresses[i]))
 		i++;
 	if (i == n)
 		return 0;
 	r = cp_dns_answer_copy(found->answer, own);
 	if (r == 0)
-		(void)cp_dns_answer_filter(*own, is_open, task);
+		(void)cp_dns_answer_filter(*own, is_open, &filter);
 	return r;
 }
 

@@ -45,7 +45,8 @@ struct cp_dns_task_found {
 	const struct cp_dns_answer *answer;
 	uint64_t stored_ns;
 	bool is_secure;
-	bool is_given; /* by the control plane: any address is meant */
+	/* By the control plane: any address is meant but what CIDR rules deny. */
+	bool is_given;
 };
 
 /* Fills view. False: the slot has nobody whose names are resolved. */

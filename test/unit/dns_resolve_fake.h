@@ -41,7 +41,7 @@ static struct {
 	struct cp_dns_rules *rules[FAKE_SLOTS];
 	uint64_t ends[FAKE_SLOTS][CP_ATTACH_DNS_END_COUNT];
 	uint64_t now_ns;
-	bool is_opened; /* by a CIDR rule */
+	enum cp_attach_dns_say say; /* of CIDR rules */
 	bool is_learnt; /* everything is, already */
 	int learn_r;
 	struct cp_upstream_request requests[FAKE_MAX];
@@ -90,14 +90,14 @@ bool cp_attach_dns_get(struct cp_attach *manager, uint32_t slot,
 	return true;
 }
 
-bool cp_attach_dns_is_opened(const struct cp_attach_item *item,
-			     const struct cp_dns_address *address,
-			     uint64_t now_ns)
+enum cp_attach_dns_say cp_attach_dns_judge(const struct cp_attach_item *item,
+					   const struct cp_dns_address *address,
+					   uint64_t now_ns)
 {
 	(void)item;
 	(void)address;
 	(void)now_ns;
-	return fake.is_opened;
+	return fake.say;
 }
 
 bool cp_attach_dns_is_learnt(struct cp_attach *manager, uint32_t slot,
@@ -232,8 +232,8 @@ int cp_dns_proxy_ask(struct cp_dns_proxy *proxy, const char *id,
 }
 
 /* Records of an answer: "A 192.0.2.1 60", one a string, NULL ends. */
-static size_t fake_write_records(uint8_t *at, const char *const *records,
-				 uint16_t *n)
+static inline size_t fake_write_records(uint8_t *at, const char *const *records,
+					uint16_t *n)
 {
 	uint8_t *begin = at;
 
@@ -260,9 +260,9 @@ static size_t fake_write_records(uint8_t *at, const char *const *records,
 }
 
 /* A message with the question; rcode and records make it an answer. */
-static size_t fake_write(const struct cp_dns_name *name, uint16_t type,
-			 bool is_answer, unsigned int rcode,
-			 const char *const *records, uint8_t *ret)
+static inline size_t fake_write(const struct cp_dns_name *name, uint16_t type,
+				bool is_answer, unsigned int rcode,
+				const char *const *records, uint8_t *ret)
 {
 	uint8_t *at = ret + 12;
 	uint16_t n = 0;
@@ -283,8 +283,8 @@ static size_t fake_write(const struct cp_dns_name *name, uint16_t type,
 }
 
 /* Ends upstream request i. */
-static void fake_answer(size_t i, unsigned int rcode,
-			const char *const *records)
+static inline void fake_answer(size_t i, unsigned int rcode,
+			       const char *const *records)
 {
 	struct cp_upstream_request *request = &fake.requests[i];
 	uint8_t message[1024];
@@ -297,7 +297,7 @@ static void fake_answer(size_t i, unsigned int rcode,
 	request->fn(request->userdata, &answer);
 }
 
-static void fake_fail(size_t i, int status)
+static inline void fake_fail(size_t i, int status)
 {
 	struct cp_upstream_request *request = &fake.requests[i];
 	struct cp_upstream_answer answer = { .status = status };
@@ -307,7 +307,7 @@ static void fake_fail(size_t i, int status)
 	request->fn(request->userdata, &answer);
 }
 
-static void fake_learnt(size_t i, enum cp_attach_dns_learn_code code)
+static inline void fake_learnt(size_t i, enum cp_attach_dns_learn_code code)
 {
 	t_true(i < fake.n_learns && fake.learns[i].fn);
 	sn_steal (&fake.learns[i].fn)(fake.learns[i].userdata, code);

@@ -302,7 +302,7 @@ static void cidr_rules_and_names_share_an_entry(void)
 	t_eq(add(rig, id, SN_VERDICT_DENY, "198.51.0.1", 0).result.code,
 	     CP_ATTACH_CODE_OK);
 	t_false(is_open(rig, 1, 80));
-	t_eq(learn(rig, "a.example", 1, 1, 60), CP_ATTACH_DNS_LEARN_OK);
+	t_eq(learn(rig, "a.example", 1, 1, 60), CP_ATTACH_DNS_LEARN_DENIED);
 	t_false(is_open(rig, 1, 80));
 	t_eq(drop_domain(rig, id, "a.example").result.code, CP_ATTACH_CODE_OK);
 	t_eq(entry_of(rig, 1)->value.n_items, 1);

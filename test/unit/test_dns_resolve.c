@@ -2,122 +2,7 @@
 #include "controld/dns/resolve.h"
 
 #include "controld/dns/doh.h"
-#include "test/unit/dns_resolve_fake.h"
-
-enum {
-	TYPE_A = 1,
-	TYPE_TXT = 16,
-	TYPE_AAAA = 28,
-	TYPE_ANY = 255,
-	SERVFAIL = 2,
-	NXDOMAIN = 3,
-	NOTIMP = 4,
-	REFUSED = 5,
-	NONE = -1, /* no reply yet */
-	FLOOR_S = 30,
-	GRACE_S = 10,
-};
-
-static const char *const one_address[] = { "A 192.0.2.1 60", NULL };
-
-static void take_reply(const struct cp_dns_origin *origin,
-		       const uint8_t *message, size_t size)
-{
-	t_true(origin->owner == &fake);
-	fake.n_replies += size > 0;
-	fake.n_dropped += size == 0;
-	fake.reply_size = size;
-	if (size > 0)
-		(void)memcpy(fake.reply, message, size);
-}
-
-static const struct cp_dns_origin_ops ops = {
-	.reply = take_reply,
-	.is_datagram = true,
-};
-
-static struct cp_dns_resolve *start(void)
-{
-	struct cp_dns_resolve_options options = {
-		.cache_bytes = 1 << 20,
-		.ttl_floor_s = FLOOR_S,
-		.grace_s = GRACE_S,
-		.denied = CP_DNS_DENIED_REFUSED,
-		.n_slots = FAKE_SLOTS,
-	};
-	struct cp_dns_upstream server = { .family = SN_FAMILY_IPV4,
-					  .port = 53 };
-	struct cp_dns_resolve *resolve = NULL;
-
-	t_eq(cp_dns_resolve_new(&resolve, &options), 0);
-	t_eq(cp_dns_resolve_put_upstreams(resolve, &server, 1, false), 0);
-	fake.now_ns = 1000 * SN_NS_PER_S;
-	return resolve;
-}
-
-/* An attachment that learns. */
-static void attach(uint32_t slot, enum cp_dns_mode mode)
-{
-	fake.views[slot] = (struct cp_attach_dns_view){
-		.id = "id",
-		.address_mode = SN_MODE_ALLOWLIST,
-		.mode = mode,
-		.learns = mode != CP_DNS_MODE_DISABLED,
-	};
-	t_eq(cp_dns_rules_new(&fake.rules[slot]), 0);
-}
-
-static void rule(uint32_t slot, enum sn_verdict verdict, const char *name)
-{
-	static uint32_t id;
-	struct cp_dns_rule rule = { .id = ++id,
-				    .verdict = (uint8_t)verdict,
-				    .owner = 1,
-				    .subdomains = true };
-	struct sn_diag diag;
-
-	t_eq(cp_dns_name_parse(name, &rule.name, &diag), 0);
-	t_true(cp_dns_rules_add(fake.rules[slot], &rule, NULL) >= 0);
-}
-
-static void ask(struct cp_dns_resolve *resolve, uint32_t slot, const char *text,
-		uint16_t type)
-{
-	struct cp_dns_origin origin = { .ops = &ops,
-					.owner = &fake,
-					.slot = slot };
-	uint8_t message[512];
-	struct cp_dns_name name;
-	struct sn_diag diag;
-
-	t_eq(cp_dns_name_parse(text, &name, &diag), 0);
-	cp_dns_resolve_query(resolve, &origin, message,
-			     fake_write(&name, type, false, 0, NULL, message));
-}
-
-/* rcode of the one reply since the last call. */
-static int rcode(void)
-{
-	size_t n = fake.n_replies;
-
-	fake.n_replies = 0;
-	if (n == 0)
-		return NONE;
-	t_eq(n, 1);
-	return fake.reply[3] & 0x0f;
-}
-
-static unsigned int n_records(void)
-{
-	return (unsigned int)fake.reply[6] << 8 | fake.reply[7];
-}
-
-static void end(struct cp_dns_resolve *resolve)
-{
-	cp_dns_resolve_free(resolve);
-	for (size_t i = 0; i < FAKE_SLOTS; i++)
-		cp_dns_rules_free(fake.rules[i]);
-}
+#include "test/unit/dns_resolve_rig.h"
 
 static void an_allowed_name_is_learnt_before_it_is_answered(void)
 {
@@ -313,6 +198,14 @@ static void addresses_of_the_control_plane_are_the_answer(void)
 	ask(resolve, 1, "a.example", TYPE_TXT);
 	decide(&answer);
 	t_eq(fake.n_requests, 1);
+	/* The host's CIDR rules hold against it. */
+	fake.say = CP_ATTACH_DNS_SAY_DENIES;
+	fake.n_replies = 0;
+	ask(resolve, 1, "b.example", TYPE_A);
+	decide(&answer);
+	t_eq(fake.n_learns, 1);
+	t_eq(rcode(), 0);
+	t_eq(n_records(), 0);
 	end(resolve);
 }
 
@@ -476,45 +369,6 @@ static void a_rule_that_goes_meanwhile_counts(void)
 	end(resolve);
 }
 
-static void private_addresses_are_left_out_unless_opened(void)
-{
-	static const char *const mixed[] = { "A 192.0.2.1 60", "A 10.0.0.1 60",
-					     "A 127.0.0.1 60",
-					     "A 169.254.169.254 60", NULL };
-	static const char *const only[] = { "A 10.0.0.1 60", NULL };
-	struct cp_dns_resolve *resolve = start();
-
-	attach(1, CP_DNS_MODE_ALLOWLIST);
-	rule(1, SN_VERDICT_ALLOW, "example.com");
-	ask(resolve, 1, "example.com", TYPE_A);
-	fake_answer(0, 0, mixed);
-	t_eq(fake.learns[0].n_addresses, 1);
-	fake_learnt(0, CP_ATTACH_DNS_LEARN_OK);
-	t_eq(rcode(), 0);
-	t_eq(n_records(), 1);
-
-	ask(resolve, 1, "only.example.com", TYPE_A);
-	fake_answer(1, 0, only);
-	t_eq(rcode(), 0);
-	t_eq(n_records(), 0);
-	t_eq(fake.n_learns, 1);
-
-	/* The cache has them all, for those who may have them. */
-	fake.settings[1].allow_private = true;
-	ask(resolve, 1, "only.example.com", TYPE_A);
-	t_eq(fake.learns[1].n_addresses, 1);
-	fake_learnt(1, CP_ATTACH_DNS_LEARN_OK);
-	t_eq(n_records(), 1);
-	fake.n_replies = 0;
-	fake.settings[1].allow_private = false;
-	fake.is_opened = true;
-	ask(resolve, 1, "example.com", TYPE_A);
-	t_eq(fake.learns[2].n_addresses, 4);
-	t_eq(fake.n_requests, 2);
-	fake_learnt(2, CP_ATTACH_DNS_LEARN_OK);
-	end(resolve);
-}
-
 static void upstream_trouble_is_a_failure(void)
 {
 	static const int ends[] = { CP_UPSTREAM_E_TIMEOUT,
@@ -643,34 +497,6 @@ static void listed_doh_servers_are_refused(void)
 	cp_dns_doh_free(fake.doh);
 }
 
-static void addresses_of_doh_servers_are_left_out(void)
-{
-	static const char list[] = "192.0.2.1\n";
-	static const char *const answer[] = { "A 192.0.2.1 60",
-					      "A 192.0.2.2 60", NULL };
-	struct cp_dns_resolve *resolve = start();
-	struct sn_diag diag;
-
-	t_eq(cp_dns_doh_parse(list, sizeof(list) - 1, "list", &fake.doh, &diag),
-	     0);
-	attach(1, CP_DNS_MODE_ALLOWLIST);
-	rule(1, SN_VERDICT_ALLOW, "example.com");
-	fake.settings[1].allow_private = true;
-	ask(resolve, 1, "example.com", TYPE_A);
-	fake_answer(0, 0, answer);
-	t_eq(fake.learns[0].n_addresses, 1);
-	t_eq(fake.learns[0].addresses[0].bytes[3], 2);
-	fake_learnt(0, CP_ATTACH_DNS_LEARN_OK);
-	t_eq(n_records(), 1);
-	fake.is_opened = true;
-	fake.n_replies = 0;
-	ask(resolve, 1, "example.com", TYPE_A);
-	t_eq(fake.learns[1].n_addresses, 2);
-	fake_learnt(1, CP_ATTACH_DNS_LEARN_OK);
-	end(resolve);
-	cp_dns_doh_free(fake.doh);
-}
-
 T_MAIN("dns_resolve", an_allowed_name_is_learnt_before_it_is_answered,
        a_short_ttl_lives_to_the_floor,
        a_name_without_a_rule_never_goes_upstream,
@@ -684,10 +510,8 @@ T_MAIN("dns_resolve", an_allowed_name_is_learnt_before_it_is_answered,
        equal_questions_share_one_request_and_one_learning,
        a_cached_answer_is_learnt_again_when_its_life_has_ended,
        rules_are_consulted_before_the_cache, a_rule_that_goes_meanwhile_counts,
-       private_addresses_are_left_out_unless_opened,
        upstream_trouble_is_a_failure,
        negative_answers_pass_and_are_kept_by_their_soa,
        any_and_odd_questions_have_their_own_answers,
        one_attachment_cannot_use_up_what_all_share,
-       an_end_in_every_state_leaks_nothing, listed_doh_servers_are_refused,
-       addresses_of_doh_servers_are_left_out)
+       an_end_in_every_state_leaks_nothing, listed_doh_servers_are_refused)

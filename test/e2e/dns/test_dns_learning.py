@@ -212,6 +212,78 @@ def test_special_addresses_are_left_out_unless_opened(site):
     assert site.is_open("10.30.0.50")
 
 
+def flow_to(address, port=80):
+    return [6, None, None, address, port]
+
+
+def test_a_denied_network_holds_against_names(site):
+    site.attach(ALLOW)
+    world = site.world
+    flows = {"203.0.113.30": 20, "203.0.113.1": 20}
+    site.query("good.test")
+    assert sorted(site.query("two.good.test")["addresses"]) == [
+        "203.0.113.30", "203.0.113.31"]
+    # The second length is in the running generation by then.
+    for network in ("203.0.113.16/28", "203.0.113.16/28"):
+        site.client.keep(addresses=[address for address, number
+                                    in flows.items() for _ in range(number)])
+        world.ok("deny", site.id, network)
+        # Not a packet passes any more once the change is answered.
+        world.network.forget()
+        assert site.client.exchange(timeout_s=0.3) == 20
+        assert world.network.b.seen(flows=[flow_to("203.0.113.30")]
+                                    )[0]["count"] == 0
+        assert not site.is_open("203.0.113.30")
+        assert site.is_open("203.0.113.1")
+        assert site.query("brief.good.test")["addresses"] == []
+        assert not site.is_open("203.0.113.20")
+        assert {row["address"] for row in site.learnt()} == {"203.0.113.1"}
+        site.client.drop_kept()
+        world.ok("remove", site.id, network)
+        assert site.is_open("203.0.113.30")
+        assert site.query("brief.good.test")["addresses"] == ["203.0.113.20"]
+        assert site.is_open("203.0.113.20")
+
+
+def test_an_answer_has_what_no_rule_denies(site):
+    site.attach(ALLOW + """  allow_private: true
+cidrs:
+  - {deny: 10.0.0.0/8}
+  - {allow: 10.30.0.51, ports: [443/tcp]}
+  - {deny: "2001:db8:b::/64"}
+""")
+    assert site.query("inside.good.test")["addresses"] == ["203.0.113.50"]
+    assert not site.is_open("10.30.0.50")
+    assert site.is_open("203.0.113.50")
+    assert site.query("good.test", "AAAA")["addresses"] == []
+    assert not site.is_open("2001:db8:b::1")
+    # What a rule opens itself is answered; the name opens no more of it.
+    assert "10.30.0.51" in site.query("secret.good.test")["addresses"]
+    assert site.is_open("10.30.0.51", 443)
+    assert not site.is_open("10.30.0.51", 80)
+    site.world.ok("allow", site.id, "10.30.0.48/28")
+    answer = site.query("inside.good.test")
+    assert sorted(answer["addresses"]) == ["10.30.0.50", "203.0.113.50"]
+    assert site.is_open("10.30.0.50")
+
+
+@pytest.mark.parametrize("killed", ["cp", "both"])
+def test_a_denied_network_stays_so_over_restarts(site, killed):
+    site.attach(ALLOW + "cidrs: [{deny: 198.51.100.16/28}]\n")
+    site.query("good.test")
+    site.query("two.good.test")
+    site.world.ok("deny", site.id, "203.0.113.16/28")
+    assert site.world.stop(site.world.cp) == 0
+    if killed == "both":
+        site.world.kill_dp()
+        site.world.start_dp()
+    site.world.start_cp()
+    assert not site.is_open("203.0.113.30")
+    assert site.is_open("203.0.113.1")
+    site.world.ok("remove", site.id, "203.0.113.16/28")
+    assert site.is_open("203.0.113.30") and site.is_open("203.0.113.31")
+
+
 def test_audit_answers_and_reports_and_learns_only_what_is_allowed(site):
     site.attach(ALLOW.replace("allowlist", "allowlist\naudit: true", 1))
     assert site.query("good.test")["rcode"] == "NOERROR"
