@@ -70,6 +70,20 @@ static __always_inline int sn_rules_take_item(struct sn_query *q, int *found,
 	return is_deny;
 }
 
+/* The second reading of the seal. n was bounded before; it is again, unseen by
+ * the compiler, because Linux 6.1 does not know of a copy on the stack what it
+ * learnt of the register. */
+static __always_inline int sn_rules_is_changed(struct sn_rule_value *value,
+					       __u64 tag, __u32 seq, __u32 n)
+{
+	asm volatile("" : "+r"(n));
+	if (n > SN_ITEMS_MAX)
+		return 1;
+	return SN_RULES_SEALED &&
+	       (SN_READ(value->tag) != tag || SN_READ(value->seq) != seq ||
+		SN_READ(*sn_rule_end(value, n)) != tag + seq);
+}
+
 /* Judges the items of one entry; deny wins. `tag` is that of the key that was
  * looked up. Tag and sequence are read before and after the items: a writer
  * that got in between shows in one of them (shared/abi.h). */
@@ -97,14 +111,7 @@ SN_GLOBAL int sn_rules_judge(struct sn_rule_value *value, __u64 tag,
 			break;
 	}
 	sn_read_barrier();
-	/* Again, and the compiler cannot tell: Linux 6.1 does not know of a copy
-	 * on the stack what it learnt of the register. */
-	asm volatile("" : "+r"(n));
-	if (n > SN_ITEMS_MAX)
-		return SN_FOUND_CHANGED;
-	if (SN_RULES_SEALED &&
-	    (SN_READ(value->tag) != tag || SN_READ(value->seq) != seq ||
-	     SN_READ(*sn_rule_end(value, n)) != tag + seq))
+	if (sn_rules_is_changed(value, tag, seq, n))
 		return SN_FOUND_CHANGED;
 	if (found != SN_FOUND_NONE && q->seen - value->used > SN_TOUCH_NS)
 		SN_WRITE(value->used, q->seen);
