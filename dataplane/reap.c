@@ -147,6 +147,5 @@ void dp_reap_finish_all(struct dp_reap *reap)
 		while (dp_reap_get_timeout_ms(reap) == 0 &&
 		       reap->slots->n_dirty)
 			dp_reap_step(reap);
-	} while (reap->slots->n_dirty && !reap->stalled &&
-		 !reap->not_before);
+	} while (reap->slots->n_dirty && !reap->stalled && !reap->not_before);
 }

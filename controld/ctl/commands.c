@@ -14,6 +14,7 @@
 #include "controld/ctl/rules.h"
 #include "controld/ctl/run/run.h"
 #include "controld/ctl/status.h"
+#include "controld/ctl/top/top.h"
 #include "shared/version.h"
 
 #define BIT(name) CP_CTL_OPTION_BIT(name)
@@ -48,6 +49,16 @@ static const struct cp_ctl_command commands[] = {
 		.summary = "list the attachments",
 		.example = "list -o json",
 		.run = cp_ctl_attachments_list,
+	},
+	{
+		.name = "top",
+		.summary = "watch rates, and what was blocked last",
+		.text = "Allowed and blocked packets, bytes and names a second. "
+			"On a terminal: q quits, p\npauses, s sorts, / filters, "
+			"arrows scroll. Else one table for each interval.",
+		.example = "top --sort dns",
+		.options = BIT(COUNT_OF) | BIT(INTERVAL) | BIT(SORT),
+		.run = cp_ctl_top_run,
 	},
 	{
 		.name = "show",

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/ctl/options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controld/config/nearest.h"
@@ -39,6 +41,8 @@ static const struct {
 				   "directory in the cgroup2 hierarchy" },
 	[CP_CTL_OPTION_CONFIG] = { "config", 0, "FILE",
 				   "configuration of sentinel-cp" },
+	[CP_CTL_OPTION_COUNT_OF] = { "count", 0, "N",
+				     "end after N samples, as text" },
 	[CP_CTL_OPTION_DRY_RUN] = { "dry-run", 0, NULL,
 				    "check and compare, change nothing" },
 	[CP_CTL_OPTION_FOLLOW] = { "follow", 'f', NULL,
@@ -46,6 +50,8 @@ static const struct {
 	[CP_CTL_OPTION_ID] = { "id", 0, "ID", "of one attachment only" },
 	[CP_CTL_OPTION_INTERFACE] = { "interface", 0, "IF",
 				      "network interface" },
+	[CP_CTL_OPTION_INTERVAL] = { "interval", 0, "DURATION",
+				     "between samples (2s)" },
 	[CP_CTL_OPTION_META] = { "meta", 0, "KEY=VALUE",
 				 "note kept with the attachment; may be "
 				 "repeated" },
@@ -60,6 +66,8 @@ static const struct {
 				 "workload or host (by kind of interface)" },
 	[CP_CTL_OPTION_SINCE] = { "since", 0, "DURATION",
 				  "of that time only (60s, 10m, 2h)" },
+	[CP_CTL_OPTION_SORT] = { "sort", 0, "KEY",
+				 "blocked, allowed, dns or target" },
 	[CP_CTL_OPTION_SUBDOMAINS] = { "subdomains", 0, NULL,
 				       "also every name below it" },
 	[CP_CTL_OPTION_TTL] = { "ttl", 0, "DURATION",
@@ -176,6 +184,19 @@ static int put_meta(struct cp_ctl_options *options, char *pair, FILE *errors)
 	return 0;
 }
 
+static int put_count(struct cp_ctl_options *options, const char *text,
+		     FILE *errors)
+{
+	char *end;
+
+	errno = 0;
+	options->count = strtoull(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' || !options->count)
+		return refuse(errors, "--count '%s' is no number from 1 up",
+			      text);
+	return 0;
+}
+
 static int put_allow(struct cp_ctl_options *options, char *text, FILE *errors)
 {
 	if (options->n_allow == CP_CTL_OPTIONS_ALLOW_MAX)
@@ -200,6 +221,8 @@ static int put_seconds(enum cp_ctl_option option, const char *text,
 			      rows[option].name, text);
 	if (option == CP_CTL_OPTION_TTL)
 		options->ttl_s = ns / SN_NS_PER_S;
+	else if (option == CP_CTL_OPTION_INTERVAL)
+		options->interval_s = ns / SN_NS_PER_S;
 	else if (option == CP_CTL_OPTION_SINCE)
 		options->since_s = ns / SN_NS_PER_S;
 	else
@@ -249,6 +272,8 @@ static const char **text_of(struct cp_ctl_options *options,
 		return &options->policy_path;
 	if (option == CP_CTL_OPTION_USER)
 		return &options->user;
+	if (option == CP_CTL_OPTION_SORT)
+		return &options->sort;
 	if (option == CP_CTL_OPTION_CONFIG)
 		return &options->config;
 	if (option == CP_CTL_OPTION_ID)
@@ -280,6 +305,8 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 	if (option == CP_CTL_OPTION_OUTPUT || option == CP_CTL_OPTION_MODE ||
 	    option == CP_CTL_OPTION_ROLE)
 		return put_words(options, option, text, errors);
+	if (option == CP_CTL_OPTION_COUNT_OF)
+		return put_count(options, text, errors);
 	if (option == CP_CTL_OPTION_ALLOW)
 		return put_allow(options, text, errors);
 	if (option == CP_CTL_OPTION_META)
@@ -287,7 +314,7 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 	if (option == CP_CTL_OPTION_PORTS)
 		return split_ports(options, text, errors);
 	if (option == CP_CTL_OPTION_TTL || option == CP_CTL_OPTION_TTL_FLOOR ||
-	    option == CP_CTL_OPTION_SINCE)
+	    option == CP_CTL_OPTION_SINCE || option == CP_CTL_OPTION_INTERVAL)
 		return put_seconds(option, text, options, errors);
 	return 0;
 }

@@ -34,16 +34,19 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_BLOCKED,
 	CP_CTL_OPTION_CGROUP,
 	CP_CTL_OPTION_CONFIG,
+	CP_CTL_OPTION_COUNT_OF,
 	CP_CTL_OPTION_DRY_RUN,
 	CP_CTL_OPTION_FOLLOW,
 	CP_CTL_OPTION_ID,
 	CP_CTL_OPTION_INTERFACE,
+	CP_CTL_OPTION_INTERVAL,
 	CP_CTL_OPTION_META,
 	CP_CTL_OPTION_MODE,
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
 	CP_CTL_OPTION_ROLE,
 	CP_CTL_OPTION_SINCE,
+	CP_CTL_OPTION_SORT,
 	CP_CTL_OPTION_SUBDOMAINS,
 	CP_CTL_OPTION_TTL,
 	CP_CTL_OPTION_TTL_FLOOR,
@@ -78,6 +81,9 @@ struct cp_ctl_options {
 	size_t n_ports;
 	const char *user;
 	const char *config;
+	const char *sort;
+	uint64_t interval_s;
+	uint64_t count;
 	char *allow[CP_CTL_OPTIONS_ALLOW_MAX];
 	size_t n_allow;
 	char **args; /* the command and its arguments */
