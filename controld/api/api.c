@@ -9,6 +9,7 @@
 #include "controld/api/lease.h"
 #include "controld/api/pending.h"
 #include "controld/api/read.h"
+#include "controld/api/seen.h"
 #include "controld/api/status.h"
 #include "controld/api/stream.h"
 #include "controld/api/watch.h"
@@ -57,6 +58,7 @@ static const struct cp_rpc_method methods[] = {
 	     cp_api_domain_read_learnt),
 	UNARY("Explain", explain_request, explain_response, cp_api_explain_call,
 	      cp_api_explain_cancel),
+	READ("GetSeen", get_seen_request, get_seen_response, cp_api_seen_get),
 	READ("GetStatus", get_status_request, get_status_response,
 	     cp_api_status_get),
 	{

@@ -8,9 +8,11 @@
 #include "controld/ctl/apply.h"
 #include "controld/ctl/attachments.h"
 #include "controld/ctl/change.h"
+#include "controld/ctl/diff.h"
 #include "controld/ctl/doctor/doctor.h"
 #include "controld/ctl/events.h"
 #include "controld/ctl/explain.h"
+#include "controld/ctl/learn.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/run/run.h"
 #include "controld/ctl/status.h"
@@ -213,6 +215,31 @@ static const struct cp_ctl_command commands[] = {
 		.example = "explain 3f9c01 192.0.2.10:53/udp",
 		.n_arguments = 2,
 		.run = cp_ctl_explain_show,
+	},
+	{
+		.name = "learn",
+		.arguments = "ID",
+		.summary = "print a policy file that allows what was seen",
+		.text = "The policy in force and what it blocked, or under "
+			"audit would have: by name\nwhere the resolver saw "
+			"it. What a rule denies stays denied. Read it, then "
+			"'apply'.",
+		.example = "learn 3f9c01 --since 10m >agent.yaml",
+		.n_arguments = 1,
+		.options = BIT(SINCE) | BIT(WILDCARD),
+		.run = cp_ctl_learn_print,
+	},
+	{
+		.name = "diff",
+		.arguments = "ID FILE",
+		.summary = "show what a policy would change for what was seen",
+		.text = "Judged are destinations that were blocked, or under "
+			"audit would have been, and\nnames that have opened "
+			"addresses.",
+		.example = "diff 3f9c01 agent.yaml --since 1h",
+		.n_arguments = 2,
+		.options = BIT(SINCE),
+		.run = cp_ctl_diff_show,
 	},
 };
 

@@ -76,6 +76,9 @@ static const struct {
 				      "least life of what a name opens" },
 	[CP_CTL_OPTION_USER] = { "user", 0, "USER",
 				 "run the command as this user, for good" },
+	[CP_CTL_OPTION_WILDCARD] = { "wildcard", 0, "DOMAIN",
+				     "one rule for all names below it; may be "
+				     "repeated" },
 };
 
 const char *cp_ctl_options_name(enum cp_ctl_option option)
@@ -208,6 +211,16 @@ static int put_allow(struct cp_ctl_options *options, char *text, FILE *errors)
 	return 0;
 }
 
+static int put_wildcard(struct cp_ctl_options *options, const char *text,
+			FILE *errors)
+{
+	if (options->n_wildcards == CP_CTL_OPTIONS_WILDCARDS_MAX)
+		return refuse(errors, "--wildcard is given more than %d times",
+			      CP_CTL_OPTIONS_WILDCARDS_MAX);
+	options->wildcards[options->n_wildcards++] = text;
+	return 0;
+}
+
 static int put_seconds(enum cp_ctl_option option, const char *text,
 		       struct cp_ctl_options *options, FILE *errors)
 {
@@ -284,7 +297,21 @@ static const char **text_of(struct cp_ctl_options *options,
 static bool may_be_repeated(enum cp_ctl_option option)
 {
 	return option == CP_CTL_OPTION_META || option == CP_CTL_OPTION_PORTS ||
-	       option == CP_CTL_OPTION_ALLOW;
+	       option == CP_CTL_OPTION_ALLOW ||
+	       option == CP_CTL_OPTION_WILDCARD;
+}
+
+/* What may be given several times. */
+static int put_repeated(struct cp_ctl_options *options,
+			enum cp_ctl_option option, char *text, FILE *errors)
+{
+	if (option == CP_CTL_OPTION_ALLOW)
+		return put_allow(options, text, errors);
+	if (option == CP_CTL_OPTION_WILDCARD)
+		return put_wildcard(options, text, errors);
+	if (option == CP_CTL_OPTION_META)
+		return put_meta(options, text, errors);
+	return split_ports(options, text, errors);
 }
 
 static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
@@ -307,12 +334,8 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 		return put_words(options, option, text, errors);
 	if (option == CP_CTL_OPTION_COUNT_OF)
 		return put_count(options, text, errors);
-	if (option == CP_CTL_OPTION_ALLOW)
-		return put_allow(options, text, errors);
-	if (option == CP_CTL_OPTION_META)
-		return put_meta(options, text, errors);
-	if (option == CP_CTL_OPTION_PORTS)
-		return split_ports(options, text, errors);
+	if (may_be_repeated(option))
+		return put_repeated(options, option, text, errors);
 	if (option == CP_CTL_OPTION_TTL || option == CP_CTL_OPTION_TTL_FLOOR ||
 	    option == CP_CTL_OPTION_SINCE || option == CP_CTL_OPTION_INTERVAL)
 		return put_seconds(option, text, options, errors);

@@ -15,6 +15,7 @@
 enum {
 	CP_CTL_OPTIONS_META_MAX = 64, /* as the API has it */
 	CP_CTL_OPTIONS_ALLOW_MAX = 256, /* more belongs into a file */
+	CP_CTL_OPTIONS_WILDCARDS_MAX = 64,
 	CP_CTL_OPTIONS_PORTS_MAX = 64, /* the API's limit is below it */
 };
 
@@ -51,6 +52,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_TTL,
 	CP_CTL_OPTION_TTL_FLOOR,
 	CP_CTL_OPTION_USER,
+	CP_CTL_OPTION_WILDCARD,
 	CP_CTL_OPTION_COUNT,
 };
 
@@ -74,6 +76,8 @@ struct cp_ctl_options {
 	uint64_t ttl_s;
 	uint64_t ttl_floor_s;
 	uint64_t since_s;
+	const char *wildcards[CP_CTL_OPTIONS_WILDCARDS_MAX]; /* names */
+	size_t n_wildcards;
 	const char *id; /* or a prefix of it */
 	char *meta[CP_CTL_OPTIONS_META_MAX]; /* "key=value" */
 	size_t n_meta;

@@ -59,14 +59,20 @@ static struct cp_events_seen_row make(const struct cp_events_record *record)
 	return row;
 }
 
+/* The packets of a call that was reported do not tell the process. */
+static bool is_same_process(const struct cp_events_seen_row *a,
+			    const struct cp_events_seen_row *b)
+{
+	return !a->comm[0] || !b->comm[0] || strcmp(a->comm, b->comm) == 0;
+}
+
 /* Addresses of one name are one destination. */
 static bool is_same(const struct cp_events_seen_row *a,
 		    const struct cp_events_seen_row *b)
 {
 	if (a->protocol != b->protocol || a->port != b->port ||
 	    (a->address.family == 0) != (b->address.family == 0) ||
-	    strcmp(a->comm, b->comm) != 0 ||
-	    !cp_dns_name_is_equal(&a->name, &b->name))
+	    !is_same_process(a, b) || !cp_dns_name_is_equal(&a->name, &b->name))
 		return false;
 	return a->name.size > 0 || (a->address.family == b->address.family &&
 				    memcmp(a->address.bytes, b->address.bytes,
@@ -103,6 +109,8 @@ int cp_events_seen_put(struct cp_events_seen *seen,
 	row.last_ms = record->time_ms;
 	row.count = old ? old->count + 1 : 1;
 	if (old) {
+		if (!row.comm[0])
+			(void)memcpy(row.comm, old->comm, sizeof(row.comm));
 		*old = row;
 		return 0;
 	}

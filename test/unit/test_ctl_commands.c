@@ -84,10 +84,10 @@ static void prints_golden(const struct fake *fake, const char *line,
 static void help_is_as_it_was(void)
 {
 	static const char *const names[] = {
-		"status", "list",     "show",	"attach",  "detach",
-		"apply",  "mode",     "rules",	"allow",   "deny",
-		"remove", "dns-mode", "learnt", "events",  "run",
-		"doctor", "features", "top",	"explain",
+		"status",  "list",   "show",  "attach", "detach",   "apply",
+		"mode",	   "rules",  "allow", "deny",	"remove",   "dns-mode",
+		"learnt",  "events", "run",   "doctor", "features", "top",
+		"explain", "learn",  "diff",
 	};
 	char line[64], golden[64];
 

@@ -244,7 +244,15 @@ static void equal_destinations_are_one_row_with_a_count(void)
 	t_eq(cp_events_seen_put(seen, &one), 0);
 	one.flow.remote[3] = 2;
 	t_eq(cp_events_seen_put(seen, &one), 0);
+	t_eq(cp_events_seen_count(seen), 3);
+	/* A call tells the process, its packets do not. */
 	one.flow.comm[0] = 'x';
+	t_eq(cp_events_seen_put(seen, &one), 0);
+	one.flow.comm[0] = '\0';
+	t_eq(cp_events_seen_put(seen, &one), 0);
+	t_eq(cp_events_seen_count(seen), 3);
+	t_str_eq(cp_events_seen_get(seen, 2)->comm, "x");
+	one.flow.comm[0] = 'y';
 	t_eq(cp_events_seen_put(seen, &one), 0);
 	t_eq(cp_events_seen_count(seen), 4);
 }
