@@ -30,7 +30,7 @@ include mk/bpf.mk
 # Sources: a new file in a folder is built without a change here.
 shared_src := $(sort $(wildcard shared/*.c))
 dp_src := $(sort $(filter-out dataplane/main.c,$(wildcard dataplane/*.c)))
-ctl_src := $(sort $(filter-out controld/ctl/main.c, \
+ctl_src := $(sort $(filter-out controld/ctl/main.c controld/ctl/manual/%, \
 	     $(shell find controld/ctl -name '*.c' 2>/dev/null)))
 cp_src := $(sort $(filter-out controld/main.c controld/ctl/%, \
 	    $(shell find controld -name '*.c' 2>/dev/null)))
@@ -41,7 +41,7 @@ programs := $(if $(wildcard dataplane/main.c),$(B)/sentinel-dp) \
 	    $(if $(wildcard controld/main.c),$(B)/sentinel-cp) \
 	    $(if $(wildcard controld/ctl/main.c),$(B)/sentinelctl)
 mains := $(call obj,$(wildcard dataplane/main.c controld/main.c \
-	   controld/ctl/main.c))
+	   controld/ctl/main.c controld/ctl/manual/main.c))
 archives := $(addprefix $(B)/,libshared.a libdp.a libcp.a libctl.a)
 objects := $(call obj,$(shared_src) $(dp_src) $(cp_src) $(ctl_src)) $(mains)
 
@@ -72,13 +72,18 @@ $(B)/sentinelctl: $(B)/obj/controld/ctl/main.o $(B)/libctl.a $(B)/libcp.a \
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ctl_libs)
 
+$(B)/manual: $(B)/obj/controld/ctl/manual/main.o $(B)/libctl.a $(B)/libcp.a \
+	     $(B)/libshared.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ctl_libs)
+
 # Generated headers must exist before the first compilation; after it the
 # dependency files know who includes them.
 $(B)/obj/dataplane/%.o: private INCLUDES += -I$(B)/bpf
 $(B)/obj/controld/%.o: private INCLUDES += -isystem $(B)/proto
 $(call obj,$(dp_src) dataplane/main.c): | $(skeleton)
-$(call obj,$(cp_src) $(ctl_src) controld/main.c controld/ctl/main.c): \
-	| $(proto_headers)
+$(call obj,$(cp_src) $(ctl_src) controld/main.c controld/ctl/main.c \
+	    controld/ctl/manual/main.c): | $(proto_headers)
 
 $(B)/obj/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
@@ -100,6 +105,7 @@ include mk/peers.mk
 include mk/bench.mk
 include mk/soak.mk
 include mk/lint.mk
+include mk/man.mk
 include mk/install.mk
 include mk/packages.mk
 

@@ -8,12 +8,21 @@ UNITDIR ?= /lib/systemd/system
 
 ## make install           install programs, units, samples (DESTDIR, PREFIX)
 .PHONY: install
-install: all
+install: all man
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/sentinel-dp $(B)/sentinel-cp \
 		packaging/sentinel-netdev
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/sentinelctl
 	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) packaging/systemd/sentinel-dp.service \
 		packaging/systemd/sentinel-cp.service
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(B)/man/sentinelctl.1
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(filter %.5,$(man_pages))
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(man_pages))
+	install -D -m 0644 $(B)/completions/bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentinelctl
+	install -D -m 0644 $(B)/completions/zsh \
+		$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_sentinelctl
+	install -D -m 0644 $(B)/completions/fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sentinelctl.fish
 	install -D -m 0644 packaging/systemd/sentinel.sysusers.conf \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/sentinel.conf
 	install -D -m 0644 packaging/systemd/sentinel.tmpfiles.conf \

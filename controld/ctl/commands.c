@@ -8,6 +8,7 @@
 #include "controld/ctl/apply.h"
 #include "controld/ctl/attachments.h"
 #include "controld/ctl/change.h"
+#include "controld/ctl/completion.h"
 #include "controld/ctl/diff.h"
 #include "controld/ctl/doctor/doctor.h"
 #include "controld/ctl/events.h"
@@ -241,7 +242,21 @@ static const struct cp_ctl_command commands[] = {
 		.options = BIT(SINCE),
 		.run = cp_ctl_diff_show,
 	},
+	{
+		.name = "completion",
+		.arguments = "SHELL",
+		.summary = "print the completions for bash, zsh or fish",
+		.example = "completion bash >"
+			   "/etc/bash_completion.d/sentinelctl",
+		.n_arguments = 1,
+		.run = cp_ctl_completion_print,
+	},
 };
+
+const struct cp_ctl_command *cp_ctl_commands_get(size_t index)
+{
+	return index < SN_ARRAY_SIZE(commands) ? &commands[index] : NULL;
+}
 
 static const struct cp_ctl_command *find(const char *name)
 {
@@ -259,7 +274,7 @@ static void print_help(FILE *out)
 		    "Commands:\n",
 		    out);
 	for (size_t i = 0; i < SN_ARRAY_SIZE(commands); i++)
-		(void)fprintf(out, "  %-8s  %s\n", commands[i].name,
+		(void)fprintf(out, "  %-10s  %s\n", commands[i].name,
 			      commands[i].summary);
 	(void)fputs("\nOptions of every command:\n", out);
 	cp_ctl_options_print(out, CP_CTL_OPTIONS_GLOBAL);

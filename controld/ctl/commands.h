@@ -20,6 +20,9 @@ struct cp_ctl_command {
 	enum cp_ctl_exit (*run)(struct cp_ctl_session *session);
 };
 
+/* The row at this place; NULL after the last. */
+const struct cp_ctl_command *cp_ctl_commands_get(size_t index);
+
 /* Everything between main()'s arguments and its exit status. socket: what the
  * environment says, or NULL. */
 enum cp_ctl_exit cp_ctl_commands_run(int argc, char **argv, const char *socket,

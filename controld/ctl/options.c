@@ -18,15 +18,11 @@ enum {
 	ENUM_TEXT_BYTES = 32,
 };
 
-static const struct {
-	const char *name;
-	int letter; /* 0: none */
-	const char *argument; /* NULL: none */
-	const char *text;
-} rows[CP_CTL_OPTION_COUNT] = {
+static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 	[CP_CTL_OPTION_HELP] = { "help", 'h', NULL, "show help" },
-	[CP_CTL_OPTION_OUTPUT] = { "output", 'o', "table|json",
-				   "form of the output (table)" },
+	[CP_CTL_OPTION_OUTPUT] = { "output", 'o', "FORM",
+				   "table, json or yaml (table)",
+				   .values = "table json yaml" },
 	[CP_CTL_OPTION_SOCKET] = { "socket", 0, "PATH",
 				   "API socket (SENTINEL_SOCKET)" },
 	[CP_CTL_OPTION_VERSION] = { "version", 'V', NULL, "show the version" },
@@ -56,18 +52,22 @@ static const struct {
 				 "note kept with the attachment; may be "
 				 "repeated" },
 	[CP_CTL_OPTION_MODE] = { "mode", 0, "MODE",
-				 "allowlist, denylist, block-all or disabled" },
+				 "allowlist, denylist, block-all or disabled",
+				 .values =
+					 "allowlist denylist block-all disabled" },
 	[CP_CTL_OPTION_POLICY] = { "policy", 0, "FILE",
 				   "first policy; without it everything is "
 				   "closed" },
 	[CP_CTL_OPTION_PORTS] = { "ports", 0, "LIST",
 				  "443/tcp,8000-8100/udp,53,icmp,proto/47" },
 	[CP_CTL_OPTION_ROLE] = { "role", 0, "ROLE",
-				 "workload or host (by kind of interface)" },
+				 "workload or host (by kind of interface)",
+				 .values = "workload host" },
 	[CP_CTL_OPTION_SINCE] = { "since", 0, "DURATION",
 				  "of that time only (60s, 10m, 2h)" },
 	[CP_CTL_OPTION_SORT] = { "sort", 0, "KEY",
-				 "blocked, allowed, dns or target" },
+				 "blocked, allowed, dns or target",
+				 .values = "blocked allowed dns target" },
 	[CP_CTL_OPTION_SUBDOMAINS] = { "subdomains", 0, NULL,
 				       "also every name below it" },
 	[CP_CTL_OPTION_TTL] = { "ttl", 0, "DURATION",
@@ -80,6 +80,11 @@ static const struct {
 				     "one rule for all names below it; may be "
 				     "repeated" },
 };
+
+const struct cp_ctl_options_row *cp_ctl_options_get(enum cp_ctl_option option)
+{
+	return &rows[option];
+}
 
 const char *cp_ctl_options_name(enum cp_ctl_option option)
 {
@@ -255,13 +260,14 @@ static int put_words(struct cp_ctl_options *options, enum cp_ctl_option option,
 		if (options->role)
 			return 0;
 	} else {
-		options->json = strcmp(text, "json") == 0;
+		options->yaml = strcmp(text, "yaml") == 0;
+		options->json = options->yaml || strcmp(text, "json") == 0;
 		if (options->json || strcmp(text, "table") == 0)
 			return 0;
 	}
 	return refuse(errors, "--%s '%s' is none of: %s", rows[option].name,
 		      text,
-		      option == CP_CTL_OPTION_OUTPUT ? "table, json" :
+		      option == CP_CTL_OPTION_OUTPUT ? "table, json, yaml" :
 		      option == CP_CTL_OPTION_ROLE   ? "workload, host" :
 						       rows[option].text);
 }

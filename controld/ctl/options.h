@@ -64,7 +64,8 @@ enum cp_ctl_option {
 struct cp_ctl_options {
 	uint32_t given; /* bits of enum cp_ctl_option */
 	const char *socket;
-	bool json;
+	bool json; /* for programs; as YAML with the next one */
+	bool yaml;
 	bool audit;
 	bool dry_run;
 	const char *interface_name;
@@ -105,6 +106,16 @@ bool cp_ctl_options_parse_mode(const char *text, Sentinel__V1__Mode *ret);
 /* The same for names; "auto" is UNSPECIFIED. */
 bool cp_ctl_options_parse_dns_mode(const char *text,
 				   Sentinel__V1__DnsMode *ret);
+
+/* The table's rows, for help, completions and manuals. */
+struct cp_ctl_options_row {
+	const char *name;
+	int letter; /* 0: none */
+	const char *argument; /* NULL: none */
+	const char *text;
+	const char *values; /* all there are, between blanks; NULL: any */
+};
+const struct cp_ctl_options_row *cp_ctl_options_get(enum cp_ctl_option option);
 
 /* "ports", for messages. */
 const char *cp_ctl_options_name(enum cp_ctl_option option);

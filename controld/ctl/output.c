@@ -5,10 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "controld/ctl/yaml.h"
 #include "controld/rpc/json.h"
 
 static enum cp_ctl_exit dump(struct cp_ctl_session *session,
-			     const ProtobufCMessage *message, size_t flags)
+			     const ProtobufCMessage *message, size_t flags,
+			     bool is_element)
 {
 	json_t *json = NULL;
 	int r;
@@ -16,7 +18,9 @@ static enum cp_ctl_exit dump(struct cp_ctl_session *session,
 	r = cp_rpc_json_from_message(message, &json);
 	if (r < 0)
 		return cp_ctl_session_fail_errno(session, "cannot print", r);
-	r = json_dumpf(json, session->out, flags);
+	r = session->options.yaml ?
+		    cp_ctl_yaml_write(session->out, json, is_element) :
+		    json_dumpf(json, session->out, flags);
 	json_decref(json);
 	if (r < 0)
 		return cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED,
@@ -27,37 +31,48 @@ static enum cp_ctl_exit dump(struct cp_ctl_session *session,
 enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
 				      const ProtobufCMessage *message)
 {
-	enum cp_ctl_exit exit = dump(session, message, JSON_INDENT(2));
+	enum cp_ctl_exit exit = dump(session, message, JSON_INDENT(2), false);
 
-	(void)fputc('\n', session->out);
+	if (!session->options.yaml)
+		(void)fputc('\n', session->out);
 	return exit;
 }
 
 enum cp_ctl_exit cp_ctl_output_line(struct cp_ctl_session *session,
 				    const ProtobufCMessage *message)
 {
-	enum cp_ctl_exit exit = dump(session, message, JSON_COMPACT);
+	enum cp_ctl_exit exit;
 
-	(void)fputc('\n', session->out);
+	if (session->options.yaml)
+		(void)fputs("---\n", session->out);
+	exit = dump(session, message, JSON_COMPACT, false);
+	if (!session->options.yaml)
+		(void)fputc('\n', session->out);
 	return exit ? exit : cp_ctl_session_flush(session);
 }
 
 struct cp_ctl_output_array cp_ctl_output_begin(struct cp_ctl_session *session)
 {
-	(void)fputc('[', session->out);
+	if (!session->options.yaml)
+		(void)fputc('[', session->out);
 	return (struct cp_ctl_output_array){ .session = session };
 }
 
 enum cp_ctl_exit cp_ctl_output_element(struct cp_ctl_output_array *array,
 				       const ProtobufCMessage *message)
 {
-	(void)fputs(array->n++ ? ",\n  " : "\n  ", array->session->out);
-	return dump(array->session, message, 0);
+	if (!array->session->options.yaml)
+		(void)fputs(array->n ? ",\n  " : "\n  ", array->session->out);
+	array->n++;
+	return dump(array->session, message, 0, true);
 }
 
 void cp_ctl_output_end(struct cp_ctl_output_array *array)
 {
-	(void)fputs(array->n ? "\n]\n" : "]\n", array->session->out);
+	if (array->session->options.yaml)
+		(void)fputs(array->n ? "" : "[]\n", array->session->out);
+	else
+		(void)fputs(array->n ? "\n]\n" : "]\n", array->session->out);
 }
 
 char *cp_ctl_output_enum(const ProtobufCEnumDescriptor *type, int value,

@@ -85,7 +85,7 @@ static const struct cp_config_schema_item rule_items[] = {
 	{ .key = NULL },
 };
 
-static const struct cp_config_schema_item policy_items[] = {
+const struct cp_config_schema_item cp_policy_file_items[] = {
 	{ .key = "mode",
 	  .description = "What happens to what no rule decides.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_ENUM,
@@ -293,11 +293,11 @@ static int read_tree(const struct cp_config_yaml *yaml, const char *file,
 	r = cp_policy_new(&walk.model, UINT32_MAX - 1);
 	if (r < 0)
 		return r;
-	r = cp_config_schema_fill(policy_items, root, file, &walk, &policy,
-				  sizeof(policy), diag);
+	r = cp_config_schema_fill(cp_policy_file_items, root, file, &walk,
+				  &policy, sizeof(policy), diag);
 	if (r == 0) {
 		r = finish(&walk, &policy, ret);
-		cp_config_schema_done(policy_items, &policy);
+		cp_config_schema_done(cp_policy_file_items, &policy);
 	} else if (r > 0) {
 		r = CP_POLICY_FILE_E_REFUSED;
 	}

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "controld/config/schema.h"
 #include "sentinel/v1/policy.pb-c.h"
 #include "shared/diag.h"
 #include "shared/util.h"
@@ -17,6 +18,9 @@
 enum {
 	CP_POLICY_FILE_E_REFUSED = 1, /* diag says where and why */
 };
+
+/* For the manual. */
+extern const struct cp_config_schema_item cp_policy_file_items[];
 
 /* file names the text in diag. An empty text is refused: an empty policy is
  * written `{}` or with its mode. */

@@ -143,7 +143,8 @@ static void mistakes_are_told_in_one_line(void)
 	refuses("list -o", "sentinelctl: '-o' needs a value\n");
 	refuses("list --audit=1", "sentinelctl: --audit takes no value\n");
 	refuses("list -o xml",
-		"sentinelctl: --output 'xml' is none of: table, json\n");
+		"sentinelctl: --output 'xml' is none of: table, json, "
+		"yaml\n");
 	refuses("x --role both",
 		"sentinelctl: --role 'both' is none of: workload, host\n");
 	refuses("x --mode unspecified",
