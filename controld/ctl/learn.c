@@ -383,9 +383,9 @@ static void write_refused(const struct learn *learn)
 		struct cp_ctl_diff_storage storage;
 		const char *why;
 
-		if (!cp_ctl_diff_read(seen, &storage, &destination))
-			continue;
-		why = refusal(learn, seen, destination.name);
+		why = cp_ctl_diff_read(seen, &storage, &destination) ?
+			      refusal(learn, seen, destination.name) :
+			      "no rule can name it";
 		if (why)
 			(void)fprintf(learn->out, "# not opened: %s%s%s: %s\n",
 				      cp_ctl_table_clean(seen->name),
