@@ -174,6 +174,18 @@ def test_readers_do_not_hold_up_the_end_of_the_daemon(box):
         box.world.ensure_daemons()
 
 
+def test_what_an_attachment_left_can_be_read_after_its_end(box):
+    ident = box.attach(CLOSED)
+    box.query("other.test")
+    box.world.ok("detach", ident)
+    told = events(box.world, "--id", ident)
+    assert [one["name"] for one in told] == ["other.test"]
+    assert box.world.ctl("learn", ident).code == 1
+    again = box.attach(CLOSED)
+    assert again != ident and events(box.world, "--id", again) == []
+    assert box.world.ok("learn", again)["seen"] == []
+
+
 def test_table_for_people(box):
     ident = box.attach(CLOSED)
     box.query("other.test")

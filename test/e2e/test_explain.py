@@ -149,6 +149,31 @@ def test_without_sentinel_dp_there_is_nothing_to_read(box):
     box.world.ensure_daemons()
 
 
+def test_every_answer_is_of_one_policy_while_policies_change(place, api):
+    """Two policies in turn, one of which opens the address: each answer has
+    the verdict of the generation that it names."""
+    ident = place.attach("mode: allowlist\n")
+    policies = [api.make_policy([api.rule(f"10.20.{i}.0/24"),
+                                 api.rule(f"10.20.{i}.0/{25 + i}", "DENY")])
+                for i in (0, 1)]
+    seen = collections.Counter()
+    for turn in range(60):
+        applying = api.stub.Apply.future(api.daemon.ApplyRequest(
+            id=ident, policy=policies[turn % 2]), timeout=30)
+        asking = [api.stub.Explain.future(api.daemon.ExplainRequest(
+            id=ident, destination="10.20.0.200", port=80), timeout=30)
+            for _ in range(8)]
+        applied = applying.result().generation
+        for one in (ask.result() for ask in asking):
+            # Policy 0 has the odd generations behind the first one.
+            assert one.generation in (applied, applied - 1)
+            turn_of = (one.generation - (applied - turn)) % 2
+            if one.generation > 1:
+                assert one.passes == (turn_of == 0), one
+            seen[one.passes] += 1
+    assert seen[True] > 50 and seen[False] > 50, seen
+
+
 # Against the kernel, by many random tuples.
 
 SEED = int(os.environ.get("SN_TEST_SEED", "0")) or random.randrange(1 << 32)
