@@ -97,6 +97,7 @@ bool cp_attach_dns_get(struct cp_attach *manager, uint32_t slot,
 		.rules = cp_policy_get_domains(item->policy),
 		.learns = cp_attach_rows_learns(item->policy),
 	};
+	(void)memcpy(&ret->number, item->id, sizeof(ret->number));
 	ret->mode = cp_dns_settings_mode(ret->settings, settings.mode);
 	return true;
 }

@@ -30,6 +30,7 @@ void cp_attach_dns_watch_path(struct cp_attach *manager,
 struct cp_attach_dns_view {
 	const struct cp_attach_item *item;
 	const char *id;
+	uint64_t number; /* of its id: no later one of the slot has it */
 	enum sn_target_type type;
 	enum sn_mode address_mode;
 	bool audit;

@@ -66,10 +66,10 @@ struct cp_dns_flight *cp_dns_flight_free(struct cp_dns_flight *flight)
 }
 
 static size_t hash(const struct cp_dns_flight *flight,
-		   const struct cp_dns_cache_key *key, uint32_t slot)
+		   const struct cp_dns_cache_key *key, uint64_t number)
 {
 	const struct cp_dns_name *name = &key->question.name;
-	uint64_t h = flight->seed ^ key->set ^ slot ^
+	uint64_t h = flight->seed ^ key->set ^ number ^
 		     ((uint64_t)key->question.type << 32);
 
 	for (uint8_t i = 0; i < name->size; i++)
@@ -91,13 +91,13 @@ static bool is_equal(const struct cp_dns_cache_key *a,
 
 struct cp_dns_flight_job *
 cp_dns_flight_get_job(const struct cp_dns_flight *flight,
-		      const struct cp_dns_cache_key *key, uint32_t slot)
+		      const struct cp_dns_cache_key *key, uint64_t number)
 {
 	struct cp_dns_flight_job *job;
 
-	LIST_FOREACH(job, &flight->jobs[hash(flight, key, slot)], bucket)
+	LIST_FOREACH(job, &flight->jobs[hash(flight, key, number)], bucket)
 	{
-		if (job->slot == slot && is_equal(&job->key, key))
+		if (job->number == number && is_equal(&job->key, key))
 			return job;
 	}
 	return NULL;
@@ -119,7 +119,8 @@ cp_dns_flight_get_fetch(const struct cp_dns_flight *flight,
 
 struct cp_dns_flight_job *
 cp_dns_flight_new_job(struct cp_dns_flight *flight,
-		      const struct cp_dns_cache_key *key, uint32_t slot)
+		      const struct cp_dns_cache_key *key, uint32_t slot,
+		      uint64_t number)
 {
 	struct cp_dns_flight_job *job = calloc(1, sizeof(*job));
 
@@ -127,8 +128,9 @@ cp_dns_flight_new_job(struct cp_dns_flight *flight,
 		return NULL;
 	job->key = *key;
 	job->slot = slot;
+	job->number = number;
 	TAILQ_INIT(&job->waiters);
-	LIST_INSERT_HEAD(&flight->jobs[hash(flight, key, slot)], job, bucket);
+	LIST_INSERT_HEAD(&flight->jobs[hash(flight, key, number)], job, bucket);
 	return job;
 }
 

@@ -4,7 +4,8 @@
 /* Queries that wait, for controld/dns/resolve.c: a fetch is one question on its
  * way upstream, a job one attachment's wait for one question (for its fetch,
  * then for what has to be learnt), a waiter one query. Bounded in all and for
- * each slot. */
+ * each slot. A job is an attachment's and not its slot's: what the one waited
+ * for must not open anything for the next one there. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct cp_dns_flight_job {
 	struct cp_dns_flight_fetch *fetch; /* NULL: what it waits for is learnt */
 	struct cp_dns_cache_key key;
 	uint32_t slot;
+	uint64_t number; /* whose slot it was (cp_attach_dns_view) */
 	TAILQ_HEAD(, cp_dns_flight_waiter) waiters;
 	bool by_plane; /* as in struct cp_dns_task */
 	bool opens;
@@ -66,7 +68,7 @@ SN_DEFINE_CLEANUP(struct cp_dns_flight, cp_dns_flight_free)
 
 struct cp_dns_flight_job *
 cp_dns_flight_get_job(const struct cp_dns_flight *flight,
-		      const struct cp_dns_cache_key *key, uint32_t slot);
+		      const struct cp_dns_cache_key *key, uint64_t number);
 struct cp_dns_flight_fetch *
 cp_dns_flight_get_fetch(const struct cp_dns_flight *flight,
 			const struct cp_dns_cache_key *key);
@@ -75,7 +77,8 @@ cp_dns_flight_get_fetch(const struct cp_dns_flight *flight,
  * its maker. */
 struct cp_dns_flight_job *
 cp_dns_flight_new_job(struct cp_dns_flight *flight,
-		      const struct cp_dns_cache_key *key, uint32_t slot);
+		      const struct cp_dns_cache_key *key, uint32_t slot,
+		      uint64_t number);
 /* Waiters that are left get no reply. Leaves its fetch, which stays. */
 void cp_dns_flight_drop_job(struct cp_dns_flight *flight,
 			    struct cp_dns_flight_job *job);

@@ -122,6 +122,52 @@ static struct cp_dns_flight_job *take_job(struct cp_dns_flight_fetch *fetch)
 	return job;
 }
 
+/* The servers that the attachment asks; NULL: none. */
+static struct cp_upstream_set *get_set(const struct cp_dns_task *task)
+{
+	const struct cp_dns_settings *settings = task->view.settings;
+	struct cp_upstream_set *set = NULL;
+
+	if (settings->n_upstreams == 0)
+		return resolve_of(task)->upstreams;
+	if (cp_upstream_set_get(task->shared->options.upstream,
+				settings->upstreams, settings->n_upstreams,
+				settings->dnssec, &set) < 0)
+		return NULL;
+	/* It is remembered for a minute: no need to hold it as well. */
+	cp_upstream_set_unref(set);
+	return set;
+}
+
+/* The same for one who waits in a job; NULL too if the job's key would be another
+ * one by now. What servers say that are not asked any more opens nothing, and
+ * is not kept as the word of those that took their place. */
+static struct cp_upstream_set *
+get_set_of_job(const struct cp_dns_task *task,
+	       const struct cp_dns_flight_job *job)
+{
+	struct cp_upstream_set *set = get_set(task);
+
+	if (!set || cp_upstream_set_id(set) != job->key.set ||
+	    (uint8_t)task->view.settings->hints != job->key.hints ||
+	    (job->key.checking_disabled && task->view.learns))
+		return NULL;
+	return set;
+}
+
+/* Does the job still wait for what its fetch is about? */
+static bool is_wanted(struct cp_dns_resolve *resolve,
+		      const struct cp_dns_flight_job *job)
+{
+	const struct cp_dns_flight_waiter *first = TAILQ_FIRST(&job->waiters);
+	struct cp_dns_task task = { .shared = &resolve->settle.shared };
+
+	if (!first)
+		return false;
+	task.origin = &first->origin;
+	return cp_dns_settle_identify(&task, job) && get_set_of_job(&task, job);
+}
+
 static void fetched(void *userdata, const struct cp_upstream_answer *got)
 {
 	struct cp_dns_flight_fetch *fetch = userdata;
@@ -145,7 +191,7 @@ static void fetched(void *userdata, const struct cp_upstream_answer *got)
 	}
 	found.answer = answer;
 	while ((job = take_job(fetch))) {
-		if (answer)
+		if (answer && is_wanted(resolve, job))
 			cp_dns_settle_found(settle, job, &found);
 		else
 			cp_dns_settle_failed(
@@ -156,23 +202,6 @@ static void fetched(void *userdata, const struct cp_upstream_answer *got)
 		cp_dns_cache_put(resolve->cache, &fetch->key, answer,
 				 got->is_secure, found.stored_ns);
 	cp_dns_flight_drop_fetch(settle->flight, fetch);
-}
-
-/* The servers that the attachment asks; NULL: none. */
-static struct cp_upstream_set *get_set(const struct cp_dns_task *task)
-{
-	const struct cp_dns_settings *settings = task->view.settings;
-	struct cp_upstream_set *set = NULL;
-
-	if (settings->n_upstreams == 0)
-		return resolve_of(task)->upstreams;
-	if (cp_upstream_set_get(task->shared->options.upstream,
-				settings->upstreams, settings->n_upstreams,
-				settings->dnssec, &set) < 0)
-		return NULL;
-	/* It is remembered for a minute: no need to hold it as well. */
-	cp_upstream_set_unref(set);
-	return set;
 }
 
 /* Joins the fetch of the question, or begins one. */
@@ -216,11 +245,12 @@ static struct cp_dns_flight_job *wait_for(const struct cp_dns_task *task,
 	struct cp_dns_flight_job *job;
 
 	job = cp_dns_flight_get_job(resolve->settle.flight, key,
-				    task->origin->slot);
+				    task->view.number);
 	*is_new = !job;
 	if (!job)
 		job = cp_dns_flight_new_job(resolve->settle.flight, key,
-					    task->origin->slot);
+					    task->origin->slot,
+					    task->view.number);
 	if (job && cp_dns_flight_add_waiter(resolve->settle.flight, job,
 					    task->origin, task->query) == 0)
 		return job;
@@ -287,7 +317,9 @@ static void make_key(const struct cp_dns_task *task,
 		.question = task->query->question,
 		.hints = (uint8_t)task->view.settings->hints,
 		.dnssec_ok = task->query->dnssec_ok,
-		.checking_disabled = task->query->checking_disabled,
+		/* A client that forgoes validation opens nothing by it. */
+		.checking_disabled = task->query->checking_disabled &&
+				     !task->view.learns,
 	};
 }
 
@@ -296,7 +328,7 @@ static void make_key(const struct cp_dns_task *task,
 struct asking {
 	struct cp_dns_resolve *resolve;
 	struct cp_dns_cache_key key;
-	uint32_t slot;
+	uint64_t number;
 };
 
 /* The addresses that the control plane gave, as an upstream server would have
@@ -375,7 +407,7 @@ static void take_plane(struct cp_dns_resolve *resolve,
 
 	if (first)
 		task.origin = &first->origin;
-	if (!first || !cp_dns_task_identify(&task)) {
+	if (!first || !cp_dns_settle_identify(&task, job)) {
 		cp_dns_flight_drop_job(settle->flight, job);
 		return;
 	}
@@ -394,7 +426,7 @@ static void take_plane(struct cp_dns_resolve *resolve,
 	if (!plane->allow || plane->n_addresses == 0 ||
 	    (job->key.question.type != CP_DNS_TYPE_A &&
 	     job->key.question.type != CP_DNS_TYPE_AAAA)) {
-		go_on(resolve, job, get_set(&task));
+		go_on(resolve, job, get_set_of_job(&task, job));
 		return;
 	}
 	given = make_given(resolve, &job->key, plane);
@@ -420,7 +452,7 @@ static void plane_answered(void *userdata,
 			release(&resolve->settle);
 	} else {
 		job = cp_dns_flight_get_job(resolve->settle.flight,
-					    &asking->key, asking->slot);
+					    &asking->key, asking->number);
 	}
 	free(asking);
 	if (job)
@@ -440,7 +472,7 @@ static int ask_plane(struct cp_dns_task *task, struct cp_dns_flight_job *job,
 	asking = malloc(sizeof(*asking));
 	if (!asking)
 		return -ENOMEM;
-	*asking = (struct asking){ resolve, job->key, job->slot };
+	*asking = (struct asking){ resolve, job->key, job->number };
 	r = cp_dns_proxy_ask(proxy, task->view.id, &job->key.question.name,
 			     job->key.question.type, plane_answered, asking,
 			     answer);

@@ -11,6 +11,12 @@ static struct cp_dns_settle *settle_of(const struct cp_dns_task *task)
 	return sn_container_of(task->shared, struct cp_dns_settle, shared);
 }
 
+bool cp_dns_settle_identify(struct cp_dns_task *task,
+			    const struct cp_dns_flight_job *job)
+{
+	return cp_dns_task_identify(task) && task->view.number == job->number;
+}
+
 void cp_dns_settle_each(struct cp_dns_settle *settle,
 			struct cp_dns_flight_job *job,
 			void (*how)(struct cp_dns_task *task, void *arg),
@@ -27,7 +33,7 @@ void cp_dns_settle_each(struct cp_dns_settle *settle,
 			.opens = job->opens,
 		};
 
-		if (cp_dns_task_identify(&task)) {
+		if (cp_dns_settle_identify(&task, job)) {
 			cp_dns_task_judge(&task);
 			how(&task, arg);
 		} else {
@@ -64,7 +70,7 @@ static void reply(struct cp_dns_task *task, void *arg)
 struct learning {
 	struct cp_dns_settle *settle;
 	struct cp_dns_cache_key key;
-	uint32_t slot;
+	uint64_t number;
 };
 
 static void tell_quota(const struct cp_dns_settle *settle, uint32_t slot,
@@ -94,7 +100,7 @@ static void learnt(void *userdata, enum cp_attach_dns_learn_code code)
 			settle->ended(settle);
 	} else {
 		job = cp_dns_flight_get_job(settle->flight, &learning->key,
-					    learning->slot);
+					    learning->number);
 	}
 	free(learning);
 	if (!job)
@@ -139,7 +145,7 @@ static int learn(struct cp_dns_task *task, struct cp_dns_flight_job *job,
 
 	if (!learning)
 		return -ENOMEM;
-	*learning = (struct learning){ settle, job->key, job->slot };
+	*learning = (struct learning){ settle, job->key, job->number };
 	request.addresses =
 		cp_dns_answer_addresses(job->answer, &request.n_addresses);
 	r = cp_attach_dns_learn(settle->shared.options.manager, &request,
@@ -220,7 +226,7 @@ void cp_dns_settle_found(struct cp_dns_settle *settle,
 		task.origin = &first->origin;
 		task.query = &first->query;
 	}
-	if (!first || !cp_dns_task_identify(&task)) {
+	if (!first || !cp_dns_settle_identify(&task, job)) {
 		cp_dns_flight_drop_job(settle->flight, job);
 		return;
 	}

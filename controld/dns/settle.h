@@ -18,6 +18,11 @@ struct cp_dns_settle {
 	void (*ended)(struct cp_dns_settle *settle);
 };
 
+/* Fills task->view. False: who waits in the job has ended, whoever has its slot
+ * now. */
+bool cp_dns_settle_identify(struct cp_dns_task *task,
+			    const struct cp_dns_flight_job *job);
+
 /* Answers all who wait in a job and drops it; `how` is called for each as long
  * as there is an attachment. */
 void cp_dns_settle_each(struct cp_dns_settle *settle,

@@ -110,7 +110,8 @@ void cp_dns_task_judge(struct cp_dns_task *task)
 	if (match.verdict == SN_VERDICT_ALLOW ||
 	    view->mode == CP_DNS_MODE_DENYLIST)
 		return;
-	task->is_blocked = !task->by_plane;
+	/* The mode may be another one than when the control plane was asked. */
+	task->is_blocked = !task->by_plane || view->mode != CP_DNS_MODE_PROXY;
 	task->is_undecided = task->is_blocked &&
 			     view->mode == CP_DNS_MODE_PROXY;
 }

@@ -62,6 +62,7 @@ static inline void attach(uint32_t slot, enum cp_dns_mode mode)
 {
 	fake.views[slot] = (struct cp_attach_dns_view){
 		.id = "id",
+		.number = slot,
 		.address_mode = SN_MODE_ALLOWLIST,
 		.mode = mode,
 		.learns = mode != CP_DNS_MODE_DISABLED,
@@ -120,4 +121,21 @@ static inline void end(struct cp_dns_resolve *resolve)
 	cp_dns_resolve_free(resolve);
 	for (size_t i = 0; i < FAKE_SLOTS; i++)
 		cp_dns_rules_free(fake.rules[i]);
+}
+
+/* An attachment of mode PROXY, and a control plane. */
+static inline struct cp_dns_resolve *start_proxy(void)
+{
+	struct cp_dns_resolve *resolve = start();
+
+	cp_dns_resolve_put_proxy(resolve, (struct cp_dns_proxy *)&fake);
+	attach(1, CP_DNS_MODE_PROXY);
+	rule(1, SN_VERDICT_ALLOW, "good.example");
+	rule(1, SN_VERDICT_DENY, "bad.example");
+	return resolve;
+}
+
+static inline void decide(const struct cp_dns_proxy_answer *answer)
+{
+	fake.plane_fn(fake.plane_userdata, answer);
 }

@@ -89,23 +89,6 @@ static void each_mode_decides_as_its_table_says(void)
 	end(resolve);
 }
 
-/* An attachment of mode PROXY, and a control plane. */
-static struct cp_dns_resolve *start_proxy(void)
-{
-	struct cp_dns_resolve *resolve = start();
-
-	cp_dns_resolve_put_proxy(resolve, (struct cp_dns_proxy *)&fake);
-	attach(1, CP_DNS_MODE_PROXY);
-	rule(1, SN_VERDICT_ALLOW, "good.example");
-	rule(1, SN_VERDICT_DENY, "bad.example");
-	return resolve;
-}
-
-static void decide(const struct cp_dns_proxy_answer *answer)
-{
-	fake.plane_fn(fake.plane_userdata, answer);
-}
-
 static void the_control_plane_decides_what_no_rule_does(void)
 {
 	struct cp_dns_resolve *resolve = start_proxy();
