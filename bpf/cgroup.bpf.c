@@ -28,6 +28,14 @@ static __always_inline int is_other_version(const struct __sk_buff *skb,
 	return skb->protocol != bpf_htons(type);
 }
 
+/* A datagram is a query, and so is what begins a connection. */
+static __always_inline int is_over_rate(const struct sn_packet *p)
+{
+	return p->direction == SN_EGRESS &&
+	       (p->key.protocol == SN_PROTOCOL_UDP || sn_flow_is_opening(p)) &&
+	       sn_dns_is_over_rate(p->key.slot, bpf_ktime_get_boot_ns());
+}
+
 static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 {
 	__u32 *slot = bpf_get_local_storage(&sn_cgroups, 0);
@@ -43,10 +51,13 @@ static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 	if (!p.error && is_other_version(skb, &p))
 		p.error = SN_REASON_PARSE;
 	p.steered = (__u8)sn_dns_cgroup_is_steered(skb, &p);
+	p.over_rate = (__u8)(p.steered && is_over_rate(&p));
 	if (sn_verdict_packet(skb, &p, &v) != SN_OUTCOME_PASS)
 		return 0;
 	if (direction == SN_EGRESS)
 		sn_dns_cgroup_set_mark(skb, &p, v.reason == SN_REASON_PASS_DNS);
+	else if (p.steered && p.key.protocol == SN_PROTOCOL_UDP)
+		sn_dns_give_back(p.key.slot);
 	return 1;
 }
 

@@ -102,6 +102,15 @@ static int choose_mark(uint32_t *mark)
 	return 0;
 }
 
+static int choose_life(uint16_t *life)
+{
+	while (!*life) {
+		if (getrandom(life, sizeof(*life), 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 /* Programs may be reading: nothing is steered by half a record. */
 static void publish(struct sn_dns *to, const struct sn_dns *record)
 {
@@ -109,6 +118,8 @@ static void publish(struct sn_dns *to, const struct sn_dns *record)
 	to->mark = record->mark;
 	to->port_tc = record->port_tc;
 	to->port_cgroup = record->port_cgroup;
+	to->query_ns = record->query_ns;
+	to->life = record->life;
 	to->netns_cookie = record->netns_cookie;
 	to->ifindex_host = record->ifindex_host;
 	to->ifindex_steer = record->ifindex_steer;
@@ -153,6 +164,9 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 		.range4_bits = options->dns_range4_bits,
 		.port_tc = options->dns_port_tc,
 		.port_cgroup = options->dns_port_cgroup,
+		.query_ns = options->dns_rate ? (uint32_t)(SN_NS_PER_S /
+							   options->dns_rate) :
+						0,
 	};
 	socklen_t bytes = sizeof(record.netns_cookie);
 	int r = 0;
@@ -163,6 +177,7 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 		.record = attach->object->memory[SN_TABLE_DNS],
 	};
 	record.mark = dns->record->mark;
+	record.life = dns->record->life;
 	(void)memcpy(record.range4, options->dns_range4, sizeof(record.range4));
 	(void)memcpy(record.range6, options->dns_range6, sizeof(record.range6));
 	(void)memcpy(record.loopback6, options->dns_loopback6,
@@ -172,6 +187,8 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 		r = -errno;
 	if (r >= 0)
 		r = choose_mark(&record.mark);
+	if (r >= 0)
+		r = choose_life(&record.life);
 	if (r >= 0)
 		r = dp_pins_make(attach->pins, FOLDER);
 	if (r < 0) {

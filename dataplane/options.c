@@ -21,6 +21,7 @@ enum {
 	DNS_RANGE6,
 	DNS_LOOPBACK6,
 	DNS_PORT,
+	DNS_RATE,
 	VERSION,
 	HELP,
 	CAPACITY = 512, /* + enum sn_table_capacity */
@@ -28,6 +29,7 @@ enum {
 
 enum { DIRECTORY_BYTES_MAX = 80 }; /* a socket's path has 108 */
 enum { PREFIX_BYTES = INET6_ADDRSTRLEN + 4 };
+enum { DNS_RATE_MAX = 1000000 };
 
 /* 198.18.0.0/15 is for benchmarks of devices (RFC 2544); the others are unique
  * local addresses (RFC 4193). */
@@ -36,6 +38,7 @@ enum { PREFIX_BYTES = INET6_ADDRSTRLEN + 4 };
 #define DNS_RANGE6_PRESET    "fd53:6e74:6c64:1::/64"
 #define DNS_LOOPBACK6_PRESET "fd53:6e74:6c64:2::/64"
 #define DNS_PORT_PRESET	     "20053"
+#define DNS_RATE_PRESET	     "1000"
 
 /* Memory is taken at start for flows, flows-new, fragments and denied (about
  * 150 bytes each) and for each slot (about 700 bytes and 64 a CPU). */
@@ -67,6 +70,7 @@ static const struct option longs[] = {
 	{ "dns-range6", required_argument, NULL, DNS_RANGE6 },
 	{ "dns-loopback6", required_argument, NULL, DNS_LOOPBACK6 },
 	{ "dns-port", required_argument, NULL, DNS_PORT },
+	{ "dns-rate", required_argument, NULL, DNS_RATE },
 	{ "version", no_argument, NULL, VERSION },
 	{ "help", no_argument, NULL, HELP },
 	{ "slots", required_argument, NULL,
@@ -232,6 +236,40 @@ static int parse_port(struct dp_options *options, const char *text,
 	return 0;
 }
 
+static int parse_rate(struct dp_options *options, const char *text,
+		      struct sn_diag *diag)
+{
+	unsigned long rate;
+	char *end = NULL;
+
+	errno = 0;
+	rate = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || rate > DNS_RATE_MAX)
+		return refuse(diag, "dns-rate", "not a number up to 1000000");
+	options->dns_rate = (uint32_t)rate;
+	return 0;
+}
+
+static int parse_dns(struct dp_options *options, int c, const char *option,
+		     struct sn_diag *diag)
+{
+	switch (c) {
+	case DNS_DEVICES:
+		return parse_devices(options, optarg, diag);
+	case DNS_RANGE4:
+		return parse_range4(options, optarg, diag);
+	case DNS_RANGE6:
+		return parse_range6(options->dns_range6, optarg, option, diag);
+	case DNS_LOOPBACK6:
+		return parse_range6(options->dns_loopback6, optarg, option,
+				    diag);
+	case DNS_PORT:
+		return parse_port(options, optarg, diag);
+	default: /* DNS_RATE */
+		return parse_rate(options, optarg, diag);
+	}
+}
+
 static int parse_one(struct dp_options *options, int c, const char *option,
 		     struct sn_diag *diag)
 {
@@ -252,17 +290,6 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 		return 0;
 	case TC:
 		return parse_tc(&options->tc, diag);
-	case DNS_DEVICES:
-		return parse_devices(options, optarg, diag);
-	case DNS_RANGE4:
-		return parse_range4(options, optarg, diag);
-	case DNS_RANGE6:
-		return parse_range6(options->dns_range6, optarg, option, diag);
-	case DNS_LOOPBACK6:
-		return parse_range6(options->dns_loopback6, optarg, option,
-				    diag);
-	case DNS_PORT:
-		return parse_port(options, optarg, diag);
 	case VERSION:
 		options->show_version = true;
 		return 0;
@@ -270,8 +297,10 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 		options->show_help = true;
 		return 0;
 	default:
-		return parse_capacity(options, (size_t)(c - CAPACITY), option,
-				      diag);
+		return c < CAPACITY ?
+			       parse_dns(options, c, option, diag) :
+			       parse_capacity(options, (size_t)(c - CAPACITY),
+					      option, diag);
 	}
 }
 
@@ -297,6 +326,8 @@ static int preset(struct dp_options *options, struct sn_diag *diag)
 				 "dns-loopback6", diag);
 	if (r >= 0)
 		r = parse_port(options, DNS_PORT_PRESET, diag);
+	if (r >= 0)
+		r = parse_rate(options, DNS_RATE_PRESET, diag);
 	return r;
 }
 
@@ -360,6 +391,9 @@ void dp_options_print_help(void)
 		")\n"
 		"  --dns-port N        listeners have N and N + 1 (" DNS_PORT_PRESET
 		")\n"
+		"  --dns-rate N        queries a second of an attachment with"
+		" too many unanswered,\n"
+		"                      0: all of them (" DNS_RATE_PRESET ")\n"
 		"  --log-level LEVEL   error, warning, info, debug or trace\n"
 		"  --version, --help");
 	for (const struct option *o = longs; o->name; o++) {

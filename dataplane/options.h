@@ -30,6 +30,8 @@ struct dp_options {
 	uint8_t dns_loopback6[16];
 	uint16_t dns_port_tc;
 	uint16_t dns_port_cgroup;
+	uint32_t dns_rate; /* queries a second of a slot that has too many
+			    * unanswered; 0: no bound */
 	/* By enum sn_table_capacity; SLOTS and the argv ones are set. */
 	uint32_t capacity[SN_TABLE_CAPACITY_COUNT];
 	enum dp_options_tc tc;

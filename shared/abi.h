@@ -361,8 +361,12 @@ struct sn_usage {
 	__u32 flow_quota; /* 0: no flow may enter sn_flows */
 	__u32 event_second; /* boot second of the current rate window */
 	__u32 events; /* events in it */
+	__u64 dns_next; /* boot time at which its next query is due; it may be
+			 * SN_DNS_BURST of them early */
+	__u32 dns_over; /* 1: it was too early, and not quiet since */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct sn_usage) == 16, "ABI");
+_Static_assert(sizeof(struct sn_usage) == 32, "ABI");
 
 enum {
 	SN_EVENTS_PER_SECOND = 64, /* of one slot */
@@ -391,6 +395,9 @@ enum {
 	SN_DNS_ALIASES = 16, /* servers that one socket can ask by turns */
 	SN_DNS_NAT_TRIES = 8, /* places looked at for a translated port */
 	SN_DNS_NAT_PORT_MIN = 1024,
+	/* Unanswered queries of a slot. A socket's buffer has room for twice
+	 * that where net.core.rmem_max is as the kernel sets it. */
+	SN_DNS_BURST = 256,
 };
 /* A translation that saw no packet for this long may be replaced. UDP: longer
  * than a resolver takes to answer or to give up. */
@@ -406,13 +413,15 @@ struct sn_dns {
 	__u8 mac_steer[6]; /* of sentinel1, into which packets are redirected */
 	__u16 port_tc; /* of the listeners, network order */
 	__u16 port_cgroup;
-	__u8 pad[2];
+	__u16 life; /* random, not 0; another one when the tables are new, to
+		     * which programs of before do not belong */
 	__u8 range6[16];
 	__u8 loopback6[16];
 	__u32 ifindex_host;
 	__u32 ifindex_steer;
 	__u32 mark; /* random, not 0: of packets on their way back (TC) */
-	__u32 pad2;
+	__u32 query_ns; /* between queries of a slot that sends too many at
+			 * once; 0: no bound */
 	__u64 netns_cookie; /* of the namespace that the listeners live in */
 };
 _Static_assert(sizeof(struct sn_dns) == 80, "ABI");

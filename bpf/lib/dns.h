@@ -9,6 +9,8 @@
 #include "bpf/lib/maps.h"
 #include "bpf/lib/packet.h"
 
+enum { SN_DNS_RATE_TRIES = 4 };
+
 static __always_inline struct sn_dns *sn_dns_get(void)
 {
 	__u32 zero = 0;
@@ -91,10 +93,62 @@ static __always_inline int sn_dns_has_reserved(const __u8 *address,
 	return dns && sn_dns_is_reserved(dns, p->key.family, address);
 }
 
+/* Has the slot too many queries under way? The listeners' sockets are few, and
+ * whoever filled their buffers would keep all others from being heard. A query
+ * moves the time of the next one on, an answer moves it back, and it is never
+ * further behind than SN_DNS_BURST queries: who waits for answers is not bounded
+ * in their number. Who does not, gets what comes with time and nothing for
+ * answers, until it has been quiet for half of that. Of processors that ask at
+ * the same moment one may be let off. */
+SN_GLOBAL int sn_dns_is_over_rate(__u32 slot, __u64 now)
+{
+	struct sn_usage *usage = bpf_map_lookup_elem(&sn_usage, &slot);
+	const struct sn_dns *dns = sn_dns_get();
+	__u64 burst, next, was;
+
+	if (!usage || !dns)
+		return 1;
+	burst = (__u64)dns->query_ns * SN_DNS_BURST;
+	if (!burst)
+		return 0;
+	for (int i = 0; i < SN_DNS_RATE_TRIES; i++) {
+		was = SN_READ(usage->dns_next);
+		next = now > was + burst ? now - burst : was;
+		if (next > now) {
+			SN_WRITE(usage->dns_over, 1);
+			return 1;
+		}
+		if (usage->dns_over && now - next >= burst / 2)
+			SN_WRITE(usage->dns_over, 0);
+		next += dns->query_ns;
+		if (__sync_val_compare_and_swap(&usage->dns_next, was, next) ==
+		    was)
+			return 0;
+	}
+	return 0;
+}
+
+/* A query was answered. */
+static __always_inline void sn_dns_give_back(__u32 slot)
+{
+	struct sn_usage *usage = bpf_map_lookup_elem(&sn_usage, &slot);
+	const struct sn_dns *dns = sn_dns_get();
+
+	if (usage && dns && !SN_READ(usage->dns_over))
+		__sync_fetch_and_add(&usage->dns_next, -(__u64)dns->query_ns);
+}
+
+static __always_inline __u32 sn_dns_judge_query(const struct sn_packet *p)
+{
+	/* The client of one in fragments goes to TCP; a cgroup's packet that is still for port 53
+	 * has gone around the calls that steer. */
+	return p->fragment != SN_PACKET_WHOLE || p->hook == SN_HOOK_CGROUP_SKB ?
+		       SN_REASON_DNS_STEER :
+		       SN_REASON_PASS_DNS;
+}
+
 /* SN_REASON_COUNT: the packet is none of name resolution's. PASS_DNS without
- * `steered`: the hook has to steer it. A datagram in fragments cannot be
- * steered (its client goes to TCP), and a cgroup's packet that is still for
- * port 53 has gone around the calls that steer. A query may be for a reserved
+ * `steered`: the hook has to steer it. A query may be for a reserved
  * address: the resolver's own one is what sentinel-cp tells users to ask. */
 static __always_inline __u32 sn_dns_judge(const struct sn_packet *p,
 					  const struct sn_policy *policy)
@@ -104,7 +158,7 @@ static __always_inline __u32 sn_dns_judge(const struct sn_packet *p,
 	     p->kind != SN_PACKET_DHCP))
 		return SN_REASON_COUNT;
 	if (p->steered && policy->dns)
-		return SN_REASON_PASS_DNS;
+		return p->over_rate ? SN_REASON_DNS_RATE : SN_REASON_PASS_DNS;
 	if (policy->mode != SN_MODE_DISABLED &&
 	    sn_dns_has_reserved(p->key.local, p))
 		return SN_REASON_DNS_ADDRESS;
@@ -114,7 +168,5 @@ static __always_inline __u32 sn_dns_judge(const struct sn_packet *p,
 			return SN_REASON_DNS_ADDRESS;
 		return SN_REASON_COUNT;
 	}
-	if (p->fragment != SN_PACKET_WHOLE || p->hook == SN_HOOK_CGROUP_SKB)
-		return SN_REASON_DNS_STEER;
-	return SN_REASON_PASS_DNS;
+	return sn_dns_judge_query(p);
 }

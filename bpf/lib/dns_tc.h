@@ -168,51 +168,73 @@ _Static_assert(sizeof(struct sn_dns_nat) - __builtin_offsetof(struct sn_dns_nat,
 		       16,
 	       "compared as four words");
 
-/* The translated port of a conversation: the one that it has, or else a free or
- * idle one of SN_DNS_NAT_TRIES. Two conversations that take one place at the
- * same moment are both of this slot; the first one's client asks again. Returns
- * 0 if there is none. */
-SN_GLOBAL int sn_dns_tc_port(struct sn_packet *p, struct sn_dns_nat *want)
-{
-	struct sn_dns_nat_key key = {};
-	__u32 at, step;
-	__u16 place = 0;
-	struct sn_dns_nat value;
-	__u64 hash;
+/* A place in sn_dns_nat for a conversation. */
+struct sn_dns_tc_place {
+	__u16 port; /* 0: there is none */
+	__u8 is_known; /* it is there already */
+	__u8 is_current; /* and need not be written */
+};
 
-	if (!p || !want)
-		return 0;
-	key.slot = p->key.slot;
-	key.family = p->key.family;
-	key.protocol = p->key.protocol;
-	hash = sn_dns_tc_hash(want);
-	at = (__u32)hash % SN_DNS_NAT_PORTS;
-	step = (__u32)(hash >> 32) | 1;
+/* The place that it has, or else a free or idle one of SN_DNS_NAT_TRIES. */
+static __always_inline void sn_dns_tc_look(struct sn_dns_nat_key *key,
+					   const struct sn_dns_nat *want,
+					   struct sn_dns_tc_place *place)
+{
+	__u64 hash = sn_dns_tc_hash(want);
+	__u32 at = (__u32)hash % SN_DNS_NAT_PORTS;
+	__u32 step = (__u32)(hash >> 32) | 1;
+
 	for (int i = 0; i < SN_DNS_NAT_TRIES; i++) {
 		struct sn_dns_nat *nat;
 
-		key.port = bpf_htons((__u16)(SN_DNS_NAT_PORT_MIN + at));
+		key->port = bpf_htons((__u16)(SN_DNS_NAT_PORT_MIN + at));
 		at = (at + step % SN_DNS_NAT_PORTS) % SN_DNS_NAT_PORTS;
-		nat = bpf_map_lookup_elem(&sn_dns_nat, &key);
-		if (nat && sn_dns_tc_is_of(nat, want, sn_dns_nat_tag(&key))) {
-			if (sn_dns_tc_is_current(nat, want))
-				return key.port;
-			place = key.port;
-			break;
+		nat = bpf_map_lookup_elem(&sn_dns_nat, key);
+		if (nat && sn_dns_tc_is_of(nat, want, sn_dns_nat_tag(key))) {
+			place->port = key->port;
+			place->is_known = 1;
+			place->is_current =
+				(__u8)sn_dns_tc_is_current(nat, want);
+			return;
 		}
-		if (!place && (!nat || sn_dns_tc_is_idle(nat, key.protocol,
-							 want->last_seen)))
-			place = key.port;
+		if (!place->port &&
+		    (!nat ||
+		     sn_dns_tc_is_idle(nat, key->protocol, want->last_seen)))
+			place->port = key->port;
 	}
-	if (!place)
-		return 0;
-	key.port = place;
+}
+
+/* The translated port of a conversation. Two conversations that take one place
+ * at the same moment are both of this slot; the first one's client asks again.
+ * A datagram is a query, and so is what begins a conversation by TCP: it takes a
+ * place here and among the listener's connections. Returns -enum sn_reason if
+ * there is none. */
+SN_GLOBAL int sn_dns_tc_port(struct sn_packet *p, struct sn_dns_nat *want)
+{
+	struct sn_dns_nat_key key = {};
+	struct sn_dns_tc_place place = {};
+	struct sn_dns_nat value;
+
+	if (!p || !want)
+		return -SN_REASON_HELPER;
+	key.slot = p->key.slot;
+	key.family = p->key.family;
+	key.protocol = p->key.protocol;
+	sn_dns_tc_look(&key, want, &place);
+	if (!place.port)
+		return -SN_REASON_DNS_STEER;
+	if ((key.protocol == SN_PROTOCOL_UDP || !place.is_known) &&
+	    sn_dns_is_over_rate(key.slot, want->last_seen))
+		return -SN_REASON_DNS_RATE;
+	if (place.is_current)
+		return place.port;
+	key.port = place.port;
 	want->seal = sn_dns_nat_tag(&key);
 	/* On the stack: see sn_packet_copy_key(). */
 	__builtin_memcpy(&value, want, sizeof(value));
 	if (bpf_map_update_elem(&sn_dns_nat, &key, &value, BPF_ANY))
-		return 0;
-	return place;
+		return -SN_REASON_HELPER;
+	return place.port;
 }
 
 /* The frame's outer half: no VLAN tag, an Ethernet header in any case. */
@@ -268,6 +290,7 @@ SN_GLOBAL int sn_dns_tc_steer(struct __sk_buff *skb, struct sn_packet *p,
 	struct sn_dns *dns = sn_dns_get();
 	struct sn_dns_nat nat = {};
 	struct sn_dns_ends to = {};
+	int port;
 
 	if (!p || !dns || !dns->has_tc)
 		return -SN_REASON_DNS_STEER;
@@ -279,9 +302,10 @@ SN_GLOBAL int sn_dns_tc_steer(struct __sk_buff *skb, struct sn_packet *p,
 	if (sn_dns_tc_describe(skb, p, ethernet, now, &nat))
 		return -SN_REASON_HELPER;
 	to.destination_port = dns->port_tc;
-	to.source_port = (__u16)sn_dns_tc_port(p, &nat);
-	if (!to.source_port)
-		return -SN_REASON_DNS_STEER;
+	port = sn_dns_tc_port(p, &nat);
+	if (port <= 0)
+		return port;
+	to.source_port = (__u16)port;
 	if (sn_dns_tc_rewrite(skb, p, &to) ||
 	    sn_dns_tc_dress(skb, dns, p, ethernet))
 		return -SN_REASON_HELPER;
@@ -360,6 +384,8 @@ SN_GLOBAL int sn_dns_tc_restore(struct __sk_buff *skb, struct sn_packet *p,
 	    bpf_skb_vlan_push(skb, nat.vlan_protocol, nat.vlan_tci))
 		return -SN_REASON_HELPER;
 	skb->mark = dns->mark;
+	if (p->key.protocol == SN_PROTOCOL_UDP)
+		sn_dns_give_back(p->key.slot);
 	return (int)nat.ifindex;
 }
 

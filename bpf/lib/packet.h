@@ -98,7 +98,7 @@ struct sn_packet {
 	__u8 reflected; /* comes back as the workload itself sent it */
 	__u8 steered; /* the hook knows it as on its way to or from the
 		       * slot's resolver */
-	__u8 pad[1];
+	__u8 over_rate; /* steered, and one query too many */
 };
 
 /* Before Linux 6.2 a map takes its key only from the stack, and what a global

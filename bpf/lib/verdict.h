@@ -418,7 +418,8 @@ static __always_inline int sn_verdict_is_failure(__u32 reason)
 	return reason == SN_REASON_NO_SLOT || reason == SN_REASON_NO_POLICY ||
 	       reason == SN_REASON_RACE || reason == SN_REASON_PARSE ||
 	       reason == SN_REASON_HELPER || reason == SN_REASON_DNS_STEER ||
-	       reason == SN_REASON_DNS_NETNS || reason == SN_REASON_DNS_ADDRESS;
+	       reason == SN_REASON_DNS_NETNS ||
+	       reason == SN_REASON_DNS_ADDRESS || reason == SN_REASON_DNS_RATE;
 }
 
 /* A loopback packet from one socket of a cgroup to another is seen by both

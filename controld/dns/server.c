@@ -189,13 +189,13 @@ static void on_retry(uv_timer_t *timer)
 }
 
 /* Is there a difference that sockets or filters see? The mark of packets on
- * their way back is not among them. */
+ * their way back is not among them, nor is the rate. */
 static bool is_same(const struct sn_dns *a, const struct sn_dns *b)
 {
 	struct sn_dns x = *a, y = *b;
 
-	x.mark = 0;
-	y.mark = 0;
+	x.mark = y.mark = 0;
+	x.query_ns = y.query_ns = 0;
 	return memcmp(&x, &y, sizeof(x)) == 0;
 }
 

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 #include "shared/util.h"
 #include "test/bpf/policies.h"
@@ -498,8 +499,98 @@ static void only_the_listeners_answers_to_live_questions_go_back(void)
 	end();
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* How many of so many queries, each from another port, are steered. */
+static uint64_t flood(struct wire w, size_t n)
+{
+	uint64_t before = count(SN_REASON_PASS_DNS);
+	struct world_skb skb = { 0 };
+	struct bytes out;
+
+	for (size_t i = 0; i < n; i++) {
+		w.from.port = (uint16_t)(1024 + i);
+		(void)run(WORLD_TC_INGRESS, &w, &skb, &out);
+	}
+	return count(SN_REASON_PASS_DNS) - before;
+}
+
+static void who_waits_for_answers_may_ask_on_and_on(void)
+{
+	struct wire query = make_query(false, false), answer = query;
+	struct sn_dns dns = begin(true);
+	struct world_skb skb = { 0 };
+	uint32_t zero = 0;
+	struct bytes out;
+
+	dns.query_ns = (uint32_t)SN_NS_PER_S;
+	world_put(world, WORLD_DNS, &zero, &dns);
+	set_ranges(&answer.to, &dns, false, 256 + WORLD_SLOT);
+	set_ranges(&answer.from, &dns, false, 1);
+	answer.from.port = LISTENER_PORT;
+	for (int i = 0; i < 4 * SN_DNS_BURST; i++) {
+		answer.to.port = steer(&query);
+		t_eq((int)run(WORLD_DNS_RETURN, &answer, &skb, &out),
+		     WORLD_REDIRECT);
+	}
+	t_eq(count(SN_REASON_DNS_RATE), 0);
+	/* Who was over gets nothing for answers. */
+	world->usage[WORLD_SLOT].dns_next = now_ns() + SN_NS_PER_S;
+	t_eq(flood(query, 1), 0);
+	for (int i = 0; i < 9; i++)
+		(void)run(WORLD_DNS_RETURN, &answer, &skb, &out);
+	t_eq(flood(query, 1), 0);
+	/* Until it was quiet for a while. */
+	world->usage[WORLD_SLOT].dns_next = 0;
+	t_eq(flood(query, 1), 1);
+	t_eq(world->usage[WORLD_SLOT].dns_over, 0);
+	end();
+}
+
+static void an_attachment_asks_as_often_as_it_may_and_no_more(void)
+{
+	enum { N = 600, QUERY_NS = 10000000 };
+
+	for (int i = 0; i < 4; i++) {
+		struct wire w = make_query(i & 1, i & 2);
+		struct sn_dns dns = begin(true);
+		uint32_t zero = 0;
+		uint64_t from, n, most;
+
+		dns.query_ns = QUERY_NS;
+		world_put(world, WORLD_DNS, &zero, &dns);
+		/* All that is due after so long; not more for longer. */
+		from = now_ns();
+		world->usage[WORLD_SLOT].dns_next =
+			from - (SN_DNS_BURST + 5UL) * QUERY_NS;
+		n = flood(w, N);
+		most = SN_DNS_BURST + (now_ns() - from) / QUERY_NS + 2;
+		t_true(n >= SN_DNS_BURST && n <= most);
+		t_eq(count(SN_REASON_DNS_RATE), N - n);
+		/* A connection that is known goes on. */
+		w.from.port = 1024;
+		n = w.is_tcp ? 5 : 0;
+		world->usage[WORLD_SLOT].dns_next = now_ns() + SN_NS_PER_S;
+		t_eq(flood(w, 1) + flood(w, 1) + flood(w, 1) + flood(w, 1) +
+			     flood(w, 1),
+		     n);
+		dns.query_ns = 0;
+		world_put(world, WORLD_DNS, &zero, &dns);
+		t_eq(flood(w, N), N);
+		end();
+	}
+}
+
 T_MAIN("dns", packets_are_translated_there_and_back,
        a_conversation_keeps_its_port_and_others_get_others,
        an_entry_follows_its_client, live_places_are_kept_and_idle_ones_taken,
        a_slot_without_an_address_is_not_steered,
-       only_the_listeners_answers_to_live_questions_go_back)
+       only_the_listeners_answers_to_live_questions_go_back,
+       who_waits_for_answers_may_ask_on_and_on,
+       an_attachment_asks_as_often_as_it_may_and_no_more)

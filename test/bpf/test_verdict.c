@@ -552,9 +552,9 @@ static void random_packets_get_the_verdict_of_the_matcher(void)
 		(void)printf("  %-16s %8" PRIu64 "\n", sn_reasons_info[i].name,
 			     s.by_reason[i]);
 		if (n_sets < 200 || i == SN_REASON_NO_SLOT ||
-		    i == SN_REASON_DNS_NETNS || i == SN_REASON_NO_POLICY ||
-		    i == SN_REASON_RACE || i == SN_REASON_HELPER ||
-		    i == SN_REASON_PASS_LOCAL ||
+		    i == SN_REASON_DNS_NETNS || i == SN_REASON_DNS_RATE ||
+		    i == SN_REASON_NO_POLICY || i == SN_REASON_RACE ||
+		    i == SN_REASON_HELPER || i == SN_REASON_PASS_LOCAL ||
 		    sn_reasons_info[i].kind == SN_REASON_KIND_INFO)
 			continue;
 		t_true(s.by_reason[i] > 0);

@@ -35,7 +35,7 @@ RULE_KEY = struct.Struct("=II16sBB6x")
 PREFIX_KEY = struct.Struct("=IIIB3x16s")
 ITEM = struct.Struct("=QIHH")
 VALUE_HEAD = struct.Struct("=QQIBB2x")
-DNS = struct.Struct("=4sBB6s6sHH2x16s16sIIIIQ")
+DNS = struct.Struct("=4sBB6s6sHHH16s16sIIIIQ")
 DNS_OFFSET = 56  # in the answer to HELLO
 RECORD_BYTES = 65536
 
@@ -157,8 +157,8 @@ class Client:
     def dns(self):
         """What HELLO told of name resolution."""
         names = ("range4", "range4_bits", "has_tc", "mac_host", "mac_steer",
-                 "port_tc", "port_cgroup", "range6", "loopback6",
-                 "ifindex_host", "ifindex_steer", "mark", "pad",
+                 "port_tc", "port_cgroup", "life", "range6", "loopback6",
+                 "ifindex_host", "ifindex_steer", "mark", "query_ns",
                  "netns_cookie")
         return dict(zip(names, DNS.unpack_from(self.greeting.body,
                                                DNS_OFFSET)))

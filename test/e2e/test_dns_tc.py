@@ -504,6 +504,7 @@ def test_without_the_pair_port_53_is_dropped_and_the_rest_is_as_before(
 def test_hello_tells_where_to_listen_and_keeps_the_mark(plain):
     dns = plain.connect().dns()
     assert dns["has_tc"] == 1 and dns["mark"] == 0 and dns["netns_cookie"]
+    assert dns["life"] != 0 and dns["query_ns"] == 10**6
     assert socket.inet_ntoa(dns["range4"]) == "198.18.0.0"
     assert dns["range4_bits"] == 15
     assert dns["port_cgroup"] == socket.htons(PORT + 1)

@@ -62,6 +62,9 @@ static void resolver_options_are_taken(void)
 	t_eq(parse(&options, &diag, "--dns-port", "1024"), 0);
 	t_eq(parse(&options, &diag, "--dns-port", "65534"), 0);
 	t_eq(ntohs(options.dns_port_cgroup), 65535);
+	t_eq(options.dns_rate, 1000);
+	t_eq(parse(&options, &diag, "--dns-rate", "0"), 0);
+	t_eq(options.dns_rate, 0);
 }
 
 static void wrong_resolver_options_are_refused_by_name(void)
@@ -94,6 +97,10 @@ static void wrong_resolver_options_are_refused_by_name(void)
 		{ "--dns-port", "-1" },
 		{ "--dns-port", "2000x" },
 		{ "--dns-port", "18446744073709551616" },
+		{ "--dns-rate", "" },
+		{ "--dns-rate", "-1" },
+		{ "--dns-rate", "5k" },
+		{ "--dns-rate", "1000001" },
 		{ "--dns-nat", "15" },
 	};
 

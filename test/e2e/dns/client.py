@@ -254,15 +254,16 @@ class Client:
         def work():
             deadline = time.monotonic() + seconds
             number = 0
+            queries = [dns.message.make_query(
+                f"f{i}.good.test.", "A").to_wire() for i in range(1000)]
             with socket.socket(family_of(server), socket.SOCK_DGRAM) as sock:
                 sock.connect((server, 53))
                 sock.setblocking(False)
                 while time.monotonic() < deadline:
                     number += 1
                     try:
-                        sock.send(dns.message.make_query(
-                            f"f{number}.good.test.", "A").to_wire())
-                    except BlockingIOError:
+                        sock.send(queries[number % len(queries)])
+                    except (BlockingIOError, PermissionError):
                         pass
         self.flooding = threading.Thread(target=work, daemon=True)
         self.flooding.start()
