@@ -143,7 +143,8 @@ int cp_dns_listen_open(enum cp_dns_listen_kind kind, const struct sn_dns *dns,
 }
 
 /* A name in the store says what the socket was made for: an interface that was
- * made anew has another index, and the filter looks at that. */
+ * made anew has another index, and the filter looks at that; and the filter of
+ * tables that are gone knows no mark of today, so it would hear nobody. */
 static void write_name(enum cp_dns_listen_kind kind, const struct sn_dns *dns,
 		       char name[NAME_BYTES])
 {
@@ -157,6 +158,7 @@ static void write_name(enum cp_dns_listen_kind kind, const struct sn_dns *dns,
 			h = (h ^ ranges[i][j]) * 0x100000001b3ULL;
 	}
 	h = (h ^ dns->range4_bits) * 0x100000001b3ULL;
+	h = (h ^ dns->life) * 0x100000001b3ULL;
 	h = (h ^ dns->ifindex_host) * 0x100000001b3ULL;
 	h = (h ^ dns->netns_cookie) * 0x100000001b3ULL;
 	(void)snprintf(name, NAME_BYTES, "%s-%u-%016llx", names[kind],
