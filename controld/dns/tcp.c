@@ -228,13 +228,13 @@ static void parse(struct connection *connection)
 			.owner = connection,
 			.slot = connection->slot,
 		};
-		const uint8_t *message = connection->buffer + LENGTH_BYTES;
 
 		frame = get_frame(connection);
 		if (!frame)
 			break;
 		connection->n_under_way++;
-		tcp->options.query(tcp->options.userdata, &origin, message,
+		tcp->options.query(tcp->options.userdata, &origin,
+				   connection->buffer + LENGTH_BYTES,
 				   frame - LENGTH_BYTES);
 		at = frame;
 		connection->used -= at;
