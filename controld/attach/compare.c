@@ -144,9 +144,6 @@ static void keep_denied(struct cp_attach_item *item)
 	struct sn_rule_item items[SN_ITEMS_MAX];
 	size_t n;
 
-	(void)cp_dns_learnt_apply(item->learnt, cp_policy_get_domains(policy),
-				  cp_attach_rows_keeps_unruled(policy, policy),
-				  NULL, NULL);
 	if (cp_dns_learnt_list_addresses(item->learnt, &addresses, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {

@@ -260,6 +260,8 @@ bool cp_attach_dns_get_name(const struct cp_attach_item *item,
 			    const struct cp_dns_address *address, size_t n,
 			    bool lapsed, struct cp_dns_learnt_row *ret)
 {
+	if (!lapsed && cp_attach_rows_denies(item->policy, address))
+		return false;
 	return cp_dns_learnt_get_row(
 		item->learnt, address, n,
 		lapsed ? 0 : cp_attach_item_now(item->manager), ret);

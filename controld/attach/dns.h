@@ -93,7 +93,8 @@ int cp_attach_dns_learn(struct cp_attach *manager,
 			cp_attach_dns_learn_fn fn, void *userdata);
 
 /* The n-th name that has opened this address and still lives, of those that are
- * known; with lapsed also those whose time is over. False: there is none. */
+ * known; with lapsed also those whose time is over, or that CIDR rules keep closed.
+ * False: there is none. */
 bool cp_attach_dns_get_name(const struct cp_attach_item *item,
 			    const struct cp_dns_address *address, size_t n,
 			    bool lapsed, struct cp_dns_learnt_row *ret);
