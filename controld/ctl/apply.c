@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "controld/ctl/output.h"
+#include "controld/ctl/progress.h"
 #include "controld/policy/file.h"
 #include "controld/rpc/message.h"
 #include "sentinel/v1/daemon.pb-c.h"
@@ -134,7 +135,9 @@ enum cp_ctl_exit cp_ctl_apply_stream(struct cp_ctl_session *session, char *id,
 		r = send_parts(stream, id, policy, dry_run, &status);
 	if (r == 0) {
 		cp_rpc_client_stream_close(stream);
+		cp_ctl_progress_begin("ApplyStream");
 		r = cp_rpc_client_stream_finish(stream, ret, &status);
+		cp_ctl_progress_end();
 	}
 	if (r == CP_RPC_CLIENT_E_STATUS)
 		return cp_ctl_session_fail_status(session, &status);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "controld/ctl/progress.h"
 #include "controld/ctl/table.h"
 #include "controld/rpc/message.h"
 #include "sentinel/v1/daemon.pb-c.h"
@@ -119,8 +120,10 @@ enum cp_ctl_exit cp_ctl_session_call(struct cp_ctl_session *session,
 		return exit;
 	(void)snprintf(path, sizeof(path), "/sentinel.v1.DaemonService/%s",
 		       method);
+	cp_ctl_progress_begin(method);
 	r = cp_rpc_client_call(session->client, path, request, response, ret,
 			       &status);
+	cp_ctl_progress_end();
 	if (r == CP_RPC_CLIENT_E_STATUS)
 		return cp_ctl_session_fail_status(session, &status);
 	if (r < 0)

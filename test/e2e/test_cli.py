@@ -5,7 +5,10 @@ and errors are the documented ones."""
 import concurrent.futures
 import contextlib
 import json
+import os
 import re
+import signal
+import subprocess
 
 import grpc
 import pytest
@@ -195,3 +198,30 @@ def test_relative_cgroup_path_is_made_absolute(clean):
                clean.bin / "sentinelctl", clean.api_path)
     ident = json.loads(done.stdout)["id"]
     assert clean.show(ident)["target"] == str(path)
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_long_waits_are_told_on_terminals_only(box, on_terminal):
+    """sentinel-cp is stopped, so that nothing answers for a while."""
+    world = box.world
+    near, far = os.openpty()
+    with subprocess.Popen([str(world.bin / "sentinelctl"), "list"],
+                          stdout=subprocess.DEVNULL, env={
+                              "SENTINEL_SOCKET": str(world.api_path)},
+                          preexec_fn=lambda: os.kill(world.cp.pid,
+                                                     signal.SIGSTOP),
+                          stderr=far if on_terminal else subprocess.PIPE) as \
+            child:
+        os.close(far)
+        try:
+            if on_terminal:
+                assert b"waiting for List" in os.read(near, 100)
+            else:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    child.wait(timeout=1.5)
+        finally:
+            os.kill(world.cp.pid, signal.SIGCONT)
+        assert child.wait(timeout=30) == 0
+        if not on_terminal:
+            assert child.stderr.read() == b""
+    os.close(near)
