@@ -219,7 +219,7 @@ static size_t get_frame(const struct connection *connection)
 static void parse(struct connection *connection)
 {
 	struct cp_dns_tcp *tcp = connection->tcp;
-	size_t at = 0, frame;
+	size_t frame;
 
 	connection->is_parsing = true;
 	while (!connection->is_closing && !is_held_back(connection)) {
@@ -236,9 +236,8 @@ static void parse(struct connection *connection)
 		tcp->options.query(tcp->options.userdata, &origin,
 				   connection->buffer + LENGTH_BYTES,
 				   frame - LENGTH_BYTES);
-		at = frame;
-		connection->used -= at;
-		(void)memmove(connection->buffer, connection->buffer + at,
+		connection->used -= frame;
+		(void)memmove(connection->buffer, connection->buffer + frame,
 			      connection->used);
 	}
 	connection->is_parsing = false;

@@ -111,19 +111,31 @@ static int check(const struct parts *parts, bool *is_name, struct sn_diag *diag)
 	return 0;
 }
 
-static int copy_ports(const struct parts *parts, char ***ret, size_t *n)
+/* One allocation with the message (head bytes) first, then ports and texts, as
+ * cp_policy_file_free() releases it. */
+static void *make(size_t head, const struct parts *parts, char **subject,
+		  char ***ports)
 {
-	if (parts->n_ports == 0)
-		return 0;
-	*ret = calloc(parts->n_ports, sizeof(**ret));
-	if (!*ret)
-		return -ENOMEM;
-	for (; *n < parts->n_ports; (*n)++) {
-		(*ret)[*n] = strdup(parts->ports[*n]);
-		if (!(*ret)[*n])
-			return -ENOMEM;
+	size_t size = head + parts->n_ports * sizeof(char *) +
+		      strlen(parts->subject) + 1;
+	char **pointers;
+	char *rule, *at;
+
+	for (size_t i = 0; i < parts->n_ports; i++)
+		size += strlen(parts->ports[i]) + 1;
+	rule = malloc(size);
+	if (!rule)
+		return NULL;
+	pointers = (void *)(rule + head);
+	at = (char *)(pointers + parts->n_ports);
+	*subject = at;
+	at = stpcpy(at, parts->subject) + 1;
+	for (size_t i = 0; i < parts->n_ports; i++) {
+		pointers[i] = at;
+		at = stpcpy(at, parts->ports[i]) + 1;
 	}
-	return 0;
+	*ports = parts->n_ports ? pointers : NULL;
+	return rule;
 }
 
 /* Room for one more pointer. */
@@ -142,24 +154,27 @@ static int grow(void *list, size_t n)
 static int add_cidr(Sentinel__V1__Policy *policy, const struct parts *parts)
 {
 	Sentinel__V1__Rule *rule;
+	char *cidr, **ports;
 
 	if (grow(&policy->rules, policy->n_rules) < 0)
 		return -ENOMEM;
-	rule = malloc(sizeof(*rule));
+	rule = make(sizeof(*rule), parts, &cidr, &ports);
 	if (!rule)
 		return -ENOMEM;
 	sentinel__v1__rule__init(rule);
 	policy->rules[policy->n_rules++] = rule;
 	rule->verdict = SENTINEL__V1__VERDICT__VERDICT_ALLOW;
-	rule->cidr = strdup(parts->subject);
-	return rule->cidr ? copy_ports(parts, &rule->ports, &rule->n_ports) :
-			    -ENOMEM;
+	rule->cidr = cidr;
+	rule->ports = ports;
+	rule->n_ports = parts->n_ports;
+	return 0;
 }
 
 static int add_domain(Sentinel__V1__Policy *policy, const struct parts *parts)
 {
-	Sentinel__V1__DomainRule *rule;
 	Sentinel__V1__DnsPolicy *dns = policy->dns;
+	Sentinel__V1__DomainRule *rule;
+	char *name, **ports;
 
 	if (!dns) {
 		dns = malloc(sizeof(*dns));
@@ -170,16 +185,17 @@ static int add_domain(Sentinel__V1__Policy *policy, const struct parts *parts)
 	}
 	if (grow(&dns->domains, dns->n_domains) < 0)
 		return -ENOMEM;
-	rule = malloc(sizeof(*rule));
+	rule = make(sizeof(*rule), parts, &name, &ports);
 	if (!rule)
 		return -ENOMEM;
 	sentinel__v1__domain_rule__init(rule);
 	dns->domains[dns->n_domains++] = rule;
 	rule->verdict = SENTINEL__V1__VERDICT__VERDICT_ALLOW;
 	rule->subdomains = parts->has_subdomains;
-	rule->domain = strdup(parts->subject);
-	return rule->domain ? copy_ports(parts, &rule->ports, &rule->n_ports) :
-			      -ENOMEM;
+	rule->domain = name;
+	rule->ports = ports;
+	rule->n_ports = parts->n_ports;
+	return 0;
 }
 
 int cp_ctl_run_allow_add(Sentinel__V1__Policy *policy, const char *text,
