@@ -139,11 +139,12 @@ static int judge(struct diff *diff, const Sentinel__V1__Seen *seen)
 static int judge_name(struct diff *diff, const char *name,
 		      char last[CP_DNS_NAME_TEXT_BYTES])
 {
-	Sentinel__V1__Seen seen = SENTINEL__V1__SEEN__INIT;
+	Sentinel__V1__Seen seen;
 
 	if (strcmp(last, name) == 0)
 		return 0;
 	(void)snprintf(last, CP_DNS_NAME_TEXT_BYTES, "%s", name);
+	sentinel__v1__seen__init(&seen);
 	seen.name = last;
 	return judge(diff, &seen);
 }
