@@ -108,9 +108,7 @@ static void choose_flow(struct stage *s, struct model_case *c, uint64_t now)
 	if (c->block.inbound == SN_INBOUND_BLOCK)
 		flow->flags |= SN_FLOW_SEND_ONLY;
 	if (world_random_chance(&s->random, 20))
-		flow->judged =
-			now - (65 + world_random_below(&s->random, 1000)) *
-				      SN_NS_PER_S;
+		flow->judged = ago_ns(s, now, 65, 1064);
 	if (world_random_chance(&s->random, 20))
 		flow->last_seen = ago_ns(s, now, 130, 900);
 	/* What no policy can have judged good under its present word. */

@@ -307,5 +307,13 @@ def test_clsact_attaches_adopts_and_detaches(bare):
         for side in ("ingress", "egress"):
             shown = sh("tc", "filter", "show", "dev", "h0", side).stdout
             assert "sn_tc" not in shown
+
+
+def test_tcx_is_taken_where_clsact_was(bare):
+    bare.start("--tc", "clsact")
+    peer = bare.connect()
+    slot = peer.attach(ID, ifindex=bare.index(), mode=dp.BLOCK_ALL)["slot"]
+    peer = bare.restart()
+    peer.detach(ID, slot)
     peer.attach(ID, ifindex=bare.index(), mode=dp.BLOCK_ALL)
     assert len(bare.links()) == 2
