@@ -102,6 +102,7 @@ FORCE:
 
 include mk/test.mk
 include mk/peers.mk
+include mk/vm.mk
 include mk/bench.mk
 include mk/soak.mk
 include mk/lint.mk
