@@ -9,7 +9,6 @@
 
 #include "controld/ctl/diff.h"
 #include "controld/ctl/output.h"
-#include "controld/ctl/table.h"
 
 enum {
 	/* IANA keeps 255 free: a rule for it lets a name be resolved and opens
@@ -41,6 +40,16 @@ struct learn {
 	struct target *targets; /* room for one of each row */
 	size_t n_targets;
 };
+
+/* Comments are of ASCII, so that the file is one whatever was told. */
+static char *plain(char *text)
+{
+	for (char *p = text; *p; p++) {
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	}
+	return text;
+}
 
 /* Ports. */
 
@@ -205,7 +214,7 @@ static void take(struct learn *learn, Sentinel__V1__Seen *seen)
 	if (destination.name)
 		inherit(learn, target, destination.name);
 	if (*seen->comm)
-		target->comm = cp_ctl_table_clean(seen->comm);
+		target->comm = plain(seen->comm);
 	if (!is_flow) {
 		target->was_refused |= !seen->audited;
 		return;
@@ -227,7 +236,7 @@ static void write_text(FILE *out, const char *text)
 	for (; *text; text++) {
 		if (*text == '\'')
 			(void)fputc('\'', out);
-		(void)fputc((unsigned char)*text < ' ' ? '?' : *text, out);
+		(void)fputc(*text < ' ' || *text > '~' ? '?' : *text, out);
 	}
 	(void)fputc('\'', out);
 }
@@ -388,9 +397,9 @@ static void write_refused(const struct learn *learn)
 			      "no rule can name it";
 		if (why)
 			(void)fprintf(learn->out, "# not opened: %s%s%s: %s\n",
-				      cp_ctl_table_clean(seen->name),
+				      plain(seen->name),
 				      *seen->name && *seen->address ? " " : "",
-				      cp_ctl_table_clean(seen->address), why);
+				      plain(seen->address), why);
 	}
 	if (all->dropped)
 		(void)fprintf(learn->out,
