@@ -13,6 +13,18 @@ enum {
 	FILTER_KEEP = -1, /* the whole packet */
 };
 
+/* A datagram goes on as a copy, which is no socket's: in a queue of a tenant's
+ * interface it would else count for the listener's send buffer, and a full one
+ * answers nobody. A connection's queue is its own. */
+static __always_inline int send(struct __sk_buff *skb,
+				const struct sn_packet *p, __u32 to)
+{
+	if (p->key.protocol != SN_PROTOCOL_UDP)
+		return (int)bpf_redirect(to, 0);
+	(void)bpf_clone_redirect(skb, to, 0);
+	return RETURN_SHOT;
+}
+
 /* On what the host sends out of the resolver's interface. Only the listener's
  * own packets go on, to the one who asked: what is forwarded here came in by
  * another interface and can have the resolver's address forged. Fails closed:
@@ -36,7 +48,7 @@ int sn_dns_return(struct __sk_buff *skb)
 	v.now = bpf_ktime_get_boot_ns();
 	to = sn_dns_tc_restore(skb, &p, v.now);
 	if (to > 0)
-		return (int)bpf_redirect((__u32)to, 0);
+		return send(skb, &p, (__u32)to);
 	/* Through memory: before Linux 6.2 a negated register has no bounds. */
 	SN_WRITE(v.reason, (__u32)-to);
 	sn_verdict_finish(skb, &p, &v);
