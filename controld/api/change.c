@@ -8,6 +8,7 @@
 #include "controld/api/pending.h"
 #include "controld/api/validate.h"
 #include "controld/policy/convert.h"
+#include "shared/log.h"
 
 /* The concrete type is the one that the method's row names. */
 #define AS(type, message) \
@@ -65,8 +66,8 @@ int cp_api_change_begin_attach(struct cp_api_pending *pending,
 	if (cp_api_validate_mode(message, policy, diag))
 		return CP_POLICY_CONVERT_E_INVALID;
 	(void)snprintf(pending->what, sizeof(pending->what),
-		       " target='%.100s' rules=%zu", request.target,
-		       cp_policy_count(policy));
+		       " target='%.100s' rules=%zu",
+		       sn_log_target(request.target), cp_policy_count(policy));
 	request.policy = sn_steal(&policy);
 	*started =
 		cp_attach_add(api->options.manager, &request, done, userdata);

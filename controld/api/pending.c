@@ -82,7 +82,12 @@ static void log_change(const struct cp_api_pending *pending, const char *id,
 	       pending->method, (int)pending->pid, (unsigned int)pending->uid,
 	       id[0] ? id : "-", pending->what,
 	       status == GRPC_STATUS_OK ? "OK" : cp_rpc_status_name(status),
-	       status ? " reason='" : "", status ? reason : "",
+	       status ? " reason='" : "",
+	       /* Why a target cannot be attached names it. */
+	       !status ? "" :
+	       strncmp(pending->what, " target", 7) == 0 ?
+			 sn_log_target(reason) :
+			 reason,
 	       status ? "'" : "");
 }
 

@@ -42,7 +42,7 @@ static void target_gone(void *userdata, void *cookie, const char *reason)
 	if (item->is_gone)
 		return;
 	sn_log(SN_LOG_INFO, "gone id=%s target=%s reason='%s'", item->id_text,
-	       item->target, reason);
+	       sn_log_target(item->target), reason);
 	item->is_gone = true;
 	(void)cp_attach_op_enqueue(item, cp_attach_target_gone_run, false);
 }
@@ -63,7 +63,7 @@ static void target_renamed(void *userdata, void *cookie, const char *name)
 	if (!copy)
 		return;
 	sn_log(SN_LOG_INFO, "renamed id=%s target=%s name=%s", item->id_text,
-	       item->target, name);
+	       sn_log_target(item->target), sn_log_target(name));
 	free(item->target);
 	item->target = copy;
 	/* After a reboot the name is all that finds the target again. */
@@ -79,7 +79,7 @@ static void target_appeared(void *userdata, void *cookie)
 
 	(void)userdata;
 	sn_log(SN_LOG_INFO, "appeared id=%s target=%s", item->id_text,
-	       item->target);
+	       sn_log_target(item->target));
 	(void)cp_attach_op_enqueue(item, cp_attach_target_again_run, false);
 }
 

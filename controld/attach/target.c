@@ -93,7 +93,8 @@ void cp_attach_target_watch(struct cp_attach_item *item)
 		sn_log(SN_LOG_WARNING,
 		       "watch id=%s target=%s error=%s: its end is only "
 		       "noticed by the poll of sentinel-dp",
-		       item->id_text, item->target, strerror(-r));
+		       item->id_text, sn_log_target(item->target),
+		       strerror(-r));
 }
 
 /* A failed attach: a new item goes, an old one waits for its target. */
@@ -127,8 +128,8 @@ static void end_failed(struct cp_attach_op *op)
 		if (item->told_cause != op->cause)
 			sn_log(is_absent ? SN_LOG_INFO : SN_LOG_WARNING,
 			       "waiting id=%s target=%s reason='%s'",
-			       item->id_text, item->target,
-			       op->result.diag.text);
+			       item->id_text, sn_log_target(item->target),
+			       sn_log_target(op->result.diag.text));
 		item->told_cause = op->cause;
 	}
 	cp_attach_op_finish(op);
@@ -176,7 +177,8 @@ static void saved(struct cp_attach_op *op, int r)
 	op->result.code = CP_ATTACH_CODE_OK;
 	op->result.generation = item->generation;
 	sn_log(SN_LOG_INFO, "attached id=%s target=%s slot=%u generation=%u",
-	       item->id_text, item->target, item->slot, item->generation);
+	       item->id_text, sn_log_target(item->target), item->slot,
+	       item->generation);
 	if (was_new) {
 		cp_attach_remote_attached(op);
 		cp_attach_observe_attached(item);
@@ -194,7 +196,7 @@ static void stay_closed(struct cp_attach_op *op, int r)
 	sn_log(SN_LOG_ERROR,
 	       "closed id=%s target=%s error=%s: everything is dropped until "
 	       "its policy can be written, which is tried again",
-	       item->id_text, item->target, strerror(-r));
+	       item->id_text, sn_log_target(item->target), strerror(-r));
 	cp_attach_op_finish(op);
 }
 
@@ -353,7 +355,7 @@ static void forgotten(struct cp_attach_op *op, int r)
 static void forget(struct cp_attach_op *op)
 {
 	sn_log(SN_LOG_INFO, "detached id=%s target=%s", op->item->id_text,
-	       op->item->target);
+	       sn_log_target(op->item->target));
 	cp_attach_state_del(op->item);
 	cp_attach_op_sync(op, forgotten);
 }
