@@ -95,12 +95,13 @@ static void put_position(void *userdata, const struct sn_ipc_target *target)
 		sn_log(SN_LOG_ERROR,
 		       "position id=%s target=%s: our program is gone from a "
 		       "hook; detach and attach it again",
-		       item->id_text, item->target);
+		       item->id_text, sn_log_target(item->target));
 	else if (target->position > 0 && item->position <= 0)
 		sn_log(SN_LOG_WARNING,
 		       "position id=%s target=%s: %d other programs run before "
 		       "ours",
-		       item->id_text, item->target, target->position);
+		       item->id_text, sn_log_target(item->target),
+		       target->position);
 	item->position = target->position;
 	if (cp_attach_item_is_lost(item) && !item->is_gone && is_idle(item)) {
 		item->is_gone = true;
@@ -113,8 +114,9 @@ static void polled(void *userdata, int status, uint64_t deleted)
 {
 	struct cp_attach *manager = userdata;
 
-	(void)status;
 	(void)deleted;
+	if (status == 0)
+		manager->polled_ns = cp_attach_item_now(manager);
 	manager->is_polling = false;
 	manager->n_tasks--;
 }

@@ -230,14 +230,35 @@ void cp_attach_counters_rebase(struct cp_attach_item *item)
 		read_slot(item->manager->counters, item->slot, &item->base);
 }
 
-void cp_attach_counters_get(const struct cp_attach_item *item,
+bool cp_attach_counters_get(const struct cp_attach_item *item,
 			    struct cp_attach_totals *ret)
 {
 	*ret = (struct cp_attach_totals){ 0 };
 	if (!is_mapped(item))
-		return;
+		return false;
 	read_slot(item->manager->counters, item->slot, ret);
 	subtract(ret, &item->base, ret);
+	return true;
+}
+
+bool cp_attach_counters_add(const struct cp_attach *manager, uint32_t first,
+			    uint32_t n, struct cp_attach_totals *ret)
+{
+	const struct cp_attach_counters *counters = manager->counters;
+	uint64_t all[sizeof(*ret) / 8], one[sizeof(*ret) / 8];
+	struct cp_attach_totals of_slot;
+
+	if (!counters || first >= counters->n_slots)
+		return false;
+	memcpy(all, ret, sizeof(all));
+	for (uint32_t i = 0; i < n && first + i < counters->n_slots; i++) {
+		sum(counters, first + i, &of_slot);
+		memcpy(one, &of_slot, sizeof(one));
+		for (size_t j = 0; j < SN_ARRAY_SIZE(all); j++)
+			all[j] += one[j];
+	}
+	memcpy(ret, all, sizeof(all));
+	return true;
 }
 
 uint64_t cp_attach_counters_sum_reason(const struct cp_attach *manager,

@@ -100,6 +100,13 @@ static bool has_way(const struct cp_attach_item *item, const struct sn_dns *dns)
 				      1ULL << (32 - dns->range4_bits);
 }
 
+static bool is_steered(const struct cp_attach_item *item)
+{
+	return !cp_policy_get_dns(item->policy)->no_steering &&
+	       cp_policy_get_settings(item->policy).mode != SN_MODE_BLOCK_ALL &&
+	       !(item->type == SN_TARGET_TC && item->role == SN_ROLE_HOST);
+}
+
 /* Queries are steered before the address that they are for is looked at, so
  * the resolver's own address serves interfaces and cgroups, UDP and TCP, and
  * is the same after a restart and for every attachment. */
@@ -115,9 +122,7 @@ static void put_dns(const struct cp_attach_item *item,
 	ret->dns_mode = cp_dns_settings_mode(settings, mode);
 	ret->n_domains =
 		cp_dns_rules_count(cp_policy_get_domains(item->policy));
-	ret->is_steered =
-		!settings->no_steering && mode != SN_MODE_BLOCK_ALL &&
-		!(item->type == SN_TARGET_TC && item->role == SN_ROLE_HOST);
+	ret->is_steered = is_steered(item);
 	if (!ret->is_steered || !manager->has_hello ||
 	    !has_way(item, &manager->hello.dns))
 		return;
@@ -165,7 +170,7 @@ void cp_attach_info_get(const struct cp_attach_item *item,
 	memcpy(ret->dns_ends, item->dns_ends, sizeof(ret->dns_ends));
 	put_dns(item, ret);
 	put_notes(item, ret);
-	cp_attach_counters_get(item, &ret->totals);
+	ret->is_counted = cp_attach_counters_get(item, &ret->totals);
 }
 
 const char *cp_attach_info_get_id(const struct cp_attach_item *item)
@@ -195,8 +200,8 @@ static void count_rows(const struct cp_attach_item *item,
 		item->learnt, cp_attach_item_now(item->manager));
 }
 
-void cp_attach_info_get_status(const struct cp_attach *manager,
-			       struct cp_attach_status *ret)
+void cp_attach_info_get_base(const struct cp_attach *manager,
+			     struct cp_attach_status *ret)
 {
 	*ret = (struct cp_attach_status){
 		.is_connected = manager->link && cp_link_is_up(manager->link),
@@ -206,20 +211,60 @@ void cp_attach_info_get_status(const struct cp_attach *manager,
 		.hello = manager->hello,
 		.n_flows = manager->stats.flows,
 		.n_slots_dirty = manager->stats.slots_dirty,
-		.events_lost = cp_attach_counters_sum_reason(
-			manager, SN_REASON_EVENT_LOST),
-		.events_limited = cp_attach_counters_sum_reason(
-			manager, SN_REASON_EVENT_LIMITED),
+		.polled_ns = manager->polled_ns,
+		.n_connected = manager->n_connected,
+		.stats = manager->stats,
+		.n_ops = manager->n_ops,
+		.n_ops_running = manager->n_running,
+		.n_learns = manager->n_learns,
+		.quotas = manager->options.learnt,
+		.flow_quota = manager->options.flow_quota,
+		.max_attachments = manager->options.max_attachments,
 	};
+}
+
+void cp_attach_info_count(const struct cp_attach_item *item,
+			  struct cp_attach_status *ret)
+{
+	ret->n_attachments++;
+	if (state_of(item) == CP_ATTACH_STATE_WAITING)
+		ret->n_waiting++;
+	else if (cp_attach_item_has_rows(&item->block))
+		count_rows(item, ret);
+}
+
+void cp_attach_info_get_status(const struct cp_attach *manager,
+			       struct cp_attach_status *ret)
+{
+	cp_attach_info_get_base(manager, ret);
+	ret->events_lost =
+		cp_attach_counters_sum_reason(manager, SN_REASON_EVENT_LOST);
+	ret->events_limited =
+		cp_attach_counters_sum_reason(manager, SN_REASON_EVENT_LIMITED);
+	for (size_t i = 0; i < manager->n_items; i++)
+		if (!manager->items[i]->is_new)
+			cp_attach_info_count(manager->items[i], ret);
+}
+
+void cp_attach_info_each_condition(
+	const struct cp_attach *manager,
+	void (*fn)(void *userdata, const struct cp_attach_condition *condition),
+	void *userdata)
+{
 	for (size_t i = 0; i < manager->n_items; i++) {
 		const struct cp_attach_item *item = manager->items[i];
+		struct cp_attach_condition condition = {
+			.id = item->id_text,
+			.state = state_of(item),
+			.position = item->position,
+		};
 
 		if (item->is_new)
 			continue;
-		ret->n_attachments++;
-		if (state_of(item) == CP_ATTACH_STATE_WAITING)
-			ret->n_waiting++;
-		else if (cp_attach_item_has_rows(&item->block))
-			count_rows(item, ret);
+		condition.lacks_resolver =
+			manager->has_hello &&
+			condition.state != CP_ATTACH_STATE_WAITING &&
+			is_steered(item) && !has_way(item, &manager->hello.dns);
+		fn(userdata, &condition);
 	}
 }

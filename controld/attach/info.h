@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "controld/dns/learnt.h"
 #include "controld/policy/policy.h"
 #include "shared/abi.h"
 #include "shared/ipc.h"
@@ -61,6 +62,7 @@ struct cp_attach_info {
 	int32_t position; /* as in struct sn_ipc_target */
 	const char *notes[CP_ATTACH_NOTES_MAX];
 	size_t n_notes;
+	bool is_counted; /* totals are known: the counters are mapped */
 	struct cp_attach_totals totals;
 };
 
@@ -78,6 +80,15 @@ struct cp_attach_status {
 	uint64_t n_slots_dirty;
 	uint64_t events_lost;
 	uint64_t events_limited;
+	uint64_t polled_ns; /* positions are as of then; 0: never */
+	uint64_t n_connected; /* times, since sentinel-cp started */
+	struct sn_ipc_stats_answer stats; /* as of the last poll */
+	size_t n_ops; /* changes that wait or run */
+	size_t n_ops_running;
+	size_t n_learns; /* that wait or run */
+	struct cp_dns_learnt_limits quotas;
+	uint32_t flow_quota;
+	uint64_t max_attachments;
 };
 
 void cp_attach_info_get(const struct cp_attach_item *item,
@@ -86,3 +97,23 @@ void cp_attach_info_get(const struct cp_attach_item *item,
 const char *cp_attach_info_get_id(const struct cp_attach_item *item);
 void cp_attach_info_get_status(const struct cp_attach *manager,
 			       struct cp_attach_status *ret);
+
+/* The same in two steps, for those who walk the attachments themselves: without
+ * what is summed over them, and (a call each) what one adds. */
+void cp_attach_info_get_base(const struct cp_attach *manager,
+			     struct cp_attach_status *ret);
+void cp_attach_info_count(const struct cp_attach_item *item,
+			  struct cp_attach_status *ret);
+
+/* The little that tells whether an attachment is enforced, of each of them:
+ * cheap enough to be asked for often. */
+struct cp_attach_condition {
+	const char *id; /* borrowed */
+	enum cp_attach_state state;
+	int32_t position; /* as in struct sn_ipc_target */
+	bool lacks_resolver; /* port 53 is steered, and cannot be */
+};
+void cp_attach_info_each_condition(
+	const struct cp_attach *manager,
+	void (*fn)(void *userdata, const struct cp_attach_condition *condition),
+	void *userdata);

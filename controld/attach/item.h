@@ -149,6 +149,8 @@ struct cp_attach {
 	bool is_done; /* closing: only handles are left */
 	struct sn_ipc_hello_answer hello;
 	struct sn_ipc_stats_answer stats;
+	uint64_t polled_ns; /* the end of the last poll of positions */
+	uint64_t n_connected;
 	char last_error[CP_LINK_WHY_BYTES];
 
 	void (*closed)(void *userdata);

@@ -278,7 +278,7 @@ static struct cp_attach_item *adopt(struct cp_attach *manager,
 	 * was cut, and is undone. */
 	item->is_gone = target->generation == 0;
 	sn_log(SN_LOG_WARNING, "recovered id=%s target=%s slot=%u",
-	       item->id_text, item->target, target->slot);
+	       item->id_text, sn_log_target(item->target), target->slot);
 	return sn_steal(&item);
 }
 
@@ -420,6 +420,7 @@ void cp_attach_reconcile_up(struct cp_attach *manager,
 		return;
 	}
 	manager->epoch++;
+	manager->n_connected++;
 	free(manager->by_slot);
 	manager->by_slot = by_slot;
 	manager->hello = *hello;

@@ -23,6 +23,7 @@ struct cp_dns_origin {
 	const struct cp_dns_origin_ops *ops;
 	void *owner; /* the transport's */
 	uint32_t slot; /* who asks, as the kernel vouches */
+	uint64_t began_ns; /* filled in by the query path */
 	struct sockaddr_in6 peer; /* UDP; IPv4 as struct sockaddr_in in it */
 	struct in6_addr local; /* UDP: what was asked, IPv4 in four bytes */
 };

@@ -13,6 +13,15 @@ enum {
 	TYPE_META_LAST = 254,
 };
 
+#define US 1000ULL
+#define MS (1000 * US)
+
+const uint64_t cp_dns_resolve_latency_bounds[CP_DNS_RESOLVE_LATENCIES] = {
+	100 * US,  250 * US,  500 * US,	 1 * MS,     2500 * US, 5 * MS,
+	10 * MS,   25 * MS,   50 * MS,	 100 * MS,   250 * MS,	500 * MS,
+	1000 * MS, 2500 * MS, 5000 * MS, UINT64_MAX,
+};
+
 struct cp_dns_resolve {
 	struct cp_dns_settle settle;
 	struct cp_upstream_set *upstreams; /* the daemon's own, or NULL */
@@ -580,13 +589,15 @@ void cp_dns_resolve_query(struct cp_dns_resolve *resolve,
 			  const uint8_t *message, size_t size)
 {
 	struct cp_dns_query query;
+	struct cp_dns_origin own = *origin;
 	struct cp_dns_task task = {
 		.shared = &resolve->settle.shared,
-		.origin = origin,
+		.origin = &own,
 		.query = &query,
 	};
 	int r;
 
+	own.began_ns = cp_attach_now(resolve->settle.shared.options.manager);
 	resolve->settle.shared.stats.n_queries++;
 	r = cp_dns_message_read(message, size, &query);
 	if (r == CP_DNS_MESSAGE_E_IGNORE || !cp_dns_task_identify(&task)) {

@@ -22,6 +22,10 @@ enum {
 	CP_DNS_RESOLVE_SLOT_WAITERS_MAX = 1024, /* of one attachment */
 };
 
+/* Bounds of latencies in ns, the last one is above all: 0.1 ms to 5 s. */
+enum { CP_DNS_RESOLVE_LATENCIES = 16 };
+extern const uint64_t cp_dns_resolve_latency_bounds[CP_DNS_RESOLVE_LATENCIES];
+
 struct cp_dns_resolve_options {
 	struct cp_attach *manager;
 	struct cp_upstream *upstream;
@@ -44,6 +48,12 @@ struct cp_dns_resolve_stats {
 	uint64_t n_failed_busy; /* over a bound of ours */
 	uint64_t n_failed_proxy;
 	uint64_t n_ignored; /* no query, or of no attachment */
+	/* From the query to its reply, by end: how many took so long, not
+	 * cumulative. */
+	struct {
+		uint64_t n[CP_DNS_RESOLVE_LATENCIES];
+		uint64_t sum_ns;
+	} latency[CP_ATTACH_DNS_END_COUNT];
 	uint32_t n_waiting;
 	struct cp_dns_cache_stats cache;
 };

@@ -8,10 +8,26 @@
 
 enum { SINKHOLE_TTL_S = 10 };
 
+static void count_latency(const struct cp_dns_task *task,
+			  enum cp_attach_dns_end end)
+{
+	struct cp_dns_resolve_stats *stats = &task->shared->stats;
+	uint64_t now_ns = cp_attach_now(task->shared->options.manager);
+	uint64_t began_ns = task->origin->began_ns;
+	uint64_t took_ns = now_ns > began_ns ? now_ns - began_ns : 0;
+	size_t i = 0;
+
+	while (took_ns > cp_dns_resolve_latency_bounds[i])
+		i++;
+	stats->latency[end].n[i]++;
+	stats->latency[end].sum_ns += took_ns;
+}
+
 void cp_dns_task_count(const struct cp_dns_task *task, uint64_t *what,
 		       enum cp_attach_dns_end end)
 {
 	(*what)++;
+	count_latency(task, end);
 	cp_attach_dns_count(task->shared->options.manager, task->origin->slot,
 			    end);
 }

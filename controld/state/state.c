@@ -54,6 +54,7 @@ struct cp_state {
 	struct cp_state_file_id id; /* of the file on disk */
 	struct blobs noted;
 	uint64_t journal_bytes; /* when no write runs */
+	struct cp_state_stats stats;
 	bool wants_file; /* the next write is the whole table */
 	struct waiter *first_waiter;
 	struct waiter **last_waiter;
@@ -317,6 +318,12 @@ static void end_write(struct cp_state *state, int error)
 	bool is_again = error == -ESTALE && !state->job.is_file;
 	uint64_t version = state->job.version;
 
+	if (!is_again) {
+		state->stats.n_writes += error == 0;
+		state->stats.n_files += error == 0 && state->job.is_file;
+		state->stats.n_failed += error < 0;
+		state->stats.last_error = error;
+	}
 	job_clear(&state->job);
 	if (error < 0 || state->journal.fd < 0)
 		want_file(state);
@@ -596,4 +603,15 @@ int cp_state_load(struct cp_state **ret, uv_loop_t *loop, const char *path,
 	}
 	*ret = sn_steal(&state);
 	return 0;
+}
+
+void cp_state_get_stats(const struct cp_state *state,
+			struct cp_state_stats *ret)
+{
+	const struct waiter *waiter;
+
+	*ret = state->stats;
+	ret->journal_bytes = state->journal_bytes;
+	for (waiter = state->first_waiter; waiter; waiter = waiter->next)
+		ret->n_waiting++;
 }

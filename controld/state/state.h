@@ -84,6 +84,17 @@ typedef void (*cp_state_sync_fn)(void *userdata, int error);
  * together. After an error the next sync tries again. -ENOMEM. */
 int cp_state_sync(struct cp_state *state, cp_state_sync_fn fn, void *userdata);
 
+struct cp_state_stats {
+	uint64_t n_writes; /* that ended well */
+	uint64_t n_files; /* of these: of the whole table */
+	uint64_t n_failed;
+	int last_error; /* of the last write; 0: it ended well */
+	uint64_t journal_bytes;
+	size_t n_waiting; /* changes that are not on disk yet */
+};
+void cp_state_get_stats(const struct cp_state *state,
+			struct cp_state_stats *ret);
+
 /* Writes what is not on disk yet, answers everyone who waits, then calls
  * closed(closed_userdata) (may be NULL) and frees the table. */
 void cp_state_close(struct cp_state *state, void (*closed)(void *userdata),
