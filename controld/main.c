@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <uv.h>
 
@@ -22,11 +21,12 @@
 #include "controld/control/setup.h"
 #include "controld/dns/setup.h"
 #include "controld/events/setup.h"
+#include "controld/monitor/monitor.h"
 #include "controld/privilege/filter.h"
 #include "controld/privilege/privilege.h"
 #include "controld/rpc/core.h"
+#include "controld/state/identity.h"
 #include "controld/state/state.h"
-#include "sentinel/state/v1/state.pb-c.h"
 #include "shared/log.h"
 #include "shared/version.h"
 
@@ -37,7 +37,6 @@ enum {
 	EXIT_USAGE = 2, /* also a configuration that is refused */
 	DRAIN_MS = 5000, /* for calls in flight when the daemon stops */
 	PATH_BYTES = 108, /* of a socket's address */
-	DAEMON_ID_BYTES = 16,
 	MS_TO_NS = 1000000,
 };
 
@@ -58,7 +57,7 @@ struct daemon {
 	char dp_socket[PATH_BYTES];
 	char learnt_path[4096];
 	char api_socket[PATH_BYTES];
-	char daemon_id[2 * DAEMON_ID_BYTES + 1];
+	char daemon_id[CP_STATE_IDENTITY_BYTES];
 	char warning[256];
 	uv_loop_t loop;
 	uv_signal_t on_term;
@@ -70,6 +69,7 @@ struct daemon {
 	struct cp_events *events;
 	struct cp_dns_server *dns;
 	struct cp_api *api;
+	struct cp_monitor *monitor;
 	bool is_stopping;
 };
 
@@ -235,6 +235,7 @@ static int set_log_level(const struct daemon *daemon)
 		return EXIT_USAGE;
 	}
 	sn_log_set_level(level);
+	sn_log_set_targets(daemon->config->log.workload_names);
 	return 0;
 }
 
@@ -299,50 +300,6 @@ static int give_up_privileges(struct daemon *daemon)
 	return r;
 }
 
-static int make_daemon_id(struct daemon *daemon)
-{
-	uint8_t bits[DAEMON_ID_BYTES];
-	Sentinel__State__V1__Daemon message;
-	uint8_t blob[sizeof(daemon->daemon_id) + 16];
-
-	if (getrandom(bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
-		return -EIO;
-	for (size_t i = 0; i < sizeof(bits); i++)
-		(void)snprintf(&daemon->daemon_id[2 * i], 3, "%02x", bits[i]);
-	sentinel__state__v1__daemon__init(&message);
-	message.daemon_id = daemon->daemon_id;
-	return cp_state_put(daemon->state, "daemon", blob,
-			    sentinel__state__v1__daemon__pack(&message, blob));
-}
-
-static void id_saved(void *userdata, int error)
-{
-	(void)userdata;
-	if (error < 0)
-		sn_log(SN_LOG_WARNING, "state file error=%s", strerror(-error));
-}
-
-static int load_daemon_id(struct daemon *daemon)
-{
-	Sentinel__State__V1__Daemon *message;
-	const void *blob;
-	size_t size;
-	int r;
-
-	blob = cp_state_get(daemon->state, "daemon", &size);
-	if (!blob) {
-		r = make_daemon_id(daemon);
-		return r < 0 ? r : cp_state_sync(daemon->state, id_saved, NULL);
-	}
-	message = sentinel__state__v1__daemon__unpack(NULL, size, blob);
-	if (!message)
-		return -EBADMSG;
-	(void)snprintf(daemon->daemon_id, sizeof(daemon->daemon_id), "%s",
-		       message->daemon_id);
-	sentinel__state__v1__daemon__free_unpacked(message, NULL);
-	return 0;
-}
-
 static int open_state(struct daemon *daemon, struct sn_diag *diag)
 {
 	char path[4096];
@@ -362,7 +319,7 @@ static int open_state(struct daemon *daemon, struct sn_diag *diag)
 			  diag);
 	if (r != 0)
 		return r < 0 ? r : -EBADMSG;
-	return load_daemon_id(daemon);
+	return cp_state_identity_get(daemon->state, daemon->daemon_id);
 }
 
 static struct cp_attach_options manager_options(struct daemon *daemon)
@@ -458,6 +415,23 @@ static int open_api(struct daemon *daemon, struct sn_diag *diag)
 	return cp_api_new(&daemon->api, &options, diag);
 }
 
+static int open_monitor(struct daemon *daemon)
+{
+	struct cp_monitor_options options = {
+		.loop = &daemon->loop,
+		.manager = daemon->manager,
+		.host = {
+			.state = daemon->state,
+			.dns = daemon->dns,
+			.control = daemon->control,
+			.version = SN_VERSION,
+		},
+		.config = daemon->config,
+	};
+
+	return cp_monitor_new(&daemon->monitor, &options);
+}
+
 static void
 visit_status(void *userdata,
 	     void (*visit)(void *visitor,
@@ -521,7 +495,7 @@ static void control_stopped(void *userdata)
 		dns_closed(daemon);
 }
 
-static void api_stopped(void *userdata)
+static void monitor_closed(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
@@ -533,7 +507,18 @@ static void api_stopped(void *userdata)
 		control_stopped(daemon);
 }
 
-/* API, stream, resolver, operations, link, state: in this order, so that what
+static void api_stopped(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	if (daemon->monitor)
+		cp_monitor_close(sn_steal(&daemon->monitor), monitor_closed,
+				 daemon);
+	else
+		monitor_closed(daemon);
+}
+
+/* API, metrics and health, stream, resolver, operations, link, state: in this order, so that what
  * was begun is answered, and what was answered is on disk. */
 static void stop(struct daemon *daemon)
 {
@@ -610,6 +595,8 @@ static int open_all(struct daemon *daemon)
 		diag = (struct sn_diag){ 0 };
 		r = open_api(daemon, &diag);
 	}
+	if (r == 0)
+		r = open_monitor(daemon);
 	if (r == 0) {
 		sn_log(SN_LOG_INFO, "started version=%s daemon_id=%s api=%s",
 		       SN_VERSION, daemon->daemon_id, daemon->api_socket);

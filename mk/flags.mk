@@ -36,5 +36,6 @@ ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 	    $(call pkg,ncursesw,-lncursesw -ltinfo)
 cp_libs := $(ctl_libs) \
 	   $(call pkg,libuv libssl,-luv -lssl) -lunbound -lldns \
-	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl)
+	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl) \
+	   $(call pkg,libmicrohttpd,-lmicrohttpd)
 check_libs := $(call pkg,check,-lcheck)

@@ -491,6 +491,20 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.description = "The control plane, which sets policies from "
 			       "afar.",
 	},
+	{
+		.key = "metrics",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(metrics),
+		.items = cp_config_monitor_metrics,
+		.description = "Metrics for Prometheus.",
+	},
+	{
+		.key = "health",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(health),
+		.items = cp_config_monitor_health,
+		.description = "Is it alive, and is it ready?",
+	},
 	{ .key = NULL },
 };
 

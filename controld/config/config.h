@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "controld/config/control.h"
+#include "controld/config/monitor.h"
 #include "controld/config/schema.h"
 #include "controld/dns/settings.h"
 #include "shared/diag.h"
@@ -75,6 +76,17 @@ struct cp_config {
 		char *doh_list;
 	} dns;
 	struct cp_config_control control;
+	struct cp_config_metrics {
+		char *listen; /* "": off; else cp_http_address_parse() takes it */
+		uint64_t max_connections;
+		uint64_t attachments; /* that have series of their own */
+		struct cp_config_schema_strings labels; /* keys of metadata */
+	} metrics;
+	struct cp_config_health {
+		char *listen;
+		uint64_t max_connections;
+		bool control_plane; /* not ready without it */
+	} health;
 };
 
 /* For cp_config_schema_print(). */

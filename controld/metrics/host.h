@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Samples of the daemon's parts, each few. */
+
+#include "controld/attach/info.h"
+#include "controld/metrics/page.h"
+
+struct cp_control;
+struct cp_dns_server;
+struct cp_http_stats;
+struct cp_state;
+
+struct cp_metrics_host {
+	const struct cp_state *state;
+	const struct cp_dns_server *dns;
+	const struct cp_control *control; /* NULL: none is configured */
+	const char *version;
+};
+
+/* status: with all attachments counted, as of now_ns. */
+void cp_metrics_host_put(struct cp_metrics_page *page,
+			 const struct cp_metrics_host *host,
+			 const struct cp_attach_status *status,
+			 uint64_t now_ns);
+
+void cp_metrics_host_put_http(struct cp_metrics_page *page, const char *name,
+			      const struct cp_http_stats *stats);
