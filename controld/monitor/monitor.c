@@ -6,6 +6,7 @@
 
 #include "controld/health/health.h"
 #include "controld/metrics/metrics.h"
+#include "shared/log.h"
 
 struct cp_monitor {
 	struct cp_metrics *metrics; /* NULL: off */
@@ -28,6 +29,23 @@ static void put_health(void *userdata, struct cp_metrics_page *page)
 	cp_metrics_host_put_http(page, "health", &stats);
 }
 
+/* Reports whether the address can be taken; it was when the configuration was
+ * read. */
+static int take_address(const char *name, const char *text,
+			struct cp_http_address *ret)
+{
+	struct sn_diag diag = { 0 };
+
+	if (cp_http_address_parse(text, ret, &diag) != 0)
+		return -EINVAL;
+	if (!cp_http_address_is_loopback(ret))
+		sn_log(SN_LOG_WARNING,
+		       "http-address name=%s: it is not loopback, whoever "
+		       "reaches it may read",
+		       name);
+	return 0;
+}
+
 static int open_metrics(struct cp_monitor *monitor,
 			const struct cp_monitor_options *options)
 {
@@ -41,7 +59,7 @@ static int open_metrics(struct cp_monitor *monitor,
 		.put_others = put_health,
 		.userdata = monitor,
 	};
-	struct sn_diag diag = { 0 };
+	int r;
 
 	if (!config->metrics.listen[0])
 		return 0;
@@ -51,11 +69,8 @@ static int open_metrics(struct cp_monitor *monitor,
 			return -ENOMEM;
 		metrics.labels.keys[metrics.labels.n++] = monitor->keys[i];
 	}
-	/* It was parsed when the configuration was read. */
-	if (cp_http_address_parse(config->metrics.listen, &metrics.address,
-				  &diag) != 0)
-		return -EINVAL;
-	return cp_metrics_new(&monitor->metrics, &metrics);
+	r = take_address("metrics", config->metrics.listen, &metrics.address);
+	return r < 0 ? r : cp_metrics_new(&monitor->metrics, &metrics);
 }
 
 static int open_health(struct cp_monitor *monitor,
@@ -72,14 +87,12 @@ static int open_health(struct cp_monitor *monitor,
 		.version = options->host.version,
 		.connections_max = config->health.max_connections,
 	};
-	struct sn_diag diag = { 0 };
+	int r;
 
 	if (!config->health.listen[0])
 		return 0;
-	if (cp_http_address_parse(config->health.listen, &health.address,
-				  &diag) != 0)
-		return -EINVAL;
-	return cp_health_new(&monitor->health, &health);
+	r = take_address("health", config->health.listen, &health.address);
+	return r < 0 ? r : cp_health_new(&monitor->health, &health);
 }
 
 int cp_monitor_new(struct cp_monitor **ret,

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries are counted by how they ended, with their latency; and the log says
+nothing of what workloads ask for unless it is told to."""
+
+import re
+
+import pytest
+
+import lab
+from lab import until
+from test_metrics import agent_in, scrape
+
+POLICY = "dns:\n  domains:\n    - {allow: www.test}\n"
+
+
+class QuietWorld(lab.DnsWorld):
+    """As installed: sentinel-cp and sentinel-dp log at level info."""
+
+    LEVEL = "info"
+
+    def spawn(self, name, prefix, arguments):
+        arguments = [self.LEVEL if before == "--log-level" else argument
+                     for before, argument in zip([""] + arguments, arguments)]
+        return super().spawn(name, prefix, arguments)
+
+
+@pytest.fixture(scope="module")
+def world(host):
+    made = QuietWorld()
+    yield made
+    made.end()
+
+
+def grown(before, after, name, **labels):
+    return after.get(name, **labels) - before.get(name, **labels)
+
+
+def test_queries_move_the_counters_by_exactly_one(site):
+    # A name of its own: what another asked for is in the cache.
+    name = f"{site.kind}.test"
+    site.world.zone(**{site.kind: {"A": [60, "203.0.113.1"]}})
+    web = agent_in(site.world)
+    site.attach(POLICY.replace("www.test", name))
+    before = scrape(web)
+    assert site.query(name)["rcode"] == "NOERROR"
+    for _ in range(3):
+        assert site.query("other.test")["rcode"] == "REFUSED"
+    after = scrape(web)
+    for result, count in (("allowed", 1), ("blocked", 3), ("failed", 0)):
+        assert grown(before, after, "sentinel_dns_latency_seconds_count",
+                     result=result) == count
+        assert grown(before, after, "sentinel_attachment_dns_queries_total",
+                     id=site.id, result=result) == count
+    assert grown(before, after, "sentinel_dns_queries_total",
+                 result="allowed") == 1
+    assert grown(before, after, "sentinel_dns_queries_total",
+                 result="blocked") == 3
+    assert grown(before, after, "sentinel_upstream_questions_total",
+                 what="asked") == 1
+    assert after.get("sentinel_dns_latency_seconds_sum", result="allowed") > 0
+    assert after.get("sentinel_attachment_learnt_addresses", id=site.id) == 1
+
+
+def test_the_log_names_no_workload_at_level_info(site):
+    world = site.world
+    world.zone(www={"A": [60, "203.0.113.1"]})
+    ident = site.attach(POLICY)
+    site.query("www.test")
+    site.query("secret-name.test")
+    site.is_open("203.0.113.1")
+    site.is_open("203.0.113.77")
+    world.kill_dp()
+    world.start_dp()
+    world.wait_connected()
+    world.ok("detach", ident)
+    text = "".join(path.read_text() for path in world.folder.glob("*.log"))
+    until(lambda: f"detached id={ident}" in text, "it was logged")
+    assert "audit method=Attach" in text and "dns" in text
+    lines = [line for line in text.splitlines()
+             if re.search(r"secret-name|www\.test|203\.0\.113\.|10\.10\.0\.2|"
+                          r"\bw0\b|/box\b", line)]
+    assert not lines, "\n".join(lines)
+
+
