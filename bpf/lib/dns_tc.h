@@ -204,37 +204,67 @@ static __always_inline void sn_dns_tc_look(struct sn_dns_nat_key *key,
 	}
 }
 
+static __always_inline void sn_dns_tc_key(const struct sn_packet *p,
+					  struct sn_dns_nat_key *key)
+{
+	key->slot = p->key.slot;
+	key->family = p->key.family;
+	key->protocol = p->key.protocol;
+}
+
+/* The place of a conversation as a number: its port and the bits above. */
+enum { SN_DNS_TC_KNOWN = 1 << 16, SN_DNS_TC_CURRENT = 1 << 17 };
+
+SN_GLOBAL int sn_dns_tc_choose(struct sn_packet *p, struct sn_dns_nat *want)
+{
+	struct sn_dns_nat_key key = {};
+	struct sn_dns_tc_place place = {};
+
+	if (!p || !want)
+		return 0;
+	sn_dns_tc_key(p, &key);
+	sn_dns_tc_look(&key, want, &place);
+	return place.port | (place.is_known ? SN_DNS_TC_KNOWN : 0) |
+	       (place.is_current ? SN_DNS_TC_CURRENT : 0);
+}
+
+SN_GLOBAL int sn_dns_tc_put(struct sn_packet *p, struct sn_dns_nat *want,
+			    __u32 port)
+{
+	struct sn_dns_nat_key key = {};
+	struct sn_dns_nat value;
+
+	if (!p || !want)
+		return -1;
+	sn_dns_tc_key(p, &key);
+	key.port = (__u16)port;
+	want->seal = sn_dns_nat_tag(&key);
+	/* On the stack: see sn_packet_copy_key(). */
+	__builtin_memcpy(&value, want, sizeof(value));
+	return (int)bpf_map_update_elem(&sn_dns_nat, &key, &value, BPF_ANY);
+}
+
 /* The translated port of a conversation. Two conversations that take one place
  * at the same moment are both of this slot; the first one's client asks again.
  * A datagram is a query, and so is what begins a conversation by TCP: it takes a
  * place here and among the listener's connections. Returns -enum sn_reason if
- * there is none. */
-SN_GLOBAL int sn_dns_tc_port(struct sn_packet *p, struct sn_dns_nat *want)
+ * there is none. In steps, because calls within calls have 512 bytes of stack
+ * together, and Linux 6.1 rounds each one's up. */
+static __always_inline int sn_dns_tc_port(struct sn_packet *p,
+					  struct sn_dns_nat *want)
 {
-	struct sn_dns_nat_key key = {};
-	struct sn_dns_tc_place place = {};
-	struct sn_dns_nat value;
+	int place = sn_dns_tc_choose(p, want);
+	__u16 port = (__u16)place;
 
-	if (!p || !want)
-		return -SN_REASON_HELPER;
-	key.slot = p->key.slot;
-	key.family = p->key.family;
-	key.protocol = p->key.protocol;
-	sn_dns_tc_look(&key, want, &place);
-	if (!place.port)
+	if (!port)
 		return -SN_REASON_DNS_STEER;
-	if ((key.protocol == SN_PROTOCOL_UDP || !place.is_known) &&
-	    sn_dns_is_over_rate(key.slot, want->last_seen))
+	if ((p->key.protocol == SN_PROTOCOL_UDP ||
+	     !(place & SN_DNS_TC_KNOWN)) &&
+	    sn_dns_is_over_rate(p->key.slot, want->last_seen))
 		return -SN_REASON_DNS_RATE;
-	if (place.is_current)
-		return place.port;
-	key.port = place.port;
-	want->seal = sn_dns_nat_tag(&key);
-	/* On the stack: see sn_packet_copy_key(). */
-	__builtin_memcpy(&value, want, sizeof(value));
-	if (bpf_map_update_elem(&sn_dns_nat, &key, &value, BPF_ANY))
+	if (!(place & SN_DNS_TC_CURRENT) && sn_dns_tc_put(p, want, port))
 		return -SN_REASON_HELPER;
-	return place.port;
+	return port;
 }
 
 /* The frame's outer half: no VLAN tag, an Ethernet header in any case. */
