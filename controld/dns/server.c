@@ -283,8 +283,11 @@ static void file_read(uv_work_t *work, int status)
 		end_if_done(server);
 		return;
 	}
-	if (status < 0 || (server->has_read && n == server->n_before &&
-			   memcmp(server->before, server->found, bytes) == 0))
+	/* A file that is being rewritten has no server for a moment. */
+	if (status < 0 ||
+	    (server->has_read &&
+	     (n == 0 || (n == server->n_before &&
+			 memcmp(server->before, server->found, bytes) == 0))))
 		return;
 	server->has_read = true;
 	server->n_before = n;
