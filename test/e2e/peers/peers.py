@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers that nobody here wrote, made of the project's proto files: a control
-plane of @grpc/grpc-js, and `buf curl` on the local API. They come from npm into
-the build folder (make check-peers), and so are no part of `make check`."""
+plane of @grpc/grpc-js, `buf curl` on the local API, and promtool on the metrics.
+They come from npm into the build folder, or as large packages (make
+check-peers), and so are no part of `make check`."""
 
 import json
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 from planes import PLAIN, Plane, kernel_becomes, take_over
+from test_metrics import agent_in
 from traffic import A, B, each
 from world import BUILD, HERE, QUICK, ROOT, run
 
@@ -106,3 +108,14 @@ def test_buf_curl_speaks_the_local_api(clean):
 def test_buf_finds_nothing_in_the_proto_files():
     done = run(BUF, "lint", ROOT / "proto", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_has_nothing_to_say_about_the_metrics(target):
+    target.attach(policy="cidrs:\n  - allow: 10.20.0.0/16\n")
+    # Nobody speaks for the control plane, so it stays closed.
+    target.judge(each(A, False, families=(4,)))
+    page = agent_in(target.world).get(port=9102)["body"]
+    done = subprocess.run(["promtool", "check", "metrics"], text=True,
+                          input=page, capture_output=True, timeout=60,
+                          check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
