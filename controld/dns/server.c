@@ -338,6 +338,16 @@ static struct cp_dns_server *free_half(struct cp_dns_server *server)
 }
 SN_DEFINE_CLEANUP(struct cp_dns_server, free_half)
 
+static uint64_t owner_of(void *userdata, uint32_t slot)
+{
+	struct cp_dns_server *server = userdata;
+	struct cp_attach_dns_view view;
+
+	if (!cp_attach_dns_get(server->options.manager, slot, &view))
+		return 0;
+	return view.number;
+}
+
 static int open_parts(struct cp_dns_server *server, struct sn_diag *diag)
 {
 	const struct cp_dns_server_options *options = &server->options;
@@ -355,6 +365,7 @@ static int open_parts(struct cp_dns_server *server, struct sn_diag *diag)
 		.idle_ms = options->tcp_idle_ms,
 		.n_slots = options->n_slots,
 		.query = on_query,
+		.owner = owner_of,
 		.userdata = server,
 	};
 	int r;

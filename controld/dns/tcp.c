@@ -25,6 +25,7 @@ struct connection {
 	TAILQ_ENTRY(connection) resume;
 	uint32_t slot;
 	uint32_t n_under_way;
+	uint64_t owner; /* who had the slot when it was accepted */
 	uint64_t active_ms;
 	uint8_t *buffer;
 	size_t size; /* of buffer */
@@ -215,12 +216,22 @@ static size_t get_frame(const struct connection *connection)
 	return connection->used >= size ? size : 0;
 }
 
+static uint64_t owner_of(const struct cp_dns_tcp *tcp, uint32_t slot)
+{
+	return tcp->options.owner(tcp->options.userdata, slot);
+}
+
 /* Queries out of the buffer, as long as there is room for their answers. */
 static void parse(struct connection *connection)
 {
 	struct cp_dns_tcp *tcp = connection->tcp;
 	size_t frame;
 
+	if (connection->owner != owner_of(tcp, connection->slot)) {
+		tcp->stats.n_expired++;
+		close_connection(connection);
+		return;
+	}
 	connection->is_parsing = true;
 	while (!connection->is_closing && !is_held_back(connection)) {
 		struct cp_dns_origin origin = {
@@ -400,6 +411,7 @@ static bool admit(struct listener *listener, struct connection *connection)
 	else if (tcp->stats.n_connections >= tcp->options.connections_max)
 		evict(tcp, 0);
 	connection->slot = slot;
+	connection->owner = owner_of(tcp, slot);
 	tcp->n_slot[slot]++;
 	tcp->stats.n_connections++;
 	tcp->stats.n_accepted++;

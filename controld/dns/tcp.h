@@ -5,7 +5,8 @@
  * queries may be sent without waiting, and the answers come as they are ready.
  * Connections are bounded, in all and for each attachment: above that the one
  * that was idle longest goes. A client that does not read is not read from, and
- * is closed when it stays so. */
+ * is closed when it stays so. A connection ends with its attachment: what is left
+ * of it is not asked for the slot's next one. */
 
 #include <uv.h>
 
@@ -27,6 +28,9 @@ struct cp_dns_tcp_options {
 	uint32_t idle_ms; /* 0: CP_DNS_TCP_IDLE_MS */
 	uint32_t n_slots;
 	cp_dns_udp_query_fn query;
+	/* A number of the attachment that has the slot, never given again; 0:
+	 * none has it. */
+	uint64_t (*owner)(void *userdata, uint32_t slot);
 	void *userdata;
 };
 
@@ -34,7 +38,7 @@ struct cp_dns_tcp_stats {
 	uint64_t n_accepted;
 	uint64_t n_refused; /* of no attachment */
 	uint64_t n_evicted; /* over a bound */
-	uint64_t n_expired; /* idle, or not reading */
+	uint64_t n_expired; /* idle, not reading, or detached */
 	uint32_t n_connections;
 };
 

@@ -30,8 +30,16 @@ static struct {
 	size_t n_queries;
 	uint32_t slot;
 	size_t size;
+	uint64_t owner;
 	bool is_closed;
 } rig;
+
+static uint64_t owner_of(void *userdata, uint32_t slot)
+{
+	t_true(userdata == &rig);
+	t_eq(slot, SLOT);
+	return rig.owner;
+}
 
 static void on_query(void *userdata, const struct cp_dns_origin *origin,
 		     const uint8_t *message, size_t size)
@@ -132,6 +140,7 @@ static struct cp_dns_tcp *start_tcp(size_t connections_max, uint32_t idle_ms)
 		.idle_ms = idle_ms,
 		.n_slots = N_SLOTS,
 		.query = on_query,
+		.owner = owner_of,
 		.userdata = &rig,
 	};
 	struct cp_dns_tcp *tcp = NULL;
@@ -312,6 +321,27 @@ static void queries_in_one_segment_are_all_answered(void)
 	t_mem_eq(got, sent, sizeof(sent));
 	t_eq(rig.n_queries, N);
 	t_eq(rig.slot, SLOT);
+	(void)close(fd);
+	cp_dns_tcp_close(tcp, on_closed, &rig);
+	end();
+}
+
+static void a_slot_s_next_owner_does_not_inherit_connections(void)
+{
+	struct cp_dns_tcp *tcp = start_tcp(16, 0);
+	struct sockaddr_in to = slot_address(0);
+	int fd = connect_to(&to, SOCK_STREAM);
+	uint8_t got[5];
+
+	rig.owner = 1;
+	RUN_UNTIL(poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 0) ==
+		  1);
+	put(fd, "\0\3one", 5);
+	read_all(fd, got, sizeof(got));
+	rig.owner = 2;
+	put(fd, "\0\3two", 5);
+	RUN_UNTIL(has_ended(fd));
+	t_eq(rig.n_queries, 1);
 	(void)close(fd);
 	cp_dns_tcp_close(tcp, on_closed, &rig);
 	end();
@@ -535,6 +565,7 @@ T_MAIN("dns_transport", identity_is_the_address_and_nothing_else,
        datagrams_of_nobody_are_not_asked_about,
        closing_waits_for_what_is_under_way,
        queries_in_one_segment_are_all_answered,
+       a_slot_s_next_owner_does_not_inherit_connections,
        one_byte_a_segment_is_patience_not_trouble, the_largest_message_fits,
        a_half_closed_client_gets_its_answers_first,
        a_client_that_asks_too_much_at_once_is_held_back,
