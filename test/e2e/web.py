@@ -47,17 +47,17 @@ class Web:
     @staticmethod
     def receive(port, text):
         with connect(port) as sock:
-            got = b""
+            got = []
             try:
                 sock.sendall(text.encode("latin-1"))
                 while True:
-                    data = sock.recv(1 << 16)
+                    data = sock.recv(1 << 20)
                     if not data:
                         break
-                    got += data
+                    got.append(data)
             except (ConnectionResetError, BrokenPipeError):
                 pass
-            return got
+            return b"".join(got)
 
     def raw(self, port, text):
         """All that comes until the other side closes."""
