@@ -2,6 +2,7 @@
 """sentinelctl run: a command under a policy of its own. Judged by what the far
 end saw, and by what is left afterwards: nothing."""
 
+import hashlib
 import json
 import os
 import re
@@ -261,6 +262,54 @@ def test_pipeline(web):
     done = web("--allow", "www.test:8088", "--", "sh", "-c",
                "curl -sS http://www.test:8088/hello | tr a-z A-Z | cat")
     assert done.stdout == "HELLO FROM THE WEB\n", done
+
+
+CONTROL = """Package: tiny
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Description: nothing
+"""
+
+
+def apt(world, mirror):
+    """apt-get of a machine that knows this mirror only."""
+    root = world.folder / f"apt-{mirror}"
+    for part in ("etc", "state/lists/partial", "cache/archives/partial"):
+        (root / part).mkdir(parents=True)
+    (root / "sources").write_text(
+        f"deb [trusted=yes] http://{mirror}:8088/debian ./\n")
+    (root / "status").touch()
+    options = {"Dir::Etc": root / "etc", "Dir::Etc::sourcelist":
+               root / "sources", "Dir::State": root / "state",
+               "Dir::State::status": root / "status",
+               "Dir::Cache": root / "cache", "APT::Sandbox::User": "root",
+               "Acquire::Retries": 0, "APT::Update::Error-Mode": "any"}
+    return ["apt-get", "-qq", *(f"-o{key}={value}"
+                                for key, value in options.items())]
+
+
+def test_package_manager(web):
+    """From a local mirror that the policy names, and from no other."""
+    world = web.world
+    tree, mirror = world.folder / "tiny/DEBIAN", world.folder / "web/debian"
+    tree.mkdir(parents=True)
+    mirror.mkdir()
+    (tree / "control").write_text(CONTROL)
+    worlds.run("dpkg-deb", "--build", tree.parent, mirror / "tiny.deb")
+    package = (mirror / "tiny.deb").read_bytes()
+    (mirror / "Packages").write_text(
+        CONTROL + f"Filename: ./tiny.deb\nSize: {len(package)}\n"
+        f"SHA256: {hashlib.sha256(package).hexdigest()}\n")
+    good, bad = apt(world, "www.test"), apt(world, "evil.test")
+    done = web("--allow", "www.test:8088", "--", "sh", "-ec",
+               '"$@" update; "$@" download tiny', "sh", *good,
+               cwd=world.folder)
+    assert done.returncode == 0, done
+    assert (world.folder / "tiny_1_all.deb").read_bytes() == package
+    done = web("--allow", "www.test:8088", "--", *bad, "update")
+    assert done.returncode == 100, done
+    assert "evil.test" in done.stderr
 
 
 STATIC = """
