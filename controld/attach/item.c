@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "controld/attach/learn.h"
@@ -236,10 +237,17 @@ void cp_attach_item_handle_closed(struct cp_attach *manager)
 		closed(userdata);
 }
 
+/* A cgroup that is still there has lost our programs to somebody: that is to be
+ * told, not forgotten. An interface's index may be another's by now. */
 bool cp_attach_item_is_lost(const struct cp_attach_item *item)
 {
-	return item->position == -2 &&
-	       (item->type == SN_TARGET_CGROUP || item->manager->hello.tcx);
+	struct stat st;
+
+	if (item->position != -2)
+		return false;
+	if (item->type != SN_TARGET_CGROUP)
+		return item->manager->hello.tcx;
+	return stat(item->target, &st) < 0 || st.st_ino != item->object;
 }
 
 bool cp_attach_item_has_rows(const struct sn_policy *block)

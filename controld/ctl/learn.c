@@ -181,6 +181,8 @@ static const char *refusal(const struct learn *learn,
 		return "a rule denies it";
 	if (strcmp(seen->reason, "metadata") == 0)
 		return "cloud metadata: open it by hand";
+	if (*seen->address && !seen->protocol)
+		return "no rule can name protocol 0";
 	if (name) {
 		cp_dns_rules_match(cp_policy_get_domains(learn->wanted->policy),
 				   name, &match);

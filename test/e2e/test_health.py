@@ -88,13 +88,17 @@ def test_another_program_before_ours_is_told(web, interface):
     wait_ready(web)
 
 
-def test_a_program_that_was_detached_is_told(web, target):
-    world = target.world
-    target.attach(policy=POLICY)
+def test_a_program_that_was_detached_is_told(web, box):
+    """And stays told. An interface's attachment ends instead, as if the
+    interface had gone: its index cannot tell the two apart."""
+    world = box.world
+    box.attach(policy=POLICY)
     wait_ready(web)
     # The pin is the last reference: the link goes with it.
     sorted((world.bpffs / "links").iterdir())[-1].unlink()
-    wait_reason(web, "gone from a hook", target.id)
+    wait_reason(web, "gone from a hook", box.id)
+    for _ in range(20):
+        assert ask(web, "/readyz")[0] == 503
 
 
 def test_the_data_plane_is_away(web, target):
