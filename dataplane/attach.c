@@ -329,20 +329,20 @@ static int32_t get_link_position(const struct dp_attach *attach, uint32_t slot,
 	if (link < 0) {
 		if (target->type == SN_TARGET_TC && attach->netlink &&
 		    dp_attach_tc_has_filter((uint32_t)target->object, hook))
-			return DP_ATTACH_POSITION_UNKNOWN;
-		return DP_ATTACH_POSITION_GONE;
+			return SN_IPC_POSITION_UNKNOWN;
+		return SN_IPC_POSITION_TAKEN;
 	}
 	if (bpf_obj_get_info_by_fd(link, &info, &bytes) < 0)
-		return DP_ATTACH_POSITION_UNKNOWN;
+		return SN_IPC_POSITION_UNKNOWN;
 	if (target->type == SN_TARGET_CGROUP)
 		/* All programs of a cgroup hook run, and one refusal is
 		 * enough, so the order does not matter. */
 		return info.cgroup.cgroup_id == target->object ?
 			       0 :
-			       DP_ATTACH_POSITION_GONE;
+			       SN_IPC_POSITION_GONE;
 	/* The member for TCX begins as that for XDP does. */
 	if (info.xdp.ifindex != target->object)
-		return DP_ATTACH_POSITION_GONE;
+		return SN_IPC_POSITION_GONE;
 	return dp_attach_tc_get_position((uint32_t)target->object, hook,
 					 attach->object->program_ids[program]);
 }
@@ -351,10 +351,11 @@ int32_t dp_attach_get_position(const struct dp_attach *attach, uint32_t slot)
 {
 	const struct sn_target *target = &attach->slots->targets[slot];
 	int32_t worst = 0;
+	bool has_live = false, has_dead = false;
 
 	if (target->type == SN_TARGET_TC &&
 	    !dp_attach_tc_exists(attach, (uint32_t)target->object))
-		return DP_ATTACH_POSITION_GONE;
+		return SN_IPC_POSITION_GONE;
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
 		int32_t position;
 
@@ -363,12 +364,20 @@ int32_t dp_attach_get_position(const struct dp_attach *attach, uint32_t slot)
 		     !sn_programs_info[i].needed))
 			continue;
 		position = get_link_position(attach, slot, i);
-		if (position == DP_ATTACH_POSITION_GONE)
+		if (position == SN_IPC_POSITION_TAKEN)
 			return position;
+		if (position == SN_IPC_POSITION_GONE) {
+			has_dead = true;
+			continue;
+		}
+		has_live = true;
 		if (worst >= 0)
 			worst = position < 0 ? position :
 					       SN_MAX(worst, position);
 	}
+	/* The kernel ends all links of what dies. */
+	if (has_dead)
+		return has_live ? SN_IPC_POSITION_TAKEN : SN_IPC_POSITION_GONE;
 	return worst;
 }
 

@@ -15,11 +15,6 @@
 #include "dataplane/slots.h"
 #include "shared/ipc.h"
 
-enum {
-	DP_ATTACH_POSITION_UNKNOWN = -1,
-	DP_ATTACH_POSITION_GONE = -2,
-};
-
 struct dp_attach {
 	struct dp_object *object;
 	struct dp_slots *slots;

@@ -136,12 +136,12 @@ int32_t dp_attach_tc_get_position(uint32_t ifindex, enum sn_program_hook hook,
 
 	if (bpf_prog_query_opts((int)ifindex, (enum bpf_attach_type)type,
 				&opts) < 0)
-		return DP_ATTACH_POSITION_UNKNOWN;
+		return SN_IPC_POSITION_UNKNOWN;
 	for (uint32_t i = 0; i < SN_MIN(opts.prog_cnt, PROGRAMS_MAX); i++) {
 		if (ids[i] == program_id)
 			return (int32_t)i;
 	}
-	return DP_ATTACH_POSITION_UNKNOWN;
+	return SN_IPC_POSITION_UNKNOWN;
 }
 
 int dp_attach_tc_link(uint32_t ifindex, enum sn_program_hook hook, int program)

@@ -109,8 +109,16 @@ struct sn_ipc_list_answer {
 	uint32_t pad;
 };
 
-/* position: how many foreign programs run before ours on the target's worst
- * hook; -1: not known, -2: our link is gone from a hook. */
+/* A target's position is how many foreign programs run before ours on its worst
+ * hook, or one of these. GONE: the kernel ended all our links, as it does when
+ * the target dies. TAKEN: somebody took a program of ours off, and the target
+ * may live. */
+enum sn_ipc_position {
+	SN_IPC_POSITION_UNKNOWN = -1,
+	SN_IPC_POSITION_GONE = -2,
+	SN_IPC_POSITION_TAKEN = -3,
+};
+
 struct sn_ipc_target {
 	uint8_t id[SN_ID_BYTES];
 	uint64_t object;

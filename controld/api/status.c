@@ -227,7 +227,7 @@ static void warn_of_item(struct report *report,
 	if (info->state == CP_ATTACH_STATE_WAITING)
 		warn(report, "%s waits for its target %.200s", info->id,
 		     info->target);
-	else if (info->position == -2)
+	else if (info->position <= SN_IPC_POSITION_GONE)
 		warn(report,
 		     "our program is gone from a hook of %.200s (%s): it is "
 		     "not enforced; detach and attach it again",

@@ -91,7 +91,8 @@ static void put_position(void *userdata, const struct sn_ipc_target *target)
 	item = cp_attach_item_by_slot(manager, target->slot);
 	if (!item || memcmp(item->id, target->id, SN_ID_BYTES) != 0)
 		return;
-	if (target->position == -2 && item->position != -2)
+	if (target->position <= SN_IPC_POSITION_GONE &&
+	    item->position > SN_IPC_POSITION_GONE)
 		sn_log(SN_LOG_ERROR,
 		       "position id=%s target=%s: our program is gone from a "
 		       "hook; detach and attach it again",

@@ -139,7 +139,7 @@ static enum cp_attach_state state_of(const struct cp_attach_item *item)
 		return CP_ATTACH_STATE_WAITING;
 	if (!manager->link || !cp_link_is_up(manager->link))
 		return CP_ATTACH_STATE_DETACHED_DP;
-	if (item->is_suspect || item->position == -2)
+	if (item->is_suspect || item->position <= SN_IPC_POSITION_GONE)
 		return CP_ATTACH_STATE_REPAIRING;
 	return CP_ATTACH_STATE_ENFORCED;
 }

@@ -237,13 +237,11 @@ void cp_attach_item_handle_closed(struct cp_attach *manager)
 		closed(userdata);
 }
 
-/* A cgroup that is still there has lost our programs to somebody: that is to be
- * told, not forgotten. An interface's index may be another's by now. */
 bool cp_attach_item_is_lost(const struct cp_attach_item *item)
 {
 	struct stat st;
 
-	if (item->position != -2)
+	if (item->position != SN_IPC_POSITION_GONE)
 		return false;
 	if (item->type != SN_TARGET_CGROUP)
 		return item->manager->hello.tcx;

@@ -190,8 +190,9 @@ void cp_attach_item_put_slot(struct cp_attach_item *item, uint32_t slot);
  * it along. */
 void cp_attach_item_handle_closed(struct cp_attach *manager);
 
-/* Links die only with their target (clsact filters also when somebody deletes
- * them): whatever has its ifindex now is another one. */
+/* All our links died: of an interface, with it, and whatever has its ifindex now
+ * is another one (clsact filters also when somebody deletes them). A cgroup that
+ * is still there has lost them to somebody, which is told and not forgotten. */
 bool cp_attach_item_is_lost(const struct cp_attach_item *item);
 
 /* Where rules have no effect their rows are not written: a block of everything

@@ -68,7 +68,7 @@ static void judge_attachment(void *userdata,
 		report->n_waiting++;
 		return;
 	}
-	if (condition->position == -2)
+	if (condition->position <= SN_IPC_POSITION_GONE)
 		blame(report, condition->id,
 		      "our program is gone from a hook: it is not enforced");
 	else if (condition->position > 0)
@@ -79,7 +79,7 @@ static void judge_attachment(void *userdata,
 	else if (condition->position < 0)
 		blame(report, condition->id,
 		      "where our programs stand is not known");
-	if (condition->position != -2 &&
+	if (condition->position > SN_IPC_POSITION_GONE &&
 	    condition->state == CP_ATTACH_STATE_REPAIRING)
 		blame(report, condition->id,
 		      "the kernel does not have its policy; tried again");

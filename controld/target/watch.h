@@ -31,8 +31,8 @@ int cp_target_watch_new(struct cp_target_watch **ret, uv_loop_t *loop,
 /* The target is looked at once more after the watch is in place, and gone is
  * called if it is not there. So: resolve, add, then attach; whatever takes the
  * ifindex over before the add is attached to as if it had been there before,
- * and a change after it is told. One case is left to dp's LIST (position -2):
- * the same ifindex made anew while the netlink socket overflows.
+ * and a change after it is told. One case is left to dp's LIST (a position that
+ * is GONE): the same ifindex made anew while the netlink socket overflows.
  * -EEXIST: this cookie has a watch; -EINVAL: not a possible
  * name or path; -ENOMEM; -ENOSPC: no inotify watch left. */
 int cp_target_watch_add_iface(struct cp_target_watch *watch, uint32_t ifindex,

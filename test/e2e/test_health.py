@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -54,6 +55,20 @@ def wait_reason(web, text, ident=None):
     assert web.get(port=PORT, path="/healthz")["status"] == 200
 
 
+def wait_look(web):
+    """The age of what is known of the kernel's hooks falls at each look."""
+    ages = [0.0]
+
+    def is_younger():
+        page = web.get(port=9102, path="/metrics")["body"]
+        age, = re.findall(r"^sentinel_link_checked_seconds (\S+)$", page,
+                          re.MULTILINE)
+        ages.append(float(age))
+        return ages[-1] < ages[-2]
+
+    until(is_younger, "the kernel is looked at", LIMIT_S)
+
+
 def test_ready_when_what_is_attached_is_enforced(web, target):
     target.attach(policy=POLICY)
     wait_ready(web)
@@ -88,17 +103,19 @@ def test_another_program_before_ours_is_told(web, interface):
     wait_ready(web)
 
 
-def test_a_program_that_was_detached_is_told(web, box):
-    """And stays told. An interface's attachment ends instead, as if the
-    interface had gone: its index cannot tell the two apart."""
-    world = box.world
-    box.attach(policy=POLICY)
+def test_a_program_that_was_detached_is_told(web, target):
+    """And stays told, over further looks at the kernel, until somebody acts."""
+    world = target.world
+    target.attach(policy=POLICY)
     wait_ready(web)
     # The pin is the last reference: the link goes with it.
     sorted((world.bpffs / "links").iterdir())[-1].unlink()
-    wait_reason(web, "gone from a hook", box.id)
-    for _ in range(20):
-        assert ask(web, "/readyz")[0] == 503
+    wait_reason(web, "gone from a hook", target.id)
+    for _ in range(2):
+        wait_look(web)
+    status, body = ask(web, "/readyz")
+    assert (status, body["attachments"]) == (503, 1)
+    wait_reason(web, "gone from a hook", target.id)
 
 
 def test_the_data_plane_is_away(web, target):

@@ -386,6 +386,32 @@ static void a_policy_without_room_stays_closed_until_there_is(void)
 
 /* With links, position -2 says that the interface ended; whatever has its
  * index now is another one. */
+static void a_target_whose_program_was_taken_off_is_kept(void)
+{
+	for (int is_away = 0; is_away < 2; is_away++) {
+		struct rig *rig = rig_new();
+		struct outcome outcome;
+		uint64_t before;
+
+		outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
+		t_eq(outcome.result.code, CP_ATTACH_CODE_OK);
+		if (is_away)
+			close_daemon(rig);
+		slot_of(rig)->target.position = SN_IPC_POSITION_TAKEN;
+		if (is_away) {
+			open_daemon(rig);
+			TURN_UNTIL(rig, is_ready(rig));
+		}
+		before = rig->manager->polled_ns;
+		cp_attach_collect_positions(rig->manager);
+		TURN_UNTIL(rig, rig->manager->polled_ns > before);
+		t_not_null(cp_attach_get_next(rig->manager, NULL));
+		t_eq(rig->manager->items[0]->position, SN_IPC_POSITION_TAKEN);
+		t_not_null(slot_of(rig));
+		rig_free(rig);
+	}
+}
+
 static void another_target_of_the_same_index_is_not_taken_over(void)
 {
 	for (int is_away = 0; is_away < 2; is_away++) {
@@ -587,6 +613,7 @@ T_MAIN("attach_link", a_failed_detach_that_is_not_saved_says_so,
        a_new_name_is_saved_at_once,
        a_restart_keeps_a_lapsed_rule_beside_a_live_one,
        a_deleted_filter_is_told_and_ends_nothing,
+       a_target_whose_program_was_taken_off_is_kept,
        another_target_of_the_same_index_is_not_taken_over,
        an_attach_that_was_cut_by_a_crash_is_undone,
        what_waits_for_its_target_can_be_changed_and_removed,
