@@ -35,7 +35,7 @@ ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 	      -lyaml -ljansson -lidn2 -lcrypto) \
 	    $(call pkg,ncursesw,-lncursesw -ltinfo)
 cp_libs := $(ctl_libs) \
-	   $(call pkg,libuv libssl,-luv -lssl) -lunbound -lldns \
+	   $(call pkg,libuv libssl,-luv -lssl) -lunbound \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl) \
 	   $(call pkg,libmicrohttpd,-lmicrohttpd)
 check_libs := $(call pkg,check,-lcheck)
