@@ -3,9 +3,9 @@
 read them."""
 
 import re
-import shutil
 
 import pytest
+import yaml
 
 from world import BUILD, ROOT, run
 
@@ -94,13 +94,11 @@ def test_keys_of_the_policy(pages):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completions_can_be_read(pages, shell):
+def test_completions_know_every_command(pages, shell):
     path = BUILD / "completions" / shell
     assert all(command in path.read_text() for command in commands())
-    if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed: its completions are only "
-                    "looked at")
-    run(shell, "-n", path)
+    if shell == "bash":  # the others are large: `make check-peers`
+        run(shell, "-n", path)
 
 
 @pytest.mark.parametrize("words, wanted", [
@@ -127,7 +125,6 @@ def test_completion_for_another_shell_is_refused():
 
 
 def test_yaml_is_the_same_as_json(box):
-    yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed")
     world = box.world
     box.id = world.attach(box.name, "--meta", "a=yes", "--meta", "b=12",
                           "--meta", "c=null", "--meta", "d=# x: [",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers that nobody here wrote, made of the project's proto files: a control
-plane of @grpc/grpc-js, `buf curl` on the local API, and promtool on the metrics.
-They come from npm into the build folder, or as large packages (make
-check-peers), and so are no part of `make check`."""
+plane of @grpc/grpc-js, `buf curl` on the local API, promtool on the metrics, and
+shells that read their completions. They come from npm into the build folder, or
+as large packages (make check-peers), and so are no part of `make check`."""
 
 import json
 import subprocess
@@ -25,6 +25,12 @@ class NodePlane(Plane):
     def command(self, listen, options):
         return ["node", str(HERE / "peers" / "plane.js"), str(MODULES),
                 str(ROOT / "proto"), listen]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completions_can_be_read(shell):
+    run("make", "-C", ROOT, f"B={BUILD.resolve()}", "man")
+    run(shell, "-n", BUILD / "completions" / shell)
 
 
 @pytest.fixture
