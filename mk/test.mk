@@ -22,7 +22,10 @@ including = $(if $(test_src),$(shell grep -lE '^.include "($(1))' \
 include_dp := $(call including,dataplane/|sentinel\.skel)
 include_ctl := $(call including,controld/ctl/)
 include_cp := $(call including,controld/|sentinel/v1/)
-include_ldns := $(if $(test_src),$(shell grep -l '^.include <ldns/' $(test_src)))
+ldns_headers := $(shell grep -l '^.include <ldns/' $(wildcard test/*/*.h))
+include_ldns := $(if $(test_src),$(shell grep -l '^.include <ldns/' \
+	$(test_src)) $(foreach h,$(ldns_headers),$(shell grep -lF '"$(h)"' \
+	$(test_src))))
 
 # $(call deps,source,helpers of its folder)
 needs = $(if $(filter $(1) $(2),$(3)),$(4))
