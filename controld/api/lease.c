@@ -13,7 +13,7 @@
 #include "shared/log.h"
 
 enum {
-	LOOK_MS = 500, /* between looks at a cgroup whose lease broke */
+	AGAIN_MS = 500, /* between steps towards the end of a broken lease */
 	PATH_BYTES = CP_ATTACH_TARGET_BYTES + sizeof("/cgroup.events"),
 	EVENTS_BYTES = 256, /* of cgroup.events */
 };
@@ -32,6 +32,7 @@ struct cp_api_lease {
 	uv_work_t work;
 	char events_path[PATH_BYTES]; /* "": an interface */
 	bool is_empty;
+	bool is_closed; /* in block-all, on the way to the end */
 };
 
 static void put_back(struct cp_api_lease *lease)
@@ -69,52 +70,54 @@ static void refuse(struct cp_api_lease *lease, int code, const char *text)
 
 /* The end of a broken lease. */
 
-/* On a worker thread. What cannot be read is not there. */
+/* On a worker thread. Whoever detaches lets pass, so a cgroup is only empty if
+ * it says so, or is gone. */
 static void look(uv_work_t *work)
 {
 	struct cp_api_lease *lease = work->data;
+	sn_cleanup(sn_closep) int fd = -1;
 	char text[EVENTS_BYTES];
-	ssize_t n = 0;
-	int fd;
+	ssize_t n;
 
-	lease->is_empty = true;
 	fd = open(lease->events_path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n < 0) {
+		lease->is_empty = errno == ENOENT || errno == ENODEV;
 		return;
-	n = read(fd, text, sizeof(text) - 1);
-	(void)close(fd);
-	text[SN_MAX(n, 0)] = '\0';
-	lease->is_empty = !strstr(text, "populated 1");
+	}
+	text[n] = '\0';
+	lease->is_empty = strstr(text, "populated 0");
 }
 
-static void look_later(uv_timer_t *timer);
+static void step(uv_timer_t *timer);
+
+static void step_later(struct cp_api_lease *lease)
+{
+	(void)uv_timer_start(&lease->timer, step, AGAIN_MS, 0);
+}
 
 static void removed(void *userdata, const struct cp_attach_result *result)
 {
 	struct cp_api_lease *lease = userdata;
+	bool is_gone = result->code == CP_ATTACH_CODE_OK ||
+		       result->code == CP_ATTACH_CODE_NOT_FOUND;
 
 	sn_log(SN_LOG_INFO, "audit method=Lease id=%s broken=1 result=%s",
-	       lease->id,
-	       result->code == CP_ATTACH_CODE_OK ||
-			       result->code == CP_ATTACH_CODE_NOT_FOUND ?
-		       "ended" :
-		       result->diag.text);
-	if (!lease->is_ended && result->code == CP_ATTACH_CODE_UNAVAILABLE)
-		(void)uv_timer_start(&lease->timer, look_later, LOOK_MS, 0);
-	else
+	       lease->id, is_gone ? "ended" : result->diag.text);
+	if (is_gone)
 		end(lease);
+	else if (!lease->is_ended)
+		step_later(lease);
 	put_back(lease);
 }
 
 static void remove_now(struct cp_api_lease *lease)
 {
-	int r = cp_attach_remove(lease->api->options.manager, lease->id,
-				 removed, lease);
-
-	if (r == 0)
+	if (cp_attach_remove(lease->api->options.manager, lease->id, removed,
+			     lease) == 0)
 		lease->n_users++;
 	else
-		(void)uv_timer_start(&lease->timer, look_later, LOOK_MS, 0);
+		step_later(lease);
 }
 
 static void looked(uv_work_t *work, int status)
@@ -124,14 +127,12 @@ static void looked(uv_work_t *work, int status)
 	if (!lease->is_ended && status == 0 && lease->is_empty)
 		remove_now(lease);
 	else if (!lease->is_ended)
-		(void)uv_timer_start(&lease->timer, look_later, LOOK_MS, 0);
+		step_later(lease);
 	put_back(lease);
 }
 
-static void look_later(uv_timer_t *timer)
+static void remove_if_empty(struct cp_api_lease *lease)
 {
-	struct cp_api_lease *lease = timer->data;
-
 	if (!lease->events_path[0]) {
 		remove_now(lease);
 		return;
@@ -141,25 +142,38 @@ static void look_later(uv_timer_t *timer)
 			  looked) == 0)
 		lease->n_users++;
 	else
-		(void)uv_timer_start(&lease->timer, look_later, LOOK_MS, 0);
+		step_later(lease);
 }
 
 static void was_closed(void *userdata, const struct cp_attach_result *result)
 {
 	struct cp_api_lease *lease = userdata;
 
-	(void)result;
+	lease->is_closed = result->code == CP_ATTACH_CODE_OK;
 	if (!lease->is_ended)
-		look_later(&lease->timer);
+		remove_if_empty(lease);
 	put_back(lease);
 }
 
-/* Closing comes first: processes may live on without anybody to stop them. If
- * it fails they keep the policy that they had. */
+/* Closing comes first: processes may live on without anybody to stop them.
+ * While it fails they have the policy that they had, and it is tried again. */
+static void step(uv_timer_t *timer)
+{
+	struct cp_api_lease *lease = timer->data;
+
+	if (lease->is_closed)
+		remove_if_empty(lease);
+	else if (cp_attach_block_all(lease->api->options.manager, lease->id,
+				     was_closed, lease) == 0)
+		lease->n_users++;
+	else
+		step_later(lease);
+}
+
 static void break_lease(struct cp_api_lease *lease)
 {
-	struct cp_attach *manager = lease->api->options.manager;
-	const struct cp_attach_item *item = cp_attach_get(manager, lease->id);
+	const struct cp_attach_item *item =
+		cp_attach_get(lease->api->options.manager, lease->id);
 	struct cp_attach_info info;
 
 	if (!item) {
@@ -170,11 +184,7 @@ static void break_lease(struct cp_api_lease *lease)
 	if (info.type == SN_TARGET_CGROUP)
 		(void)snprintf(lease->events_path, sizeof(lease->events_path),
 			       "%s/cgroup.events", info.target);
-	if (cp_attach_set_mode(manager, lease->id, SN_MODE_BLOCK_ALL, false,
-			       was_closed, lease) == 0)
-		lease->n_users++;
-	else
-		(void)uv_timer_start(&lease->timer, look_later, LOOK_MS, 0);
+	step(&lease->timer);
 }
 
 /* The stream. */

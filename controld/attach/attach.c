@@ -389,9 +389,9 @@ int cp_attach_apply(struct cp_attach *manager, const char *id,
 	return 0;
 }
 
-int cp_attach_set_mode(struct cp_attach *manager, const char *id,
-		       enum sn_mode mode, bool audit, cp_attach_done done,
-		       void *userdata)
+static int set_mode(struct cp_attach *manager, const char *id,
+		    enum cp_attach_op_scope scope, enum sn_mode mode,
+		    bool audit, cp_attach_done done, void *userdata)
 {
 	struct cp_attach_op *op;
 	int r;
@@ -400,11 +400,26 @@ int cp_attach_set_mode(struct cp_attach *manager, const char *id,
 			     userdata);
 	if (r < 0)
 		return sn_trace(r);
-	op->scope = CP_ATTACH_OP_SCOPE_POLICY;
+	op->scope = scope;
 	op->mode = mode;
 	op->audit = audit;
 	cp_attach_op_submit(op);
 	return 0;
+}
+
+int cp_attach_set_mode(struct cp_attach *manager, const char *id,
+		       enum sn_mode mode, bool audit, cp_attach_done done,
+		       void *userdata)
+{
+	return set_mode(manager, id, CP_ATTACH_OP_SCOPE_POLICY, mode, audit,
+			done, userdata);
+}
+
+int cp_attach_block_all(struct cp_attach *manager, const char *id,
+			cp_attach_done done, void *userdata)
+{
+	return set_mode(manager, id, CP_ATTACH_OP_SCOPE_WHOLE,
+			SN_MODE_BLOCK_ALL, false, done, userdata);
 }
 
 static int change_rule(struct cp_attach *manager, const char *id,

@@ -119,6 +119,10 @@ int cp_attach_apply(struct cp_attach *manager, const char *id,
 int cp_attach_set_mode(struct cp_attach *manager, const char *id,
 		       enum sn_mode mode, bool audit, cp_attach_done done,
 		       void *userdata);
+/* Closes what is about to end. As cp_attach_remove(), also under a control
+ * plane. */
+int cp_attach_block_all(struct cp_attach *manager, const char *id,
+			cp_attach_done done, void *userdata);
 
 /* One rule more; its TTL runs from the moment it takes effect. */
 int cp_attach_add_rule(struct cp_attach *manager, const char *id,

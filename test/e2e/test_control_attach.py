@@ -2,6 +2,7 @@
 """New attachments under a control plane: closed until it speaks, and what
 becomes of them when it does not."""
 
+import subprocess
 import threading
 import time
 
@@ -169,6 +170,30 @@ def test_the_host_may_be_denied_rules(plane, interface):
         answer = world.ctl(command, interface.id, A[4])
         assert answer.code and "control.local_rules" in answer.err
     interface.judge(each(A, False) + each(B, True, families=(4,)))
+
+
+def test_a_broken_lease_is_closed_all_the_same(plane, clean, api):
+    """The control plane alone sets the policy; who ends an attachment is the
+    host's to say, and so is closing it on the way."""
+    plane.sync()
+    folder = clean.cgroup("leased")
+    stream = api.stub.Lease(api.daemon.LeaseRequest(
+        attach=api.daemon.AttachRequest(cgroup_path=str(folder))), timeout=60)
+    ident = plane.event("subscribed").attachment.id
+    plane.do(ident, 1, subscribed_ack=plane.pb.SubscribedAck(
+        policy=plane.bulk([B[4]])))
+    assert next(stream).attached.id == ident
+    with subprocess.Popen([*clean.in_cgroup("leased"), "sleep", "1000"]) as \
+            child:
+        until(lambda: str(child.pid) in (folder / "cgroup.procs").read_text(),
+              "it is there")
+        stream.cancel()
+        try:
+            until(lambda: clean.show(ident)["mode"] == "block-all",
+                  "it is closed")
+        finally:
+            child.kill()
+    until(lambda: not clean.ok("list"), "it has ended")
 
 
 def test_policy_events_are_a_bounded_sample(plane, interface):

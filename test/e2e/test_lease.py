@@ -3,6 +3,7 @@
 
 import contextlib
 import subprocess
+import time
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from world import until
 
 LEASES_MAX = 32
+LOOK_S = 0.5  # between looks at a cgroup whose lease broke
 
 
 def lease(api, timeout=60, **fields):
@@ -60,6 +62,49 @@ def test_a_cgroup_with_processes_is_closed_first(clean, api):
         until(lambda: clean.show(ident)["mode"] == "block-all", "it is closed")
         child.kill()
     until(lambda: not clean.ok("list"), "it has ended")
+
+
+@contextlib.contextmanager
+def left_behind(world, api, dp_is_away=False, **fields):
+    """A lease that breaks while its cgroup has a process: id, folder, child."""
+    folder = world.cgroup("leased")
+    policy = api.make_policy(mode="DENYLIST")
+    stream = lease(api, attach=attach(api, folder, policy=policy))
+    ident = next(stream).attached.id
+    with subprocess.Popen([*world.in_cgroup("leased"), "sleep", "1000"]) as \
+            child:
+        until(lambda: str(child.pid) in (folder / "cgroup.procs").read_text(),
+              "it is there")
+        if dp_is_away:
+            world.kill_dp()
+        try:
+            stream.cancel()
+            yield ident, folder, child
+        finally:
+            child.kill()
+
+
+def test_closing_waits_for_the_dataplane(clean, api):
+    with left_behind(clean, api, dp_is_away=True) as (ident, _, child):
+        # Over the same connection, so it comes after the break.
+        assert not api.call("GetStatus").dataplane.connected
+        clean.start_dp()
+        clean.wait_connected()
+        until(lambda: clean.show(ident)["mode"] == "block-all", "it is closed")
+        child.kill()
+        until(lambda: not clean.ok("list"), "it has ended")
+
+
+def test_a_cgroup_that_cannot_be_read_is_not_taken_for_empty(clean, api):
+    with left_behind(clean, api) as (ident, folder, child):
+        (folder / "cgroup.events").chmod(0)
+        until(lambda: clean.show(ident)["mode"] == "block-all", "it is closed")
+        looked_at_s = time.monotonic() + 3 * LOOK_S
+        while time.monotonic() < looked_at_s:
+            assert clean.show(ident)["mode"] == "block-all"
+        (folder / "cgroup.events").chmod(0o444)
+        child.kill()
+        until(lambda: not clean.ok("list"), "it has ended")
 
 
 def test_deadline_is_a_break(interface, api):
