@@ -385,6 +385,7 @@ int cp_attach_apply(struct cp_attach *manager, const char *id,
 	op->scope = CP_ATTACH_OP_SCOPE_POLICY;
 	op->policy = policy;
 	op->dry_run = dry_run;
+	op->releases = !dry_run;
 	cp_attach_op_submit(op);
 	return 0;
 }
@@ -401,6 +402,7 @@ static int set_mode(struct cp_attach *manager, const char *id,
 	if (r < 0)
 		return sn_trace(r);
 	op->scope = scope;
+	op->releases = scope == CP_ATTACH_OP_SCOPE_POLICY;
 	op->mode = mode;
 	op->audit = audit;
 	cp_attach_op_submit(op);

@@ -9,7 +9,8 @@
  *
  * A new attachment is held: its mode and audit are put aside and everything is
  * dropped until the control plane states a mode, or the local policy is
- * released. Whoever attached it gets the answer only then. */
+ * released. Whoever attached it gets the answer only then. In a daemon that was
+ * started without a control plane the local API states it. */
 
 #include "controld/attach/attach.h"
 

@@ -284,6 +284,45 @@ static void block_all_can_be_released_although_nothing_changes(void)
 	rig_free(rig);
 }
 
+/* A daemon that was started again without a control plane. */
+static void what_is_held_is_the_hosts_when_there_is_no_control_plane(void)
+{
+	struct rig *rig = rig_new();
+	char id[CP_ATTACH_ID_CHARS + 1];
+	struct outcome outcome = { 0 }, other;
+
+	attach_held(rig, &outcome, audited(), id);
+	restart(rig);
+	other = apply(rig, id, policy(NULL, NULL, NULL), true);
+	t_eq(other.result.code, CP_ATTACH_CODE_OK);
+	t_true(is_held(rig, id));
+	/* What is in force already is stated all the same. */
+	other = set_mode(rig, id, SN_MODE_BLOCK_ALL, false);
+	t_eq(other.result.code, CP_ATTACH_CODE_OK);
+	t_false(is_held(rig, id));
+	restart(rig);
+	t_false(is_held(rig, id));
+	t_eq(slot_of(rig)->policy.mode, SN_MODE_BLOCK_ALL);
+	agrees(rig, id);
+	rig_free(rig);
+}
+
+static void a_policy_of_the_hosts_releases_what_is_held(void)
+{
+	struct rig *rig = rig_new();
+	char id[CP_ATTACH_ID_CHARS + 1];
+	struct outcome outcome = { 0 }, other;
+
+	attach_held(rig, &outcome, audited(), id);
+	restart(rig);
+	other = apply(rig, id, policy("192.0.2.1", NULL, NULL), false);
+	t_eq(other.result.code, CP_ATTACH_CODE_OK);
+	t_false(is_held(rig, id));
+	t_eq(slot_of(rig)->policy.mode, SN_MODE_ALLOWLIST);
+	agrees(rig, id);
+	rig_free(rig);
+}
+
 static void who_waits_for_one_that_ends_is_told(void)
 {
 	struct rig *rig = rig_new();
@@ -305,4 +344,6 @@ T_MAIN("attach_remote", an_update_replaces_the_remote_rules_alone,
        a_new_attachment_is_closed_until_a_mode_is_stated,
        what_is_held_stays_so_over_a_restart_and_can_be_released,
        block_all_can_be_released_although_nothing_changes,
+       what_is_held_is_the_hosts_when_there_is_no_control_plane,
+       a_policy_of_the_hosts_releases_what_is_held,
        who_waits_for_one_that_ends_is_told)
