@@ -60,16 +60,6 @@ static void put_text(const struct cp_control *control, char *text, size_t size)
 		(unsigned long long)control->options.subscribe_timeout_ms);
 }
 
-static void release_done(void *userdata, const struct cp_attach_result *result)
-{
-	(void)userdata;
-	if (result->code != CP_ATTACH_CODE_OK &&
-	    result->code != CP_ATTACH_CODE_NOT_FOUND)
-		sn_log(SN_LOG_ERROR,
-		       "control id=%s error='%s': it stays closed", result->id,
-		       result->diag.text);
-}
-
 static void stay_closed(struct cp_control *control, const char *id)
 {
 	sn_log(SN_LOG_WARNING,
@@ -80,26 +70,45 @@ static void stay_closed(struct cp_control *control, const char *id)
 				"");
 }
 
+/* What was to become of it could not be done, with sentinel-dp away perhaps:
+ * it waits once more, and so does who attached it. */
+static void try_again(struct cp_control *control,
+		      const struct cp_attach_result *result)
+{
+	const struct cp_attach_item *item =
+		cp_attach_get(control->options.manager, result->id);
+	struct cp_control_wait *wait = find(control, result->id);
+
+	if (wait)
+		drop(wait);
+	if (!item || !cp_attach_remote_is_held(item) || control->is_stopping)
+		return;
+	sn_log(SN_LOG_ERROR,
+	       "control id=%s error='%s': it stays closed; this is tried again "
+	       "after %llu ms",
+	       result->id, result->diag.text,
+	       (unsigned long long)control->options.subscribe_timeout_ms);
+	cp_control_subscribe_add(control, item);
+}
+
+static void released(void *userdata, const struct cp_attach_result *result)
+{
+	if (result->code != CP_ATTACH_CODE_OK)
+		try_again(userdata, result);
+}
+
 /* Before the attachment is gone, so that whoever waits learns why. */
 static void rolled_back(void *userdata, const struct cp_attach_result *result)
 {
 	struct cp_control *control = userdata;
-	struct cp_control_wait *wait = find(control, result->id);
 	char text[128];
 
 	put_text(control, text, sizeof(text));
-	if (result->code == CP_ATTACH_CODE_OK) {
+	if (result->code == CP_ATTACH_CODE_OK)
 		cp_attach_remote_answer(control->options.manager, result->id,
 					CP_ATTACH_CODE_PRECONDITION, text);
-		return;
-	}
-	sn_log(SN_LOG_ERROR,
-	       "control id=%s error='%s': it could not be detached and stays "
-	       "closed",
-	       result->id, result->diag.text);
-	if (wait)
-		drop(wait);
-	stay_closed(control, result->id);
+	else
+		try_again(control, result);
 }
 
 static void give_up(struct cp_control_wait *wait)
@@ -117,8 +126,8 @@ static void give_up(struct cp_control_wait *wait)
 		       "control id=%s unanswered: its local policy takes "
 		       "effect",
 		       wait->id);
-		r = cp_attach_remote_release(manager, wait->id, release_done,
-					     NULL);
+		r = cp_attach_remote_release(manager, wait->id, released,
+					     control);
 		break;
 	case CP_CONTROL_UNANSWERED_ROLLBACK:
 		sn_log(SN_LOG_WARNING, "control id=%s unanswered: detached",

@@ -3,7 +3,8 @@
 
 /* New attachments that wait for the control plane's first word. All wait
  * equally long, so the oldest is the next whose time is over. One whose word
- * has come and is being applied has until that is done. */
+ * has come and is being applied has until that is done. What cannot be done
+ * when the time is over is tried again after as long. */
 
 #include <stdbool.h>
 

@@ -142,6 +142,27 @@ def test_unanswered_it_is_rolled_back(plane, target):
     target.judge(each(A, True) + each(B, True))
 
 
+@pytest.mark.parametrize("unanswered", ["local", "rollback"])
+def test_unanswered_while_the_dataplane_is_away(plane, target, unanswered):
+    world = target.world
+    configure(world, f"  unanswered: {unanswered}\n")
+    attaching = Attaching(target)
+    target.id = one(world)
+    world.kill_dp()
+    until(lambda: "tried again after" in world.logs(), "it has failed once")
+    assert attaching.answer is None
+    world.start_dp()
+    world.wait_connected()
+    answer = attaching.finish()
+    if unanswered == "local":
+        assert answer.code == 0
+        target.judge(each(A, True) + each(B, False))
+    else:
+        assert answer.code and "did not answer" in answer.err
+        assert world.ok("list") == []
+        target.judge(each(A, True) + each(B, True))
+
+
 def test_a_refused_first_word_counts_as_none(plane, target):
     world = target.world
     configure(world, "  unanswered: rollback\n")
