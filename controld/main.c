@@ -423,6 +423,7 @@ static int open_monitor(struct daemon *daemon)
 		.host = {
 			.state = daemon->state,
 			.dns = daemon->dns,
+			.events = daemon->events,
 			.control = daemon->control,
 			.version = SN_VERSION,
 		},

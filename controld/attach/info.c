@@ -7,6 +7,7 @@
 
 #include "controld/attach/counters.h"
 #include "controld/attach/item.h"
+#include "controld/attach/names.h"
 #include "controld/attach/remote.h"
 #include "controld/dns/identity.h"
 
@@ -203,6 +204,9 @@ static void count_rows(const struct cp_attach_item *item,
 void cp_attach_info_get_base(const struct cp_attach *manager,
 			     struct cp_attach_status *ret)
 {
+	struct cp_attach_names_stats names;
+
+	cp_attach_names_get_stats(manager, &names);
 	*ret = (struct cp_attach_status){
 		.is_connected = manager->link && cp_link_is_up(manager->link),
 		.is_ready = manager->is_ready,
@@ -217,6 +221,8 @@ void cp_attach_info_get_base(const struct cp_attach *manager,
 		.n_ops = manager->n_ops,
 		.n_ops_running = manager->n_running,
 		.n_learns = manager->n_learns,
+		.n_names_writes = names.n_writes,
+		.n_names_failed = names.n_failed,
 		.quotas = manager->options.learnt,
 		.flow_quota = manager->options.flow_quota,
 		.max_attachments = manager->options.max_attachments,

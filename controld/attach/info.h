@@ -86,6 +86,8 @@ struct cp_attach_status {
 	size_t n_ops; /* changes that wait or run */
 	size_t n_ops_running;
 	size_t n_learns; /* that wait or run */
+	uint64_t n_names_writes; /* of learnt.pb, that ended well */
+	uint64_t n_names_failed;
 	struct cp_dns_learnt_limits quotas;
 	uint32_t flow_quota;
 	uint64_t max_attachments;

@@ -40,6 +40,7 @@ struct cp_attach_names {
 	bool is_changed; /* something was packed, or has ended */
 	size_t n_items; /* when that was looked at */
 	bool has_told; /* the last write failed or was cut */
+	struct cp_attach_names_stats stats;
 };
 
 /* Packing. */
@@ -189,7 +190,10 @@ static void end_write(struct cp_attach_names *names, int error)
 
 	drop_share(names);
 	names->is_writing = false;
+	if (error == 0)
+		names->stats.n_writes++;
 	if (error < 0) {
+		names->stats.n_failed++;
 		names->is_changed = true;
 		if (!names->has_told)
 			sn_log(SN_LOG_WARNING,
@@ -302,6 +306,13 @@ static void ring(uv_timer_t *timer)
 		pause_ms = CP_ATTACH_NAMES_INTERVAL_MS;
 	}
 	(void)uv_timer_start(timer, ring, pause_ms, 0);
+}
+
+void cp_attach_names_get_stats(const struct cp_attach *manager,
+			       struct cp_attach_names_stats *ret)
+{
+	*ret = manager->names ? manager->names->stats :
+				(struct cp_attach_names_stats){ 0 };
 }
 
 void cp_attach_names_write(struct cp_attach *manager)

@@ -25,5 +25,12 @@ int cp_attach_names_start(struct cp_attach *manager);
 void cp_attach_names_stop(struct cp_attach *manager);
 void cp_attach_names_close(struct cp_attach *manager);
 
+struct cp_attach_names_stats {
+	uint64_t n_writes; /* that ended well */
+	uint64_t n_failed;
+};
+void cp_attach_names_get_stats(const struct cp_attach *manager,
+			       struct cp_attach_names_stats *ret);
+
 /* One round, as the timer makes it. For tests. */
 void cp_attach_names_write(struct cp_attach *manager);

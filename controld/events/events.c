@@ -354,6 +354,9 @@ void cp_events_get_stats(const struct cp_events *events,
 			 struct cp_events_stats *ret)
 {
 	*ret = events->stats;
+	ret->n_held = cp_events_ring_next(events->ring) -
+		      cp_events_ring_oldest(events->ring);
+	ret->n_held_max = events->options.n_records;
 }
 
 const struct cp_events_seen *cp_events_get_seen(const struct cp_events *events,

@@ -36,6 +36,8 @@ struct cp_events_stats {
 	uint64_t n_limited;
 	uint64_t n_missed; /* told by cp_events_count_missed() */
 	uint32_t n_watchers;
+	size_t n_held; /* in the ring */
+	size_t n_held_max;
 };
 
 /* Observes the manager until it is freed. */

@@ -5,6 +5,7 @@
 
 #include "controld/control/control.h"
 #include "controld/dns/server.h"
+#include "controld/events/events.h"
 #include "controld/http/http.h"
 #include "controld/state/state.h"
 #include "shared/log.h"
@@ -183,8 +184,23 @@ static void put_control(struct cp_metrics_page *page,
 	put(page, CP_METRICS_CONTROL_CLOSED, "", status.n_closed);
 }
 
+static void put_events(struct cp_metrics_page *page,
+		       const struct cp_events *events)
+{
+	struct cp_events_stats stats;
+
+	cp_events_get_stats(events, &stats);
+	put(page, CP_METRICS_EVENTS, "result=\"recorded\"", stats.n_recorded);
+	put(page, CP_METRICS_EVENTS, "result=\"limited\"", stats.n_limited);
+	put(page, CP_METRICS_EVENTS_MISSED, "", stats.n_missed);
+	put(page, CP_METRICS_EVENTS_READERS, "", stats.n_watchers);
+	put(page, CP_METRICS_EVENTS_HELD, "", stats.n_held);
+	put(page, CP_METRICS_EVENTS_LIMIT, "", stats.n_held_max);
+}
+
 static void put_state(struct cp_metrics_page *page,
-		      const struct cp_state *state)
+		      const struct cp_state *state,
+		      const struct cp_attach_status *status)
 {
 	struct cp_state_stats stats;
 
@@ -195,6 +211,8 @@ static void put_state(struct cp_metrics_page *page,
 	put(page, CP_METRICS_STATE_FAILED, "", stats.n_failed);
 	put(page, CP_METRICS_STATE_JOURNAL, "", stats.journal_bytes);
 	put(page, CP_METRICS_STATE_WAITING, "", stats.n_waiting);
+	put(page, CP_METRICS_LEARNT_WRITES, "", status->n_names_writes);
+	put(page, CP_METRICS_LEARNT_FAILED, "", status->n_names_failed);
 }
 
 void cp_metrics_host_put(struct cp_metrics_page *page,
@@ -208,7 +226,8 @@ void cp_metrics_host_put(struct cp_metrics_page *page,
 	put_dns(page, host->dns);
 	if (host->control)
 		put_control(page, host->control);
-	put_state(page, host->state);
+	put_events(page, host->events);
+	put_state(page, host->state, status);
 	put(page, CP_METRICS_LOG_SUPPRESSED, "", sn_log_count_suppressed());
 }
 

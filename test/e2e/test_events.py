@@ -10,6 +10,7 @@ import pytest
 
 from named import (OTHER, PEER, DnsWorld, Follower, Site,  # noqa: F401
                    box, config, events, place, until, world)
+from test_metrics import agent_in, scrape
 
 CLOSED = """
 mode: allowlist
@@ -266,6 +267,8 @@ def test_each_attachment_has_a_rate_and_what_is_over_it_is_told(box):
             (lost, len(names))
 
     lost, names = until(whole, "the loss is told", pause_s=0.2)
+    assert scrape(agent_in(box.world)).get(
+        "sentinel_events_total", result="limited") == lost + before["limited"]
     assert lost + names >= 400
     assert lost > 200
 
@@ -310,5 +313,9 @@ def slow_reader(made):
         assert seen + missed == int(told["recorded"])
         assert missed > 0
         assert missed == int(made.ok("status")["events"]["missed"])
+        page = scrape(agent_in(made))
+        assert page.get("sentinel_events_missed_total") == missed
+        assert page.get("sentinel_events_held") == \
+            page.get("sentinel_events_limit") == 16
     finally:
         follower.end()

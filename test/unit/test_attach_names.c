@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/attach/names.h"
 
+#include <sys/stat.h>
+
 #include "controld/state/file.h"
 #include "sentinel/state/v1/state.pb-c.h"
 #include "test/unit/test_attach_learn.h"
@@ -73,6 +75,33 @@ static void names_are_known_after_a_restart(void)
 	     CP_ATTACH_CODE_OK);
 	t_eq(entry_of(rig, 1)->value.n_items, 1);
 	t_true(is_open_in(rig, 2, 80, 39));
+	rig_free(rig);
+}
+
+static void each_write_is_counted_by_how_it_ended(void)
+{
+	struct rig *rig = rig_new();
+	struct cp_attach_status status;
+	char temporary[128];
+
+	(void)snprintf(temporary, sizeof(temporary), "%s.tmp",
+		       rig->learnt_path);
+	(void)attach_workload(rig, a_and_b());
+	t_eq(learn(rig, "a.example", 1, 2, 30), CP_ATTACH_DNS_LEARN_OK);
+	write_names(rig);
+	write_names(rig); /* nothing has changed */
+	cp_attach_info_get_base(rig->manager, &status);
+	t_eq(status.n_names_writes, 1);
+	t_eq(status.n_names_failed, 0);
+	t_eq(mkdir(temporary, 0700), 0);
+	t_eq(learn(rig, "b.example", 2, 2, 40), CP_ATTACH_DNS_LEARN_OK);
+	write_names(rig);
+	write_names(rig); /* it is tried again */
+	t_eq(rmdir(temporary), 0);
+	write_names(rig);
+	cp_attach_info_get_base(rig->manager, &status);
+	t_eq(status.n_names_writes, 2);
+	t_eq(status.n_names_failed, 2);
 	rig_free(rig);
 }
 
@@ -343,4 +372,5 @@ T_MAIN("attach_names", names_are_known_after_a_restart,
        entries_without_a_reason_are_written_over,
        names_outlive_a_restart_in_another_mode,
        names_outlive_a_reboot_by_what_is_left,
-       lost_policies_keep_what_names_have_opened)
+       lost_policies_keep_what_names_have_opened,
+       each_write_is_counted_by_how_it_ended)

@@ -8,6 +8,7 @@ import pytest
 
 import lab
 from lab import until
+from named import Follower
 from test_metrics import agent_in, scrape
 
 POLICY = "dns:\n  domains:\n    - {allow: www.test}\n"
@@ -59,6 +60,46 @@ def test_queries_move_the_counters_by_exactly_one(site):
                  what="asked") == 1
     assert after.get("sentinel_dns_latency_seconds_sum", result="allowed") > 0
     assert after.get("sentinel_attachment_learnt_addresses", id=site.id) == 1
+
+
+def test_denied_names_move_the_events_by_exactly_one(site):
+    web = agent_in(site.world)
+    site.attach(POLICY)
+    before = scrape(web)
+    follower = Follower(site.world, "--id", site.id)
+    try:
+        for number in range(7):
+            site.query(f"n{number}.test")
+            assert follower.next()["name"] == f"n{number}.test"
+        after = scrape(web)
+        assert after.get("sentinel_events_readers") == \
+            before.get("sentinel_events_readers") + 1
+    finally:
+        follower.end()
+    assert grown(before, after, "sentinel_events_total",
+                 result="recorded") == 7
+    assert grown(before, after, "sentinel_events_total", result="limited") == 0
+    assert grown(before, after, "sentinel_events_held") == 7
+    assert after.get("sentinel_events_missed_total") == 0
+    assert after.get("sentinel_events_limit") == 8192
+
+
+def test_names_that_are_learnt_are_written(sites):
+    """A change that comes behind a write is in the next one."""
+    site = sites["cgroup"]
+    site.world.zone(www={"A": [60, "203.0.113.1"]})
+    web = agent_in(site.world)
+    site.attach(POLICY)
+    writes = scrape(web).get("sentinel_learnt_writes_total")
+    for number in (1, 2):
+        before = writes
+        assert site.query("www.test")["rcode"] == "NOERROR"
+        writes = until(lambda: scrape(web).get(
+            "sentinel_learnt_writes_total") > before and scrape(web).get(
+            "sentinel_learnt_writes_total"), "it is written", limit_s=15,
+            pause_s=0.2)
+        assert number == 1 or writes == before + 1
+    assert scrape(web).get("sentinel_learnt_write_errors_total") == 0
 
 
 def test_the_log_names_no_workload_at_level_info(site):
