@@ -320,7 +320,41 @@ static int refuse(int r, struct sn_diag *diag)
 	return CP_CTL_RUN_GROUP_E_REFUSED;
 }
 
-int cp_ctl_run_group_make(struct cp_ctl_run_group *ret, struct sn_diag *diag)
+/* May anybody but root move processes in what is below? Unknown: yes. */
+static bool is_delegated(const char *point, const char *own)
+{
+	char path[2 * PATH_MAX + sizeof("/cgroup.procs")];
+	struct stat about;
+
+	(void)snprintf(path, sizeof(path), "%s%s/cgroup.procs", point, own);
+	return stat(path, &about) < 0 || about.st_uid != 0 ||
+	       (about.st_mode & S_IWOTH) ||
+	       ((about.st_mode & S_IWGRP) && about.st_gid != 0);
+}
+
+/* Cuts the path before the first cgroup that is delegated. False: all are. */
+static bool keep_undelegated(const char *point, char *own)
+{
+	char *at = own;
+
+	if (is_delegated(point, ""))
+		return false;
+	while (*at) {
+		char *end = strchrnul(at + 1, '/'), kept = *end;
+
+		*end = '\0';
+		if (is_delegated(point, own)) {
+			*at = '\0';
+			break;
+		}
+		*end = kept;
+		at = end;
+	}
+	return true;
+}
+
+int cp_ctl_run_group_make(struct cp_ctl_run_group *ret, bool is_for_other,
+			  struct sn_diag *diag)
 {
 	char point[PATH_MAX], own[PATH_MAX], parent[2 * PATH_MAX], name[96];
 	unsigned int random = 0;
@@ -331,6 +365,13 @@ int cp_ctl_run_group_make(struct cp_ctl_run_group *ret, struct sn_diag *diag)
 		sn_diag_set(diag, NULL,
 			    "no cgroup2 hierarchy is mounted; mount one: mount "
 			    "-t cgroup2 cgroup2 /sys/fs/cgroup");
+		return CP_CTL_RUN_GROUP_E_REFUSED;
+	}
+	if (is_for_other && !keep_undelegated(point, own)) {
+		sn_diag_set(diag, NULL,
+			    "others than root may move processes in %s, so "
+			    "the command could leave its cgroup",
+			    point);
 		return CP_CTL_RUN_GROUP_E_REFUSED;
 	}
 	if (getrandom(&random, sizeof(random), 0) < 0)

@@ -4,7 +4,9 @@
 /* The cgroup of one run: made below the cgroup that sentinelctl itself is in,
  * or the nearest one above where that is allowed (all of them for root, the
  * delegated ones for a user), so that whoever ends the surroundings ends the
- * run as well. Its name tells who made it, so that a later run can remove what
+ * run as well. What is to run as another user is kept above all that is
+ * delegated: who may write a cgroup may move processes from one below it to
+ * another. Its name tells who made it, so that a later run can remove what
  * one left whose processes were all killed. */
 
 #include <limits.h>
@@ -22,7 +24,9 @@ enum {
 	CP_CTL_RUN_GROUP_E_REFUSED = 1, /* diag->text says why */
 };
 
-int cp_ctl_run_group_make(struct cp_ctl_run_group *ret, struct sn_diag *diag);
+/* is_for_other: the command will be another user's. */
+int cp_ctl_run_group_make(struct cp_ctl_run_group *ret, bool is_for_other,
+			  struct sn_diag *diag);
 
 /* Moves the calling process. 0 or -errno. */
 int cp_ctl_run_group_enter(const struct cp_ctl_run_group *group);

@@ -203,7 +203,7 @@ enum cp_ctl_exit cp_ctl_run_command(struct cp_ctl_session *session)
 		exit = find_user(session, &user);
 	if (exit)
 		return exit;
-	if (cp_ctl_run_group_make(&group, &diag) != 0)
+	if (cp_ctl_run_group_make(&group, user != NULL, &diag) != 0)
 		return cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED, "%s",
 					   diag.text);
 	exit = run_in(session, &group, policy, user);

@@ -368,6 +368,35 @@ def test_user_cannot_leave_the_cgroup(run):
     assert done.returncode != 0 and "ermission denied" in done.stderr
 
 
+def delegate(run):
+    """A cgroup that belongs to USER, and a command prefix that is in it."""
+    folder = run.world.cgroup("delegated")
+    for path in (folder, folder / "cgroup.procs"):
+        os.chown(path, *(worlds.pwd.getpwnam(worlds.USER)[2:4]))
+    return folder, run.world.in_cgroup("delegated")
+
+
+def test_user_cannot_leave_where_the_cgroup_is_delegated_to_it(run):
+    """As with sudo in a terminal of a desktop: whoever may write the common
+    ancestor may move processes below it."""
+    folder, enter = delegate(run)
+    for path in (folder / "below", folder / "below/leaf"):
+        path.mkdir(exist_ok=True)
+    escape = (f"cat /proc/self/cgroup; for at in {folder} {folder}/below; do "
+              "echo $$ >$at/cgroup.procs && echo out; done; true")
+    done = subprocess.run(
+        [*enter, "sh", "-c", 'echo $$ >"$0"/cgroup.procs && exec "$@"',
+         str(folder / "below/leaf"),
+         *run.command("--user", worlds.USER, "--", "sh", "-c", escape)],
+        env=run.env, text=True, timeout=60, capture_output=True,
+        stdin=subprocess.DEVNULL)
+    run.leaves_nothing()
+    for path in (folder / "below/leaf", folder / "below"):
+        path.rmdir()
+    assert done.returncode == 0, done
+    assert "sentinel-run-" in done.stdout and "out" not in done.stdout, done
+
+
 def as_user(user, command):
     group = worlds.pwd.getpwnam(user).pw_gid
     return ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups",
@@ -376,13 +405,10 @@ def as_user(user, command):
 
 def test_delegated_user(run):
     """A member of the group with a cgroup of its own needs no root."""
-    folder = run.world.cgroup("delegated")
-    for path in (folder, folder / "cgroup.procs"):
-        os.chown(path, *(worlds.pwd.getpwnam(worlds.USER)[2:4]))
+    _, inside = delegate(run)
     # The namespace needs root, so it is entered first.
     enter, rest = run.command()[:2], run.command("--", "id", "-un")[2:]
-    command = [*run.world.in_cgroup("delegated"), *enter[:1],
-               *enter[1:], *as_user(worlds.USER, rest)]
+    command = [*inside, *enter, *as_user(worlds.USER, rest)]
     done = subprocess.run(command, env=run.env, text=True, timeout=60,
                           capture_output=True)
     assert (done.returncode, done.stdout) == (0, worlds.USER + "\n"), done
