@@ -72,6 +72,35 @@ static void rates_are_differences_of_samples(void)
 	     0);
 }
 
+/* Of a path that is too long its end stays, and whole characters of it. */
+static void long_targets_are_cut_between_characters(void)
+{
+	char target[2 * CP_CTL_TOP_MODEL_TARGET_BYTES] = "/sys/fs/cgroup/";
+	const struct cp_ctl_top_row *const *rows;
+	sn_cleanup(cp_ctl_top_model_freep) struct cp_ctl_top_model *model =
+		NULL;
+	Sentinel__V1__Attachment one;
+
+	while (strlen(target) < CP_CTL_TOP_MODEL_TARGET_BYTES + 40)
+		(void)strcat(target, "\xe2\x82\xac");
+	sentinel__v1__attachment__init(&one);
+	one.id = ids[0];
+	one.target = target;
+	t_eq(cp_ctl_top_model_new(&model), 0);
+	for (size_t i = 0; i < 3; i++) {
+		cp_ctl_top_model_begin(model, SN_NS_PER_S);
+		t_eq(cp_ctl_top_model_add(model, &one), 0);
+		cp_ctl_top_model_end(model);
+		t_eq(cp_ctl_top_model_select(model, CP_CTL_TOP_SORT_TARGET, "",
+					     &rows),
+		     1);
+		t_eq((uint8_t)rows[0]->target[0], 0xe2);
+		t_str_eq(rows[0]->target,
+			 target + strlen(target) - strlen(rows[0]->target));
+		(void)strcat(target, "x");
+	}
+}
+
 static void a_sample_that_has_not_ended_is_not_shown(void)
 {
 	sn_cleanup(cp_ctl_top_model_freep) struct cp_ctl_top_model *model =
@@ -126,5 +155,6 @@ static void rates_take_five_columns(void)
 }
 
 T_MAIN("ctl_top", rates_are_differences_of_samples,
-       a_sample_that_has_not_ended_is_not_shown, lines_fit_every_width,
+       a_sample_that_has_not_ended_is_not_shown,
+       long_targets_are_cut_between_characters, lines_fit_every_width,
        rates_take_five_columns)

@@ -118,6 +118,9 @@ int cp_ctl_top_model_add(struct cp_ctl_top_model *model,
 	(void)snprintf(row->id, sizeof(row->id), "%s", one->id);
 	if (length >= sizeof(row->target))
 		skipped = length - sizeof(row->target) + 1;
+	/* Not into the midst of a character. */
+	while (((unsigned char)one->target[skipped] & 0xc0) == 0x80)
+		skipped++;
 	(void)snprintf(row->target, sizeof(row->target), "%s",
 		       one->target + skipped);
 	(void)cp_ctl_table_clean(row->target);
