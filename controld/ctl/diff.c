@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +24,8 @@ struct diff {
 	struct cp_ctl_session *session;
 	const struct cp_policy *before;
 	const struct cp_policy *after;
-	struct cp_ctl_table *table; /* NULL: JSON */
-	size_t n_printed;
+	struct cp_ctl_table *table; /* NULL: the array */
+	struct cp_ctl_output_array array;
 	size_t n_opened;
 	size_t n_closed;
 	size_t n_same;
@@ -90,25 +89,16 @@ static int put_cells(struct cp_ctl_table *table, const char *change,
 	return r < 0 ? r : cp_ctl_table_put(table, seen->comm);
 }
 
-static int put_json(struct diff *diff, const char *change,
-		    const Sentinel__V1__Seen *seen,
-		    const struct cp_ctl_judge_verdict *before,
-		    const struct cp_ctl_judge_verdict *after)
+static json_t *make_json(const char *change, const Sentinel__V1__Seen *seen,
+			 const struct cp_ctl_judge_verdict *before,
+			 const struct cp_ctl_judge_verdict *after)
 {
-	json_t *json = json_pack(
-		"{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "change",
-		change, "name", seen->name, "address", seen->address,
-		"protocol", (int)seen->protocol, "port", (int)seen->port,
-		"before", before->reason, "after", after->reason, "count",
-		(json_int_t)seen->count, "comm", seen->comm);
-	int r;
-
-	if (!json)
-		return -ENOMEM;
-	(void)fputs(diff->n_printed++ ? ",\n  " : "\n  ", diff->session->out);
-	r = json_dumpf(json, diff->session->out, 0);
-	json_decref(json);
-	return r < 0 ? -EIO : 0;
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:s}",
+			 "change", change, "name", seen->name, "address",
+			 seen->address, "protocol", (int)seen->protocol, "port",
+			 (int)seen->port, "before", before->reason, "after",
+			 after->reason, "count", (json_int_t)seen->count,
+			 "comm", seen->comm);
 }
 
 static int judge(struct diff *diff, const Sentinel__V1__Seen *seen)
@@ -132,7 +122,10 @@ static int judge(struct diff *diff, const Sentinel__V1__Seen *seen)
 	}
 	if (diff->table)
 		return put_cells(diff->table, change, seen, &before, &after);
-	return put_json(diff, change, seen, &before, &after);
+	return cp_ctl_output_element_of(
+		       &diff->array, make_json(change, seen, &before, &after)) ?
+		       -EIO :
+		       0;
 }
 
 /* Rows come by name. */
@@ -208,7 +201,7 @@ static enum cp_ctl_exit run(struct diff *diff, struct cp_ctl_wanted *wanted)
 	int r = 0;
 
 	if (!diff->table)
-		(void)fputc('[', out);
+		diff->array = cp_ctl_output_begin(diff->session);
 	for (size_t i = 0; r == 0 && i < wanted->seen->n_seen; i++)
 		r = judge(diff, wanted->seen->seen[i]);
 	if (r < 0)
@@ -218,7 +211,7 @@ static enum cp_ctl_exit run(struct diff *diff, struct cp_ctl_wanted *wanted)
 	if (exit)
 		return exit;
 	if (!diff->table) {
-		(void)fputs(diff->n_printed ? "\n]\n" : "]\n", out);
+		cp_ctl_output_end(&diff->array);
 		return CP_CTL_EXIT_OK;
 	}
 	(void)cp_ctl_table_flush(diff->table);

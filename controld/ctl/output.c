@@ -1,37 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/ctl/output.h"
 
-#include <jansson.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "controld/ctl/yaml.h"
 #include "controld/rpc/json.h"
 
-static enum cp_ctl_exit dump(struct cp_ctl_session *session,
-			     const ProtobufCMessage *message, size_t flags,
-			     bool is_element)
+/* Takes the reference. */
+static enum cp_ctl_exit dump(struct cp_ctl_session *session, json_t *value,
+			     size_t flags, bool is_element)
 {
-	json_t *json = NULL;
 	int r;
 
-	r = cp_rpc_json_from_message(message, &json);
-	if (r < 0)
-		return cp_ctl_session_fail_errno(session, "cannot print", r);
+	if (!value)
+		return cp_ctl_session_fail_errno(session, "cannot print",
+						 -ENOMEM);
 	r = session->options.yaml ?
-		    cp_ctl_yaml_write(session->out, json, is_element) :
-		    json_dumpf(json, session->out, flags);
-	json_decref(json);
+		    cp_ctl_yaml_write(session->out, value, is_element) :
+		    json_dumpf(value, session->out, flags);
+	json_decref(value);
 	if (r < 0)
 		return cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED,
 					   "the output could not be written");
 	return CP_CTL_EXIT_OK;
 }
 
+/* NULL: no memory. */
+static json_t *value_of(const ProtobufCMessage *message)
+{
+	json_t *value = NULL;
+
+	return cp_rpc_json_from_message(message, &value) < 0 ? NULL : value;
+}
+
 enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
 				      const ProtobufCMessage *message)
 {
-	enum cp_ctl_exit exit = dump(session, message, JSON_INDENT(2), false);
+	enum cp_ctl_exit exit =
+		dump(session, value_of(message), JSON_INDENT(2), false);
 
 	if (!session->options.yaml)
 		(void)fputc('\n', session->out);
@@ -41,11 +50,17 @@ enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
 enum cp_ctl_exit cp_ctl_output_line(struct cp_ctl_session *session,
 				    const ProtobufCMessage *message)
 {
+	return cp_ctl_output_line_of(session, value_of(message));
+}
+
+enum cp_ctl_exit cp_ctl_output_line_of(struct cp_ctl_session *session,
+				       json_t *value)
+{
 	enum cp_ctl_exit exit;
 
 	if (session->options.yaml)
 		(void)fputs("---\n", session->out);
-	exit = dump(session, message, JSON_COMPACT, false);
+	exit = dump(session, value, JSON_COMPACT, false);
 	if (!session->options.yaml)
 		(void)fputc('\n', session->out);
 	return exit ? exit : cp_ctl_session_flush(session);
@@ -61,10 +76,16 @@ struct cp_ctl_output_array cp_ctl_output_begin(struct cp_ctl_session *session)
 enum cp_ctl_exit cp_ctl_output_element(struct cp_ctl_output_array *array,
 				       const ProtobufCMessage *message)
 {
+	return cp_ctl_output_element_of(array, value_of(message));
+}
+
+enum cp_ctl_exit cp_ctl_output_element_of(struct cp_ctl_output_array *array,
+					  json_t *value)
+{
 	if (!array->session->options.yaml)
 		(void)fputs(array->n ? ",\n  " : "\n  ", array->session->out);
 	array->n++;
-	return dump(array->session, message, 0, true);
+	return dump(array->session, value, 0, true);
 }
 
 void cp_ctl_output_end(struct cp_ctl_output_array *array)
@@ -73,6 +94,21 @@ void cp_ctl_output_end(struct cp_ctl_output_array *array)
 		(void)fputs(array->n ? "" : "[]\n", array->session->out);
 	else
 		(void)fputs(array->n ? "\n]\n" : "]\n", array->session->out);
+}
+
+json_t *cp_ctl_output_text(const char *text)
+{
+	sn_cleanup(sn_freep) char *copy = NULL;
+	json_t *value = json_string(text);
+
+	if (value)
+		return value;
+	copy = strdup(text);
+	for (char *at = copy; at && *at; at++) {
+		if ((unsigned char)*at > 0x7e)
+			*at = '?';
+	}
+	return copy ? json_string(copy) : NULL;
 }
 
 char *cp_ctl_output_enum(const ProtobufCEnumDescriptor *type, int value,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What commands print: messages as JSON, and the cells of tables. */
+/* What commands print: messages and other values as JSON or YAML, and the cells
+ * of tables. */
 
+#include <jansson.h>
 #include <protobuf-c/protobuf-c.h>
 #include <stdint.h>
 
@@ -31,6 +33,17 @@ struct cp_ctl_output_array cp_ctl_output_begin(struct cp_ctl_session *session);
 enum cp_ctl_exit cp_ctl_output_element(struct cp_ctl_output_array *array,
 				       const ProtobufCMessage *message);
 void cp_ctl_output_end(struct cp_ctl_output_array *array);
+
+/* Lines and elements that are no message; the reference is taken. NULL: there
+ * was no memory for it. */
+enum cp_ctl_exit cp_ctl_output_line_of(struct cp_ctl_session *session,
+				       json_t *value);
+enum cp_ctl_exit cp_ctl_output_element_of(struct cp_ctl_output_array *array,
+					  json_t *value);
+
+/* A text that may be of any bytes, or cut: if it is not UTF-8, what is not ASCII
+ * in it is replaced by '?'. NULL: no memory. */
+json_t *cp_ctl_output_text(const char *text);
 
 /* Short name of an enum's value, or its number. Returns buffer. */
 char *cp_ctl_output_enum(const ProtobufCEnumDescriptor *type, int value,

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+import yaml
 
 import world as worlds
 
@@ -67,6 +68,18 @@ def test_it_works_when_nothing_runs(doctor):
     assert answer.code == 1
     api, = by_subject(answer)["API"]
     assert api["result"] == "fail" and "start sentinel-cp" in api["next"]
+
+
+def test_yaml_has_the_same(doctor):
+    as_json, as_yaml = (doctor("-o", form) for form in ("json", "yaml"))
+    assert not as_yaml.out.startswith("[")
+    assert yaml.safe_load(as_yaml.out) == as_json.json
+
+
+def test_bytes_of_no_text_leave_the_json_whole(doctor):
+    answer = doctor("-o", "json", SENTINEL_SOCKET="/nonexistent/\udcff")
+    api, = by_subject(answer)["API"]
+    assert "/nonexistent/?" in api["text"], api
 
 
 def test_bad_configuration_is_told_with_its_line(doctor):

@@ -3,6 +3,7 @@
 the same workload runs with nothing blocked. Real traffic throughout."""
 
 import pytest
+import yaml
 
 from named import (OTHER, PEER, box, events, place,  # noqa: F401
                    until, world)
@@ -80,6 +81,9 @@ def test_diff_says_what_a_policy_would_change(place):
     path = place.world.folder / "learnt.yaml"
     path.write_text(learn(place))
     rows = place.world.ok("diff", place.id, path)
+    answer = place.world.ctl("diff", place.id, path, "-o", "yaml")
+    assert answer.out.startswith("- change: ")
+    assert yaml.safe_load(answer.out) == rows
     changes = {(row["name"] or row["address"], row["port"]): row["change"]
                for row in rows}
     assert {key: changes[key] for key in WANTED} == dict.fromkeys(

@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 import world as worlds
 from world import until
@@ -164,6 +165,16 @@ def test_json_lines(busy):
            json.loads(answer.out)["attachments"]}["w0"]
     assert 10 < row["blocked"] < 60 and 10 < row["allowed"] < 120
     assert row["last_blocked"] == "10.30.0.9 443/udp"
+
+
+def test_yaml_documents(busy):
+    answer = busy.ctl("top", "--interval", "1s", "--count", "2", "-o", "yaml")
+    samples = list(yaml.safe_load_all(answer.out))
+    assert len(samples) == 2 and "{" not in answer.out
+    for sample in samples:
+        row = {one["target"]: one for one in sample["attachments"]}["w0"]
+        assert 10 < row["blocked"] < 60 and 10 < row["allowed"] < 120
+        assert row["last_blocked"] == "10.30.0.9 443/udp"
 
 
 def test_reader_that_goes_away_ends_it(busy):

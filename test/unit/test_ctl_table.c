@@ -144,8 +144,28 @@ static void unknown_enum_values_are_numbers(void)
 		 "denylist(audit)");
 }
 
+static void texts_of_any_bytes_become_json(void)
+{
+	static const struct {
+		const char *text, *json;
+	} cases[] = {
+		{ "", "" },
+		{ "a\xc3\xa9", "a\xc3\xa9" },
+		{ "\xc3\xa9 \xff", "?? ?" },
+		{ "cut\xe2\x82", "cut??" },
+	};
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(cases); i++) {
+		json_t *value = cp_ctl_output_text(cases[i].text);
+
+		t_str_eq(json_string_value(value), cases[i].json);
+		json_decref(value);
+	}
+}
+
 T_MAIN("ctl_table", columns_are_aligned_without_blanks_at_the_end,
        a_table_without_rows_is_its_header,
        what_would_steer_the_terminal_is_replaced,
        characters_count_and_not_bytes, long_tables_are_written_by_the_page,
-       seconds_have_two_units_at_most, unknown_enum_values_are_numbers)
+       seconds_have_two_units_at_most, unknown_enum_values_are_numbers,
+       texts_of_any_bytes_become_json)

@@ -11,13 +11,13 @@ enum cp_ctl_exit cp_ctl_doctor_run(struct cp_ctl_session *session)
 	struct cp_ctl_doctor_findings findings = { .session = session };
 
 	if (session->options.json)
-		(void)fputc('[', session->out);
+		findings.array = cp_ctl_output_begin(session);
 	cp_ctl_doctor_host_look(&findings);
 	cp_ctl_doctor_daemons_look(&findings);
 	cp_ctl_doctor_hooks_look(&findings);
 	cp_ctl_doctor_names_look(&findings);
 	if (session->options.json)
-		(void)fputs("\n]\n", session->out);
+		cp_ctl_output_end(&findings.array);
 	else
 		(void)fprintf(session->out, "\n%u ok, %u warn, %u fail\n",
 			      findings.n[CP_CTL_DOCTOR_OK],

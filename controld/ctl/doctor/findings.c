@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/ctl/doctor/findings.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 
 #include "controld/ctl/colour.h"
@@ -23,18 +22,12 @@ static const enum cp_ctl_colour colours[] = {
 	[CP_CTL_DOCTOR_FAIL] = CP_CTL_COLOUR_RED,
 };
 
-static void put_json(struct cp_ctl_doctor_findings *findings,
-		     enum cp_ctl_doctor_grade grade, const char *subject,
-		     const char *text, const char *next)
+static json_t *make_json(enum cp_ctl_doctor_grade grade, const char *subject,
+			 const char *text, const char *next)
 {
-	FILE *out = findings->session->out;
-	json_t *one = json_pack("{s:s,s:s,s:s,s:s}", "subject", subject,
-				"result", names[grade], "text", text, "next",
-				next ? next : "");
-
-	(void)fputs(findings->n_elements++ ? ",\n  " : "\n  ", out);
-	(void)json_dumpf(one, out, 0);
-	json_decref(one);
+	return json_pack("{s:s,s:s,s:o,s:s}", "subject", subject, "result",
+			 names[grade], "text", cp_ctl_output_text(text), "next",
+			 next ? next : "");
 }
 
 void cp_ctl_doctor_findings_put(struct cp_ctl_doctor_findings *findings,
@@ -52,7 +45,9 @@ void cp_ctl_doctor_findings_put(struct cp_ctl_doctor_findings *findings,
 	(void)cp_ctl_table_clean(text);
 	findings->n[grade]++;
 	if (findings->session->options.json) {
-		put_json(findings, grade, subject, text, next);
+		(void)cp_ctl_output_element_of(&findings->array,
+					       make_json(grade, subject, text,
+							 next));
 		return;
 	}
 	cp_ctl_colour_begin(out, colours[grade]);

@@ -4,7 +4,7 @@
 /* What sentinelctl doctor has found: one row for each thing that it looked at,
  * written when it is known. */
 
-#include "controld/ctl/session.h"
+#include "controld/ctl/output.h"
 
 enum cp_ctl_doctor_grade {
 	CP_CTL_DOCTOR_OK,
@@ -15,7 +15,7 @@ enum cp_ctl_doctor_grade {
 struct cp_ctl_doctor_findings {
 	struct cp_ctl_session *session;
 	unsigned int n[CP_CTL_DOCTOR_FAIL + 1];
-	unsigned int n_elements; /* of the JSON array */
+	struct cp_ctl_output_array array; /* unless it is a table */
 };
 
 /* next: what to do about it, or NULL. */

@@ -2,10 +2,10 @@
 #include "controld/ctl/run/report.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/ctl/output.h"
 #include "controld/ctl/run/blocked.h"
 #include "controld/ctl/table.h"
 #include "controld/rpc/json.h"
@@ -193,20 +193,16 @@ static enum cp_ctl_exit print_json(const struct cp_ctl_run_report *report,
 				   const Sentinel__V1__Attachment *one,
 				   int n_left)
 {
-	json_t *whole, *attachment = NULL;
+	json_t *attachment = NULL;
 	int r;
 
 	r = cp_rpc_json_from_message(&one->base, &attachment);
 	if (r < 0)
 		return cp_ctl_session_fail_errno(session, "cannot print", r);
-	whole = json_pack("{s:o,s:o,s:i}", "attachment", attachment, "names",
-			  names_to_json(report), "processes_left", n_left);
-	r = whole ? json_dumpf(whole, session->out, JSON_COMPACT) : -1;
-	json_decref(whole);
-	(void)fputc('\n', session->out);
-	return r < 0 ? cp_ctl_session_fail_errno(session, "cannot print",
-						 -ENOMEM) :
-		       CP_CTL_EXIT_OK;
+	return cp_ctl_output_line_of(
+		session,
+		json_pack("{s:o,s:o,s:i}", "attachment", attachment, "names",
+			  names_to_json(report), "processes_left", n_left));
 }
 
 enum cp_ctl_exit cp_ctl_run_report_print(struct cp_ctl_run_report *report,

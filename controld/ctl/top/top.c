@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/ctl/top/top.h"
 
-#include <jansson.h>
 #include <poll.h>
 #include <time.h>
 
@@ -33,31 +32,30 @@ static void print_text(struct cp_ctl_session *session,
 	(void)fputc('\n', session->out);
 }
 
-static void print_json(struct cp_ctl_session *session,
-		       const struct cp_ctl_top_row *const *rows, size_t n)
+static json_t *row_to_json(const struct cp_ctl_top_row *row)
+{
+	return json_pack("{s:s,s:o,s:s,s:f,s:f,s:f,s:f,s:f,s:o}", "id", row->id,
+			 "target", cp_ctl_output_text(row->target), "mode",
+			 row->mode, "allowed",
+			 row->rates[CP_CTL_TOP_RATE_ALLOWED], "blocked",
+			 row->rates[CP_CTL_TOP_RATE_BLOCKED], "bytes",
+			 row->rates[CP_CTL_TOP_RATE_BYTES], "dns",
+			 row->rates[CP_CTL_TOP_RATE_DNS], "dns_blocked",
+			 row->rates[CP_CTL_TOP_RATE_DNS_BLOCKED],
+			 "last_blocked", cp_ctl_output_text(row->last));
+}
+
+static enum cp_ctl_exit print_json(struct cp_ctl_session *session,
+				   const struct cp_ctl_top_row *const *rows,
+				   size_t n)
 {
 	json_t *list = json_array();
-	json_t *whole = json_pack("{s:I,s:o}", "time", (json_int_t)time(NULL),
-				  "attachments", list);
 
 	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(
-			list,
-			json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:s}", "id",
-				  rows[i]->id, "target", rows[i]->target,
-				  "mode", rows[i]->mode, "allowed",
-				  rows[i]->rates[CP_CTL_TOP_RATE_ALLOWED],
-				  "blocked",
-				  rows[i]->rates[CP_CTL_TOP_RATE_BLOCKED],
-				  "bytes",
-				  rows[i]->rates[CP_CTL_TOP_RATE_BYTES], "dns",
-				  rows[i]->rates[CP_CTL_TOP_RATE_DNS],
-				  "dns_blocked",
-				  rows[i]->rates[CP_CTL_TOP_RATE_DNS_BLOCKED],
-				  "last_blocked", rows[i]->last));
-	(void)json_dumpf(whole, session->out, JSON_COMPACT);
-	(void)fputc('\n', session->out);
-	json_decref(whole);
+		(void)json_array_append_new(list, row_to_json(rows[i]));
+	return cp_ctl_output_line_of(session, json_pack("{s:I,s:o}", "time",
+							(json_int_t)time(NULL),
+							"attachments", list));
 }
 
 /* Until --count is reached or nobody reads any more. The first sample has no
@@ -80,10 +78,11 @@ static enum cp_ctl_exit run_plain(struct cp_ctl_top_source *source,
 			return cp_ctl_session_fail_status(session, &status);
 		n_rows = cp_ctl_top_model_select(model, sort, "", &rows);
 		if (n > 0 && session->options.json)
-			print_json(session, rows, n_rows);
+			exit = print_json(session, rows, n_rows);
 		else if (n > 0)
 			print_text(session, model, rows, n_rows);
-		exit = cp_ctl_session_flush(session);
+		if (exit == CP_CTL_EXIT_OK)
+			exit = cp_ctl_session_flush(session);
 		if (wanted && n >= wanted)
 			break;
 		(void)poll(NULL, 0, (int)interval_ms);

@@ -10,6 +10,7 @@ import signal
 import subprocess
 
 import pytest
+import yaml
 
 import world as worlds
 from lab import until
@@ -569,10 +570,13 @@ def test_other_descriptors_stay_outside(run):
     right.close()
 
 
-def test_json_report(run):
-    done = run("-o", "json", "--allow", "www.test:80", "--", PYTHON, "-c",
+@pytest.mark.parametrize("form, read", [("json", json.loads),
+                                        ("yaml", yaml.safe_load)])
+def test_report_for_programs(run, form, read):
+    done = run("-o", form, "--allow", "www.test:80", "--", PYTHON, "-c",
                PROBE)
-    report = json.loads(done.stderr)
+    assert done.stderr.startswith("{") == (form == "json")
+    report = read(done.stderr)
     assert report["names"] == [{"name": "www.test", "addresses": [PAGE]}]
     assert report["attachment"]["calls_refused"] == 2
     assert report["processes_left"] == 0
