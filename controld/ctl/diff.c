@@ -29,6 +29,7 @@ struct diff {
 	size_t n_opened;
 	size_t n_closed;
 	size_t n_same;
+	size_t n_unnamed; /* rows whose name no rule can have */
 };
 
 bool cp_ctl_diff_read(const Sentinel__V1__Seen *seen,
@@ -108,8 +109,10 @@ static int judge(struct diff *diff, const Sentinel__V1__Seen *seen)
 	struct cp_ctl_diff_storage storage;
 	const char *change;
 
-	if (!cp_ctl_diff_read(seen, &storage, &destination))
+	if (!cp_ctl_diff_read(seen, &storage, &destination)) {
+		diff->n_unnamed++;
 		return 0;
+	}
 	before = cp_ctl_judge(diff->before, &destination);
 	after = cp_ctl_judge(diff->after, &destination);
 	if (before.passes == after.passes) {
@@ -220,6 +223,9 @@ static enum cp_ctl_exit run(struct diff *diff, struct cp_ctl_wanted *wanted)
 		"\n%zu would become allowed, %zu blocked; %zu stay as they "
 		"are\n",
 		diff->n_opened, diff->n_closed, diff->n_same);
+	if (diff->n_unnamed)
+		(void)fprintf(out, "%zu have names that no rule can have\n",
+			      diff->n_unnamed);
 	if (wanted->seen->dropped)
 		(void)fprintf(out,
 			      "%" PRIu64 " more were seen and had no room\n",

@@ -477,6 +477,7 @@ static const struct cp_rpc_method fake_methods[] = {
 	FAKE_METHOD("SetDnsMode", set_dns_mode_, fake_dns_mode),
 	FAKE_METHOD("GetDomains", get_domains_, fake_domains),
 	FAKE_METHOD("ListLearnt", list_learnt_, fake_learnt),
+	FAKE_METHOD("GetSeen", get_seen_, fake_seen),
 	FAKE_METHOD("Explain", explain_, fake_explain),
 	FAKE_METHOD("GetStatus", get_status_, fake_status),
 	{

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Events and explanations, for ctl_fake.h. */
+/* Events, what was seen, and explanations, for ctl_fake.h. */
 
 #include "test/unit/ctl_fake_base.h"
 
@@ -53,6 +53,53 @@ static inline void fake_events(struct cp_rpc_call *call,
 	fake_keep(fake, message);
 	fake->n_events = 0;
 	fake_event_send(call, user);
+}
+
+/* Under audit: what a rule can open, what none may, and texts that would be
+ * something else in YAML. */
+static inline void fake_seen(struct cp_rpc_call *call,
+			     const ProtobufCMessage *message, void *user)
+{
+	static struct {
+		char name[24], address[16], comm[24], reason[16];
+		uint32_t protocol, port;
+	} rows[] = {
+		{ "a.example", "198.18.0.1", "curl", "no-rule", 6, 443 },
+		{ "a.example", "", "", "dns-denied", 0, 0 },
+		{ "asked.example", "", "", "dns-denied", 0, 0 },
+		{ "it's\\:\\#.example", "198.18.0.3", "", "no-rule", 17, 53 },
+		{ "", "198.18.0.2", "x\n  - {allow: ::/0}", "mode", 1, 0 },
+		{ "", "169.254.169.254", "", "metadata", 6, 80 },
+		{ "no name: ]", "", "", "dns-denied", 0, 0 },
+	};
+	Sentinel__V1__Seen seen[SN_ARRAY_SIZE(rows)];
+	Sentinel__V1__Seen *all[SN_ARRAY_SIZE(rows)];
+	Sentinel__V1__GetSeenResponse response;
+	Sentinel__V1__Policy settings;
+
+	fake_keep(user, message);
+	sentinel__v1__get_seen_response__init(&response);
+	sentinel__v1__policy__init(&settings);
+	settings.mode = SENTINEL__V1__MODE__MODE_ALLOWLIST;
+	settings.audit = true;
+	response.settings = &settings;
+	response.seen = all;
+	response.n_seen = SN_ARRAY_SIZE(rows);
+	response.dropped = 5;
+	for (size_t i = 0; i < SN_ARRAY_SIZE(rows); i++) {
+		all[i] = &seen[i];
+		sentinel__v1__seen__init(&seen[i]);
+		seen[i].name = rows[i].name;
+		seen[i].address = rows[i].address;
+		seen[i].comm = rows[i].comm;
+		seen[i].reason = rows[i].reason;
+		seen[i].protocol = rows[i].protocol;
+		seen[i].port = rows[i].port;
+		seen[i].audited = true;
+		seen[i].count = i + 1;
+		seen[i].first_ms = seen[i].last_ms = 90061000;
+	}
+	cp_rpc_call_reply(call, &response.base);
 }
 
 static inline void fake_explain(struct cp_rpc_call *call,

@@ -84,10 +84,11 @@ static void prints_golden(const struct fake *fake, const char *line,
 static void help_is_as_it_was(void)
 {
 	static const char *const names[] = {
-		"status",  "list",   "show",  "attach", "detach",   "apply",
-		"mode",	   "rules",  "allow", "deny",	"remove",   "dns-mode",
-		"learnt",  "events", "run",   "doctor", "features", "top",
-		"explain", "learn",  "diff",
+		"status", "list",	"show",	  "attach",  "detach",
+		"apply",  "mode",	"rules",  "allow",   "deny",
+		"remove", "dns-mode",	"learnt", "events",  "run",
+		"doctor", "features",	"top",	  "explain", "learn",
+		"diff",	  "completion",
 	};
 	char line[64], golden[64];
 
@@ -371,6 +372,40 @@ static void write_policy(const struct fake *fake, const char *name,
 	t_eq(fclose(file), 0);
 }
 
+static void what_was_seen_is_printed_as_it_was(void)
+{
+	static const char *const forms[] = { "", " -o json", " -o yaml" };
+	static const char *const names[] = { "diff", "diff-json", "diff-yaml" };
+	struct fake fake = { .n_parts = 0 };
+	char path[64], line[128];
+	FILE *file;
+
+	fake_start(&fake);
+	prints_golden(&fake, "learn aaaaaa1 --since 10m", CP_CTL_EXIT_OK,
+		      "learn");
+	prints_golden(&fake, "learn aaaaaa1 --wildcard example", CP_CTL_EXIT_OK,
+		      "learn-wildcard");
+	prints_golden(&fake, "learn aaaaaa1 -o json", CP_CTL_EXIT_OK,
+		      "learn-json");
+	(void)snprintf(path, sizeof(path), "%s/diff.yaml", fake.directory);
+	file = fopen(path, "we");
+	t_not_null(file);
+	(void)fputs("mode: allowlist\n"
+		    "dns: {domains: [{allow: a.example, ports: [443/tcp]}]}\n",
+		    file);
+	t_eq(fclose(file), 0);
+	for (size_t i = 0; i < SN_ARRAY_SIZE(forms); i++) {
+		(void)snprintf(line, sizeof(line), "diff aaaaaa1 %s%s", path,
+			       forms[i]);
+		prints_golden(&fake, line, CP_CTL_EXIT_OK, names[i]);
+	}
+	/* What it has learnt can be read, and opens what it says. */
+	prints_golden(&fake, "diff aaaaaa1 test/golden/ctl/learn.txt",
+		      CP_CTL_EXIT_OK, "diff-learn");
+	t_eq(unlink(path), 0);
+	fake_end(&fake);
+}
+
 static void apply_sends_a_small_policy_in_one_message(void)
 {
 	struct fake fake = { .n_parts = 0 };
@@ -549,7 +584,7 @@ T_MAIN("ctl_commands", help_is_as_it_was,
        a_missing_daemon_is_told_with_its_path, listings_are_as_they_were,
        short_ids_are_resolved_or_refused, rules_are_sent_as_they_were_given,
        names_are_sent_as_they_were_given, attach_sends_target_and_settings,
-       attach_makes_cgroup_paths_absolute,
+       attach_makes_cgroup_paths_absolute, what_was_seen_is_printed_as_it_was,
        apply_sends_a_small_policy_in_one_message, large_policies_go_in_parts,
        many_domain_rules_go_in_parts_too, a_hint_fits_what_was_not_found,
        a_full_disk_fails_the_command)
