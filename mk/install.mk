@@ -28,6 +28,8 @@ install: all man
 	install -D -m 0644 packaging/systemd/sentinel.tmpfiles.conf \
 		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sentinel.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/sentinel/policies etc/policies/*.yaml
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/sentinel/dashboards \
+		$(wildcard packaging/dashboards/*)
 	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/sentinel-cp.yaml || \
 		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/sentinel-cp.yaml
 	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/doh-endpoints.list || \
