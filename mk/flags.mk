@@ -37,5 +37,5 @@ ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 cp_libs := $(ctl_libs) \
 	   $(call pkg,libuv libssl,-luv -lssl) -lunbound \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl) \
-	   $(call pkg,libmicrohttpd,-lmicrohttpd)
+	   $(call pkg,libmicrohttpd mount,-lmicrohttpd -lmount)
 check_libs := $(call pkg,check,-lcheck)
