@@ -204,6 +204,7 @@ int dp_check_policy(const struct sn_policy *policy)
 		return -EINVAL;
 	if (policy->dns > SN_DNS_STEERING_ON ||
 	    (policy->dns && policy->mode == SN_MODE_BLOCK_ALL) ||
+	    policy->runtime_events ||
 	    !is_zero(policy->pad, sizeof(policy->pad)))
 		return -EINVAL;
 	return 0;

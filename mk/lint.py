@@ -70,7 +70,9 @@ DIRECTION = {
         "never": ("bpf/", "uv.h"),
     },
     "bpf/": {
-        "quoted": ("shared/abi.h", "shared/reasons.def", "bpf/", "vmlinux.h"),
+        "quoted": ("shared/abi.h", "shared/abi_runtime.h",
+                   "shared/reasons.def", "shared/runtime.def", "bpf/",
+                   "vmlinux.h"),
         "never": (),
     },
 }
@@ -156,7 +158,8 @@ def wants_licence(path, text):
 def check_text(path, text, findings):
     """What holds for every kind of file."""
     head = "\n".join(text.splitlines()[:3])
-    kernel = path.parts[0] == "bpf" or str(path) == "shared/abi.h"
+    kernel = path.parts[0] == "bpf" or \
+        str(path) in ("shared/abi.h", "shared/abi_runtime.h")
     if wants_licence(path, text):
         either = path.suffix == ".def" and KERNEL_LICENCE in head
         licence = KERNEL_LICENCE if kernel else USER_LICENCE

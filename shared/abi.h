@@ -11,7 +11,7 @@
 #include <linux/types.h>
 #endif
 
-#define SN_ABI_VERSION 2
+#define SN_ABI_VERSION 3
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "struct sn_rule_item is read as words: little-endian machines only"
@@ -54,6 +54,7 @@ enum sn_target_type {
 	SN_TARGET_NONE = 0,
 	SN_TARGET_TC = 1,
 	SN_TARGET_CGROUP = 2,
+	SN_TARGET_HOST = 3, /* its processes: shared/abi_runtime.h */
 };
 
 /* Seen from the workload. */
@@ -144,7 +145,9 @@ struct sn_policy {
 		   * and never with mode BLOCK_ALL */
 	__u8 lengths4[SN_LENGTHS_MAX];
 	__u8 lengths6[SN_LENGTHS_MAX];
-	__u8 pad[12];
+	__u8 pad[4];
+	__u64 runtime_events; /* SN_RT_EVENT_BIT() of what is seen; of a target
+			       * of type HOST, and zero of all others */
 };
 _Static_assert(sizeof(struct sn_policy) == 32, "ABI");
 
@@ -540,3 +543,5 @@ struct sn_meta {
 	__u8 object_hash[32]; /* of the BPF object that the programs come from */
 };
 _Static_assert(sizeof(struct sn_meta) == 48, "ABI");
+
+#include "shared/abi_runtime.h"

@@ -20,13 +20,14 @@
 #include "shared/tables.h"
 
 enum {
-	SN_IPC_PROTOCOL = 2,
+	SN_IPC_PROTOCOL = 3,
 	SN_IPC_RECORD_BYTES = 65536, /* one record, header included */
 	SN_IPC_FDS_MAX = 8,
 	SN_IPC_CURSOR_BYTES = 64,
 	SN_IPC_VERSION_BYTES = 32,
 	SN_IPC_TABLES_MAX = 64,
 	SN_IPC_PROGRAMS_MAX = 64,
+	SN_IPC_HOOKS_MAX = 128,
 	SN_IPC_PIPELINE = 64, /* requests that cp may have unanswered */
 };
 
@@ -92,11 +93,16 @@ struct sn_ipc_hello_answer {
 	uint32_t n_cpus;
 	uint8_t allow_host_role;
 	uint8_t tcx; /* 1: TCX links, 0: clsact filters */
-	uint8_t pad[6];
+	uint8_t runtime; /* 1: --runtime; else its programs are not loaded */
+	uint8_t tracefs; /* 1: it was read, so that SYSCALL hooks can be made */
+	uint8_t pad[4];
 	char version[SN_IPC_VERSION_BYTES]; /* NUL-terminated */
 	struct sn_dns dns;
 	uint32_t capacity[SN_IPC_TABLES_MAX]; /* enum sn_table */
 	int32_t program_error[SN_IPC_PROGRAMS_MAX];
+	/* Bit n: row n of SN_RT_HOOK in shared/runtime.def has no tracepoint on
+	 * this kernel. */
+	uint64_t hooks_missing[SN_IPC_HOOKS_MAX / 64];
 };
 
 struct sn_ipc_list {
@@ -137,7 +143,8 @@ struct sn_ipc_target {
 };
 
 /* ifindex for SN_TARGET_TC; SN_TARGET_CGROUP carries one fd, O_PATH or more, of
- * the cgroup's directory. initial_mode: SN_MODE_NONE stays closed until FLIP;
+ * the cgroup's directory. SN_TARGET_HOST, one at most and only with --runtime,
+ * has neither, no role and no mode. initial_mode: SN_MODE_NONE stays closed until FLIP;
  * else generation 1 with that mode and no rules is in force before the first
  * packet is judged. */
 struct sn_ipc_attach {
@@ -145,7 +152,7 @@ struct sn_ipc_attach {
 	uint32_t ifindex;
 	uint32_t flow_quota;
 	uint8_t type;
-	uint8_t role; /* SN_ROLE_NONE for cgroups */
+	uint8_t role; /* of SN_TARGET_TC, else SN_ROLE_NONE */
 	uint8_t initial_mode; /* enum sn_mode */
 	uint8_t initial_audit;
 	uint8_t pad[4];
@@ -201,8 +208,9 @@ enum sn_ipc_page_flag {
 
 /* One bounded step (at most 4,096 entries looked at) through a table.
  * slot 0: every slot; generation 0: every one. TABLE_SWEEP of a CP table needs
- * a slot and never deletes its current generation. cursor: all zero at the
- * start, then as answered. */
+ * a slot and never deletes its current generation. Of sn_rt_sums it sends what
+ * is summed (the slot's, in one step) and retires what is idle. cursor: all zero
+ * at the start, then as answered. */
 struct sn_ipc_page {
 	uint32_t table; /* writer CP or BPF */
 	uint32_t flags;
@@ -225,12 +233,15 @@ struct sn_ipc_flip {
 
 /* fds in this order: counters, reasons, events; then, as far as they loaded,
  * the socket filters for the listeners of the TC path and of the cgroup path
- * (program_error of HELLO tells which). */
+ * (program_error of HELLO tells which); last, if runtime_bytes is not 0, the ring
+ * of runtime events and their ledger. */
 struct sn_ipc_fds_answer {
 	uint32_t n_fds;
 	uint32_t n_slots;
 	uint32_t n_cpus;
 	uint32_t events_bytes;
+	uint32_t runtime_bytes;
+	uint32_t pad;
 };
 
 struct sn_ipc_stats_answer {

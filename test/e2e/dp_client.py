@@ -16,9 +16,9 @@ TABLES = re.findall(r"^SN_TABLE\((\w+)",
 TYPES = {name: int(number) for name, number in re.findall(
     r"^SN_IPC\((\w+), (\d+)", (ROOT / "shared/ipc.def").read_text(), re.M)}
 
-PROTOCOL = 2
-ABI = 2
-TC, CGROUP = 1, 2
+PROTOCOL = 3
+ABI = 3
+TC, CGROUP, WHOLE_HOST = 1, 2, 3
 WORKLOAD, HOST = 1, 2
 DISABLED, ALLOWLIST, DENYLIST, BLOCK_ALL = 1, 2, 3, 4
 REPLIES, ALLOW_INBOUND = 1, 2

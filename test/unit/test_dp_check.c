@@ -251,7 +251,8 @@ static void policy_fields_are_in_range(void)
 	POLICY(p.dns = SN_DNS_STEERING_ON + 1, -EINVAL);
 	POLICY((p.dns = SN_DNS_STEERING_ON, p.mode = SN_MODE_BLOCK_ALL),
 	       -EINVAL);
-	POLICY(p.pad[11] = 1, -EINVAL);
+	POLICY(p.pad[3] = 1, -EINVAL);
+	POLICY(p.runtime_events = 2, -EINVAL);
 }
 
 static void policy_lengths_fall_and_exclude_the_trie(void)
