@@ -26,6 +26,10 @@ struct report {
 	Sentinel__V1__DataplaneStatus dataplane;
 	Sentinel__V1__ControlPlaneStatus control;
 	Sentinel__V1__EventsStatus events;
+	Sentinel__V1__TrafficStatus traffic;
+	Sentinel__V1__DnsStatus dns;
+	Sentinel__V1__LatencyCount latencies[CP_DNS_RESOLVE_LATENCIES];
+	Sentinel__V1__LatencyCount *latency_ptrs[CP_DNS_RESOLVE_LATENCIES];
 	char version[SN_IPC_VERSION_BYTES + 1];
 	Sentinel__V1__TableStatus tables[TABLES_MAX];
 	Sentinel__V1__TableStatus *table_ptrs[TABLES_MAX];
@@ -296,15 +300,61 @@ static void put_control(struct report *report, const struct cp_control *control)
 		     (unsigned long long)status.n_closed);
 }
 
-/* What keeps names from being resolved at all. */
-static void warn_of_dns(struct report *report, const struct cp_api *api,
-			const struct cp_attach_status *status)
+static void put_latencies(struct report *report,
+			  const struct cp_dns_resolve_stats *stats)
+{
+	enum { US_TO_NS = 1000 };
+	const uint64_t *counts = stats->latency[CP_ATTACH_DNS_END_ALLOWED].n;
+
+	for (size_t i = 0; i < CP_DNS_RESOLVE_LATENCIES; i++) {
+		Sentinel__V1__LatencyCount *latency = &report->latencies[i];
+
+		sentinel__v1__latency_count__init(latency);
+		if (i < CP_DNS_RESOLVE_LATENCIES - 1)
+			latency->up_to_us =
+				cp_dns_resolve_latency_bounds[i] / US_TO_NS;
+		latency->count = counts[i];
+		report->latency_ptrs[i] = latency;
+	}
+	report->dns.latencies = report->latency_ptrs;
+	report->dns.n_latencies = CP_DNS_RESOLVE_LATENCIES;
+}
+
+static void put_dns(struct report *report,
+		    const struct cp_dns_server_status *status)
+{
+	const struct cp_dns_resolve_stats *resolve = &status->resolve;
+	Sentinel__V1__DnsStatus *dns = &report->dns;
+
+	sentinel__v1__dns_status__init(dns);
+	dns->allowed = resolve->n_allowed;
+	dns->blocked = resolve->n_blocked;
+	dns->failed = resolve->n_failed_malformed + resolve->n_failed_upstream +
+		      resolve->n_failed_quota + resolve->n_failed_learn +
+		      resolve->n_failed_busy + resolve->n_failed_proxy;
+	dns->waiting = resolve->n_waiting;
+	dns->upstream_waiting = status->upstream.n_under_way;
+	dns->listeners = status->n_listeners;
+	dns->listeners_wanted = status->n_listeners_wanted;
+	dns->upstreams = (uint32_t)status->n_upstreams;
+	dns->upstream_asked = status->upstream.n_asked;
+	dns->upstream_failed = status->upstream.n_failed;
+	dns->cache_hits = resolve->cache.n_hits;
+	dns->cache_misses = resolve->cache.n_misses;
+	put_latencies(report, resolve);
+	report->message.dns = dns;
+}
+
+/* And what keeps names from being resolved at all. */
+static void report_dns(struct report *report, const struct cp_api *api,
+		       const struct cp_attach_status *status)
 {
 	struct cp_dns_server_status dns;
 
 	if (!api->options.dns)
 		return;
 	cp_dns_server_get_status(api->options.dns, &dns);
+	put_dns(report, &dns);
 	if (status->is_connected && dns.n_listeners < dns.n_listeners_wanted)
 		warn(report, "the resolver listens on %u of %u sockets: %.300s",
 		     dns.n_listeners, dns.n_listeners_wanted,
@@ -313,6 +363,20 @@ static void warn_of_dns(struct report *report, const struct cp_api *api,
 		warn(report, "no upstream server for names is known "
 			     "(dns.upstreams, dns.resolv_conf): where a policy "
 			     "states none, every name fails");
+}
+
+static void add_traffic(Sentinel__V1__TrafficStatus *traffic,
+			const struct cp_attach_totals *totals)
+{
+	const struct sn_counters *counters = &totals->counters;
+
+	for (int i = 0; i < 2; i++) {
+		traffic->packets_allowed += counters->allowed_packets[i];
+		traffic->packets_blocked += counters->blocked_packets[i];
+		traffic->bytes_allowed += counters->allowed_bytes[i];
+		traffic->bytes_blocked += counters->blocked_bytes[i];
+	}
+	traffic->calls_refused += totals->reasons.count[SN_REASON_CALL_REFUSED];
 }
 
 static void put_warnings(struct report *report, struct cp_api *api,
@@ -335,7 +399,7 @@ static void put_warnings(struct report *report, struct cp_api *api,
 	else if (!status->is_ready)
 		warn(report, "policies are being compared with those that "
 			     "sentinel-dp enforces; changes have to wait");
-	warn_of_dns(report, api, status);
+	report_dns(report, api, status);
 	if (status->events_lost)
 		warn(report, "%llu events were lost, the ring was full",
 		     (unsigned long long)status->events_lost);
@@ -343,6 +407,7 @@ static void put_warnings(struct report *report, struct cp_api *api,
 	     item = cp_attach_get_next(manager, info.id)) {
 		cp_attach_info_get(item, &info);
 		warn_of_item(report, &info);
+		add_traffic(&report->traffic, &info.totals);
 		n_lacking += lacks_resolver(status, &info);
 	}
 	if (n_lacking > 0)
@@ -390,6 +455,8 @@ static void fill(struct report *report, struct cp_api *api)
 	message->version = borrow(api->options.version);
 	message->daemon_id = borrow(api->options.daemon_id);
 	message->dataplane = &report->dataplane;
+	sentinel__v1__traffic_status__init(&report->traffic);
+	message->traffic = &report->traffic;
 	report->dataplane.connected = status.is_connected;
 	(void)snprintf(report->version, sizeof(report->version), "%.*s",
 		       SN_IPC_VERSION_BYTES, status.hello.version);

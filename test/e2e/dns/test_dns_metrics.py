@@ -62,6 +62,33 @@ def test_queries_move_the_counters_by_exactly_one(site):
     assert after.get("sentinel_attachment_learnt_addresses", id=site.id) == 1
 
 
+def test_the_status_grows_by_what_was_asked_and_sent(site):
+    name = f"again-{site.kind}.test"
+    site.world.zone(**{name.partition(".")[0]: {"A": [60, "203.0.113.1"]}})
+    site.attach(POLICY.replace("www.test", name))
+    before = site.world.ok("status")
+    assert site.query(name)["rcode"] == "NOERROR"
+    for _ in range(3):
+        assert site.query("other.test")["rcode"] == "REFUSED"
+    assert not site.is_open("203.0.113.77")
+    after = site.world.ok("status")
+    counted = {key: after["dns"][key] - before["dns"][key] for key in (
+        "allowed", "blocked", "failed", "upstream_asked", "upstream_failed")}
+    assert counted == {"allowed": 1, "blocked": 3, "failed": 0,
+                       "upstream_asked": 1, "upstream_failed": 0}
+    assert after["dns"]["listeners"] == after["dns"]["listeners_wanted"] == 8
+    counts = [row["count"] for row in after["dns"]["latencies"]]
+    assert sum(counts) == after["dns"]["allowed"]
+    bounds = [row["up_to_us"] for row in after["dns"]["latencies"]]
+    assert bounds[0] == 100 and bounds[-1] == 0
+    assert bounds[:-1] == sorted(bounds[:-1])
+    shown = site.show()
+    for key, value in after["traffic"].items():
+        assert value == int(shown[key]), key
+    assert after["traffic"]["packets_blocked"] + \
+        after["traffic"]["calls_refused"] > 0
+
+
 def test_denied_names_move_the_events_by_exactly_one(site):
     web = agent_in(site.world)
     site.attach(POLICY)
