@@ -29,6 +29,7 @@ struct running {
 	char command_id[CP_CONTROL_COMMAND_ID_BYTES];
 	char id[CP_ATTACH_ID_CHARS + 1];
 	bool is_first_word;
+	size_t size; /* of its message */
 };
 
 static uint64_t revision_of(struct cp_control *control, const char *id)
@@ -86,6 +87,7 @@ static void done(void *userdata, const struct cp_attach_result *result)
 	};
 
 	control->n_running--;
+	control->running_bytes -= running->size;
 	if (result->code == CP_ATTACH_CODE_OK) {
 		put_result(control, &report);
 	} else {
@@ -112,6 +114,7 @@ static int submit(struct cp_control *control,
 		return sn_trace(-ENOMEM);
 	running->control = control;
 	running->is_first_word = command->is_first_word;
+	running->size = command->size;
 	(void)memcpy(running->command_id, command->command_id,
 		     sizeof(running->command_id));
 	(void)memcpy(running->id, command->id, sizeof(running->id));
@@ -122,6 +125,7 @@ static int submit(struct cp_control *control,
 		return r;
 	}
 	control->n_running++;
+	control->running_bytes += running->size;
 	if (command->is_first_word)
 		cp_control_subscribe_begin(control, command->id);
 	return 0;

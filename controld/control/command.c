@@ -372,7 +372,7 @@ int cp_control_command_read(const void *data, size_t size, size_t max_bytes,
 	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *message = NULL;
 	int r;
 
-	*ret = (struct cp_control_command){ .id = "" };
+	*ret = (struct cp_control_command){ .size = size };
 	if (size > max_bytes) {
 		read_ids(data, size, ret);
 		return refuse(diag, NULL,

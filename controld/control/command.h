@@ -25,6 +25,7 @@ enum {
 struct cp_control_command {
 	char command_id[CP_CONTROL_COMMAND_ID_BYTES];
 	char id[CP_ATTACH_ID_CHARS + 1];
+	size_t size; /* of the message */
 	bool is_sync_ack; /* else change says what it is */
 	/* It decides what a new attachment opens with. */
 	bool is_first_word;

@@ -17,7 +17,8 @@ struct cp_control;
 
 enum {
 	CP_CONTROL_ENDPOINTS_MAX = 8,
-	/* Commands that have begun and not ended; beyond them the peer waits. */
+	/* Commands that have begun and not ended; beyond them, or beyond
+	 * max_message_bytes of them, the peer waits. */
 	CP_CONTROL_RUNNING_MAX = 1024,
 	/* Commands up to this size are read on the loop. */
 	CP_CONTROL_INLINE_BYTES = 64 * 1024,

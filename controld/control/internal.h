@@ -47,6 +47,7 @@ struct cp_control {
 	uv_work_t work;
 	struct cp_control_decoding *decoding; /* NULL: none under way */
 	size_t n_running;
+	size_t running_bytes; /* of their messages */
 	bool is_receiving;
 	uint64_t n_commands;
 	uint64_t n_refused;

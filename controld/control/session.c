@@ -154,7 +154,8 @@ static void writable(void *userdata)
 void cp_control_session_receive(struct cp_control *control)
 {
 	if (!control->call || control->is_receiving || control->decoding ||
-	    control->n_running >= CP_CONTROL_RUNNING_MAX)
+	    control->n_running >= CP_CONTROL_RUNNING_MAX ||
+	    control->running_bytes >= control->options.max_message_bytes)
 		return;
 	control->is_receiving = true;
 	cp_rpc_outcall_next(control->call);

@@ -2,6 +2,7 @@
 """New attachments under a control plane: closed until it speaks, and what
 becomes of them when it does not."""
 
+import signal
 import subprocess
 import threading
 import time
@@ -191,6 +192,38 @@ def test_the_host_may_be_denied_rules(plane, interface):
         answer = world.ctl(command, interface.id, A[4])
         assert answer.code and "control.local_rules" in answer.err
     interface.judge(each(A, False) + each(B, True, families=(4,)))
+
+
+def test_large_commands_wait_outside(plane, interface):
+    """While nothing can be applied, no more of them are taken in than two
+    times what one may have."""
+    world = interface.world
+    configure(world, "  max_message: 64KiB\n")
+    plane.sync(len(plane.opens))
+    attaching = Attaching(interface)
+    interface.id = plane.event("subscribed").attachment.id
+    plane.do(interface.id, 1, subscribed_ack=plane.pb.SubscribedAck(
+        policy=plane.bulk([B[4]])))
+    assert attaching.finish().code == 0
+
+    def count():
+        return world.ok("status")["control_plane"]["commands"]
+
+    before = count()
+    large = plane.bulk([f"10.{i >> 8}.{i & 255}.0/24" for i in range(2500)])
+    assert 40 << 10 < large.ByteSize() < 64 << 10
+    world.dp.send_signal(signal.SIGSTOP)
+    try:
+        sent = [plane.send(interface.id, 2 + i, bulk_update=large)
+                for i in range(10)]
+        until(lambda: count() >= before + 2, "two are taken in")
+        until_s = time.monotonic() + 1
+        while time.monotonic() < until_s:
+            assert count() == before + 2
+    finally:
+        world.dp.send_signal(signal.SIGCONT)
+    for command_id in sent:
+        assert plane.result(command_id).success
 
 
 def test_a_broken_lease_is_closed_all_the_same(plane, clean, api):
