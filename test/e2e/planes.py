@@ -14,11 +14,12 @@ import dp_client
 from world import HERE, LIMIT_S, run, until
 
 PORT = 7443
-# Short timers, so that a test sees in a second what takes a minute outside.
+# Short timers, so that a test sees in seconds what takes a minute outside, and
+# long enough for a peer in Python that reads 40 MiB on a busy machine.
 TIMERS = """
   heartbeat: 300ms
   keepalive: 400ms
-  keepalive_timeout: 400ms
+  keepalive_timeout: 2s
   sync_timeout: 2s
   reconnect_min: 50ms
   reconnect_max: 200ms
