@@ -384,8 +384,6 @@ static void a_policy_without_room_stays_closed_until_there_is(void)
 	rig_free(rig);
 }
 
-/* With links, position -2 says that the interface ended; whatever has its
- * index now is another one. */
 static void a_target_whose_program_was_taken_off_is_kept(void)
 {
 	for (int is_away = 0; is_away < 2; is_away++) {
@@ -412,6 +410,8 @@ static void a_target_whose_program_was_taken_off_is_kept(void)
 	}
 }
 
+/* With links, a position that is GONE says that the interface ended; whatever
+ * has its index now is another one. */
 static void another_target_of_the_same_index_is_not_taken_over(void)
 {
 	for (int is_away = 0; is_away < 2; is_away++) {
