@@ -269,19 +269,14 @@ struct parts {
 static void describe_rule(const struct cp_policy_rule *rule,
 			  struct cp_api_pending *pending)
 {
-	char ports[CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES] = "any";
-	char cidr[CP_POLICY_CIDR_TEXT_BYTES], one[CP_POLICY_PORTS_TEXT_BYTES];
-	size_t n = 0;
+	char ports[CP_POLICY_PORTS_LIST_BYTES];
+	char cidr[CP_POLICY_CIDR_TEXT_BYTES];
 
-	for (uint8_t i = 0; i < rule->n_ports; i++) {
-		(void)snprintf(ports + n, sizeof(ports) - n, "%s%s",
-			       i ? "," : "",
-			       cp_policy_ports_format(&rule->ports[i], one));
-		n += strlen(ports + n);
-	}
 	(void)snprintf(pending->what, sizeof(pending->what),
 		       " cidr=%s ports=%s ttl=%u",
-		       cp_policy_cidr_format(&rule->cidr, cidr), ports,
+		       cp_policy_cidr_format(&rule->cidr, cidr),
+		       cp_policy_ports_format_list(rule->ports, rule->n_ports,
+						   ports),
 		       rule->ttl_s);
 }
 

@@ -74,20 +74,15 @@ struct change {
 static void describe_rule(const struct cp_dns_rule *rule,
 			  struct cp_api_pending *pending)
 {
-	char ports[CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES] = "any";
-	char name[CP_DNS_NAME_TEXT_BYTES], one[CP_POLICY_PORTS_TEXT_BYTES];
-	size_t n = 0;
+	char ports[CP_POLICY_PORTS_LIST_BYTES];
+	char name[CP_DNS_NAME_TEXT_BYTES];
 
-	for (uint8_t i = 0; i < rule->n_ports; i++) {
-		(void)snprintf(ports + n, sizeof(ports) - n, "%s%s",
-			       i ? "," : "",
-			       cp_policy_ports_format(&rule->ports[i], one));
-		n += strlen(ports + n);
-	}
-	(void)snprintf(pending->what, sizeof(pending->what),
-		       " domain=%s subdomains=%d ports=%s floor=%u",
-		       cp_dns_name_format(&rule->name, name),
-		       (int)rule->subdomains, ports, rule->ttl_floor_s);
+	(void)snprintf(
+		pending->what, sizeof(pending->what),
+		" domain=%s subdomains=%d ports=%s floor=%u",
+		cp_dns_name_format(&rule->name, name), (int)rule->subdomains,
+		cp_policy_ports_format_list(rule->ports, rule->n_ports, ports),
+		rule->ttl_floor_s);
 }
 
 static void change_rule(struct cp_api *api, struct cp_rpc_call *call,

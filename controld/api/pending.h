@@ -45,7 +45,7 @@ struct cp_api_pending {
 	char id[CP_ATTACH_ID_CHARS + 1]; /* "" until it was checked */
 	/* For the log. */
 	char what[CP_POLICY_CIDR_TEXT_BYTES + CP_DNS_NAME_TEXT_BYTES + 128 +
-		  CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES];
+		  CP_POLICY_PORTS_LIST_BYTES];
 	void (*reply)(struct cp_rpc_call *call,
 		      const struct cp_attach_result *result);
 };

@@ -255,6 +255,22 @@ char *cp_policy_ports_format(const struct cp_policy_ports *ports,
 	return buffer;
 }
 
+char *cp_policy_ports_format_list(const struct cp_policy_ports *ports,
+				  uint8_t n,
+				  char buffer[CP_POLICY_PORTS_LIST_BYTES])
+{
+	char one[CP_POLICY_PORTS_TEXT_BYTES];
+	size_t size = CP_POLICY_PORTS_LIST_BYTES, at = 0;
+
+	(void)snprintf(buffer, size, "any");
+	for (uint8_t i = 0; i < n; i++) {
+		(void)snprintf(buffer + at, size - at, "%s%s", i ? "," : "",
+			       cp_policy_ports_format(&ports[i], one));
+		at += strlen(buffer + at);
+	}
+	return buffer;
+}
+
 int cp_policy_ports_compare(const struct cp_policy_ports *a,
 			    const struct cp_policy_ports *b)
 {

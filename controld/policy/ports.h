@@ -16,6 +16,8 @@
 enum {
 	CP_POLICY_PORTS_MAX = SN_ITEMS_MAX, /* specs of one rule */
 	CP_POLICY_PORTS_TEXT_BYTES = 24, /* one formatted spec */
+	CP_POLICY_PORTS_LIST_BYTES =
+		CP_POLICY_PORTS_MAX * CP_POLICY_PORTS_TEXT_BYTES,
 };
 
 /* Answers of the parse calls besides 0. */
@@ -46,6 +48,12 @@ int cp_policy_ports_parse_list(const char *const *texts, size_t n_texts,
 /* Parses back to the same value. Returns buffer. */
 char *cp_policy_ports_format(const struct cp_policy_ports *ports,
 			     char buffer[CP_POLICY_PORTS_TEXT_BYTES]);
+
+/* The specs of a rule with commas between them; "any": it has none. Returns
+ * buffer. */
+char *cp_policy_ports_format_list(const struct cp_policy_ports *ports,
+				  uint8_t n,
+				  char buffer[CP_POLICY_PORTS_LIST_BYTES]);
 
 /* The canonical order: by protocol, low, high. */
 int cp_policy_ports_compare(const struct cp_policy_ports *a,

@@ -167,9 +167,32 @@ static void a_protocol_alone_matches_all_of_its_packets(void)
 	t_false(matches("80-90/tcp", 17, 85));
 }
 
+static void a_list_is_written_whole_and_none_is_any(void)
+{
+	struct cp_policy_ports longest[CP_POLICY_PORTS_MAX];
+	char buffer[CP_POLICY_PORTS_LIST_BYTES];
+	char wanted[CP_POLICY_PORTS_LIST_BYTES] = "";
+	struct sn_diag diag;
+
+	t_str_eq(cp_policy_ports_format_list(NULL, 0, buffer), "any");
+	for (size_t i = 0; i < CP_POLICY_PORTS_MAX; i++) {
+		t_eq(cp_policy_ports_parse("10000-65535/udplite", &longest[i],
+					   &diag),
+		     0);
+		(void)strcat(wanted, i ? "," : "");
+		(void)strcat(wanted, "10000-65535/udplite");
+	}
+	t_str_eq(cp_policy_ports_format_list(longest, 1, buffer),
+		 "10000-65535/udplite");
+	t_str_eq(cp_policy_ports_format_list(longest, CP_POLICY_PORTS_MAX,
+					     buffer),
+		 wanted);
+}
+
 T_MAIN("policy_ports", every_form_is_read_and_written_canonically,
        what_cannot_be_meant_is_refused_with_its_reason,
        list_is_sorted_by_protocol_and_port,
        list_refuses_a_spec_given_twice_in_any_spelling, list_has_eight_at_most,
        a_bare_port_matches_every_protocol_that_has_ports,
-       a_protocol_alone_matches_all_of_its_packets)
+       a_protocol_alone_matches_all_of_its_packets,
+       a_list_is_written_whole_and_none_is_any)
