@@ -31,6 +31,12 @@ control:
 """ + TIMERS
 
 
+def with_keepalive(time):
+    """For peers that are busy, or refuse pings, for so long."""
+    return PLAIN.replace("keepalive: 400ms", f"keepalive: {time}").replace(
+        "keepalive_timeout: 2s", f"keepalive_timeout: {time}")
+
+
 class Plane:
     def __init__(self, world, stubs, namespace="router", *options,
                  listen=f"127.0.0.1:{PORT}"):

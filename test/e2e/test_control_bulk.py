@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole policies from afar, exchanged under traffic."""
 
-from planes import PLAIN, Plane, kernel_becomes, take_over
+from planes import Plane, kernel_becomes, take_over, with_keepalive
 from test_attach import gaps, running_stream, sent
 from test_control import memory_kb
 from traffic import A, B
 from world import QUICK, SINK_PORT, until
 
 # Messages are many at once here, and the peer is one Python process.
-WORLD = {"config": QUICK + PLAIN.replace("400ms", "5s")}
+WORLD = {"config": QUICK + with_keepalive("5s")}
 TURNS = 1000
 
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from planes import PLAIN, PORT, until_synced
+from planes import PORT, until_synced, with_keepalive
 from traffic import A, B, each
 from world import QUICK, ROOT, until
 
 EXAMPLES = ROOT / "etc" / "examples"
-WORLD = {"config": QUICK + PLAIN.replace("400ms", "5m") +
+WORLD = {"config": QUICK + with_keepalive("5m") +
          "  subscribe_timeout: 4s\n"}
 
 

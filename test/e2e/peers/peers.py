@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from planes import PLAIN, Plane, kernel_becomes, take_over
+from planes import Plane, kernel_becomes, take_over, with_keepalive
 from test_metrics import agent_in
 from traffic import A, B, each
 from world import BUILD, HERE, QUICK, ROOT, run
@@ -17,7 +17,7 @@ from world import BUILD, HERE, QUICK, ROOT, run
 MODULES = BUILD.resolve() / "peers" / "node_modules"
 BUF = MODULES / ".bin" / "buf"
 # A single thread reads and writes there: it may be busy for a while.
-WORLD = {"config": QUICK + PLAIN.replace("400ms", "10s") +
+WORLD = {"config": QUICK + with_keepalive("10s") +
          "  subscribe_timeout: 2s\n"}
 
 
