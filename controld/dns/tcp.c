@@ -29,7 +29,8 @@ struct connection {
 	uint64_t active_ms;
 	uint8_t *buffer;
 	size_t size; /* of buffer */
-	size_t used;
+	size_t begin; /* of what is not parsed yet */
+	size_t end;
 	bool is_reading;
 	bool is_parsing;
 	bool is_resuming; /* in the list */
@@ -50,9 +51,10 @@ struct cp_dns_tcp {
 	struct listener *listeners[CP_DNS_LISTEN_COUNT];
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, connection) resumed;
+	size_t n_resumed;
 	uint16_t *n_slot;
 	uv_timer_t sweep;
-	uv_prepare_t go_on;
+	uv_idle_t go_on; /* keeps the loop from waiting, too */
 	struct cp_dns_tcp_stats stats;
 	unsigned int n_handles;
 	bool is_closing;
@@ -80,6 +82,18 @@ static void end_if_done(struct cp_dns_tcp *tcp)
 		closed(userdata);
 }
 
+/* It waits for no turn any more. */
+static void unresume(struct connection *connection)
+{
+	struct cp_dns_tcp *tcp = connection->tcp;
+
+	if (!connection->is_resuming)
+		return;
+	connection->is_resuming = false;
+	TAILQ_REMOVE(&tcp->resumed, connection, resume);
+	tcp->n_resumed--;
+}
+
 /* Once its handle is closed and its queries are answered. */
 static void free_if_done(struct connection *connection)
 {
@@ -88,8 +102,7 @@ static void free_if_done(struct connection *connection)
 	if (!connection->is_closed || connection->n_under_way)
 		return;
 	TAILQ_REMOVE(&tcp->connections, connection, lru);
-	if (connection->is_resuming)
-		TAILQ_REMOVE(&tcp->resumed, connection, resume);
+	unresume(connection);
 	free(connection->buffer);
 	free(connection);
 	end_if_done(tcp);
@@ -134,9 +147,10 @@ static bool is_held_back(const struct connection *connection)
 		       CP_DNS_TCP_WRITE_MAX;
 }
 
-static void on_go_on(uv_prepare_t *handle);
+static void on_go_on(uv_idle_t *handle);
 
-/* Goes on with what is buffered, not from within a reply. */
+/* Goes on with what is buffered, not from within a reply, and not before all
+ * others had their turn. */
 static void resume(struct connection *connection)
 {
 	struct cp_dns_tcp *tcp = connection->tcp;
@@ -146,7 +160,8 @@ static void resume(struct connection *connection)
 		return;
 	connection->is_resuming = true;
 	TAILQ_INSERT_TAIL(&tcp->resumed, connection, resume);
-	(void)uv_prepare_start(&tcp->go_on, on_go_on);
+	tcp->n_resumed++;
+	(void)uv_idle_start(&tcp->go_on, on_go_on);
 }
 
 static void written(uv_write_t *request, int status)
@@ -207,13 +222,15 @@ static const struct cp_dns_origin_ops ops = { .reply = reply };
  * there yet. */
 static size_t get_frame(const struct connection *connection)
 {
-	const uint8_t *at = connection->buffer;
+	size_t there = connection->end - connection->begin;
+	const uint8_t *at;
 	size_t size;
 
-	if (connection->used < LENGTH_BYTES)
+	if (there < LENGTH_BYTES)
 		return 0;
+	at = connection->buffer + connection->begin;
 	size = LENGTH_BYTES + ((size_t)at[0] << 8 | at[1]);
-	return connection->used >= size ? size : 0;
+	return there >= size ? size : 0;
 }
 
 static uint64_t owner_of(const struct cp_dns_tcp *tcp, uint32_t slot)
@@ -221,7 +238,8 @@ static uint64_t owner_of(const struct cp_dns_tcp *tcp, uint32_t slot)
 	return tcp->options.owner(tcp->options.userdata, slot);
 }
 
-/* Queries out of the buffer, as long as there is room for their answers. */
+/* Queries out of the buffer, as long as there is room for their answers and
+ * the turn lasts. */
 static void parse(struct connection *connection)
 {
 	struct cp_dns_tcp *tcp = connection->tcp;
@@ -233,7 +251,9 @@ static void parse(struct connection *connection)
 		return;
 	}
 	connection->is_parsing = true;
-	while (!connection->is_closing && !is_held_back(connection)) {
+	for (int i = 0; i < CP_DNS_TCP_TURN_MAX && !connection->is_closing &&
+			!is_held_back(connection);
+	     i++) {
 		struct cp_dns_origin origin = {
 			.ops = &ops,
 			.owner = connection,
@@ -245,13 +265,14 @@ static void parse(struct connection *connection)
 			break;
 		connection->n_under_way++;
 		tcp->options.query(tcp->options.userdata, &origin,
-				   connection->buffer + LENGTH_BYTES,
+				   connection->buffer + connection->begin +
+					   LENGTH_BYTES,
 				   frame - LENGTH_BYTES);
-		connection->used -= frame;
-		(void)memmove(connection->buffer, connection->buffer + frame,
-			      connection->used);
+		connection->begin += frame;
 	}
 	connection->is_parsing = false;
+	if (!is_held_back(connection) && get_frame(connection))
+		resume(connection);
 }
 
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -259,19 +280,26 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 	struct connection *connection = handle->data;
 
 	(void)suggested;
-	*ret = uv_buf_init((char *)connection->buffer + connection->used,
-			   (unsigned int)(connection->size - connection->used));
+	*ret = uv_buf_init((char *)connection->buffer + connection->end,
+			   (unsigned int)(connection->size - connection->end));
 }
 
-/* Room for the message that has begun; false: no memory. */
+/* Room for the message that has begun, which moves to the front; false: no
+ * memory. */
 static bool make_room(struct connection *connection)
 {
 	size_t wanted = BUFFER_BYTES;
 	uint8_t *buffer = connection->buffer;
 
-	if (connection->used >= LENGTH_BYTES)
+	if (connection->begin > 0) {
+		connection->end -= connection->begin;
+		(void)memmove(buffer, buffer + connection->begin,
+			      connection->end);
+		connection->begin = 0;
+	}
+	if (connection->end >= LENGTH_BYTES)
 		wanted = LENGTH_BYTES + ((size_t)buffer[0] << 8 | buffer[1]);
-	if (connection->used < connection->size && wanted <= connection->size)
+	if (connection->end < connection->size && wanted <= connection->size)
 		return true;
 	wanted = SN_MIN(SN_MAX(wanted, 2 * connection->size),
 			(size_t)BUFFER_MAX);
@@ -302,7 +330,7 @@ static void advance(struct connection *connection)
 			close_connection(connection);
 		return;
 	}
-	wants_to_read = !is_held_back(connection);
+	wants_to_read = !is_held_back(connection) && !connection->is_resuming;
 	if (wants_to_read && !make_room(connection)) {
 		close_connection(connection);
 		return;
@@ -332,24 +360,26 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 		connection->is_reading = false;
 		(void)uv_read_stop(stream);
 	} else {
-		connection->used += (size_t)n;
+		connection->end += (size_t)n;
 		touch(connection);
 	}
 	advance(connection);
 }
 
-static void on_go_on(uv_prepare_t *handle)
+static void on_go_on(uv_idle_t *handle)
 {
 	struct cp_dns_tcp *tcp = handle->data;
 	struct connection *connection;
+	size_t n = tcp->n_resumed;
 
-	while ((connection = TAILQ_FIRST(&tcp->resumed))) {
-		TAILQ_REMOVE(&tcp->resumed, connection, resume);
-		connection->is_resuming = false;
+	/* Those that are resumed meanwhile have to wait for the next turn. */
+	while (n-- > 0 && (connection = TAILQ_FIRST(&tcp->resumed))) {
+		unresume(connection);
 		if (!connection->is_closing)
 			advance(connection);
 	}
-	(void)uv_prepare_stop(handle);
+	if (TAILQ_EMPTY(&tcp->resumed))
+		(void)uv_idle_stop(handle);
 }
 
 /* The connection that was idle longest makes room; of a slot, or of any. */
@@ -485,7 +515,7 @@ int cp_dns_tcp_new(struct cp_dns_tcp **ret,
 	TAILQ_INIT(&tcp->connections);
 	TAILQ_INIT(&tcp->resumed);
 	(void)uv_timer_init(options->loop, &tcp->sweep);
-	(void)uv_prepare_init(options->loop, &tcp->go_on);
+	(void)uv_idle_init(options->loop, &tcp->go_on);
 	tcp->n_handles = 2;
 	tcp->sweep.data = tcp;
 	tcp->go_on.data = tcp;

@@ -4,9 +4,10 @@
 /* Queries by TCP (RFC 7766) on all listeners of that kind. Any number of
  * queries may be sent without waiting, and the answers come as they are ready.
  * Connections are bounded, in all and for each attachment: above that the one
- * that was idle longest goes. A client that does not read is not read from, and
- * is closed when it stays so. A connection ends with its attachment: what is left
- * of it is not asked for the slot's next one. */
+ * that was idle longest goes. All have turns, however much one sends. A client
+ * that does not read is not read from, and is closed when it stays so. A
+ * connection ends with its attachment: what is left of it is not asked for the
+ * slot's next one. */
 
 #include <uv.h>
 
@@ -18,6 +19,7 @@ struct cp_dns_tcp;
 enum {
 	CP_DNS_TCP_SLOT_MAX = 64, /* connections of one attachment */
 	CP_DNS_TCP_QUERIES_MAX = 64, /* unanswered ones of a connection */
+	CP_DNS_TCP_TURN_MAX = 32, /* queries of one before others have a turn */
 	CP_DNS_TCP_WRITE_MAX = 256 * 1024, /* bytes that may wait to be read */
 	CP_DNS_TCP_IDLE_MS = 10000,
 };

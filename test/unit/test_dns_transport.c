@@ -452,6 +452,38 @@ static void a_client_that_asks_too_much_at_once_is_held_back(void)
 	end();
 }
 
+/* A turn is of what was left over, and one more of what is read. */
+static void a_client_that_sends_without_end_has_its_turns_only(void)
+{
+	enum { N = 3000, BYTES = 5, TURNS = 2 };
+	struct cp_dns_tcp *tcp = start_tcp(16, 0);
+	struct sockaddr_in to = slot_address(0);
+	int fd = connect_to(&to, SOCK_STREAM);
+	static uint8_t sent[N * BYTES], got[N * BYTES];
+	size_t n_before = 0;
+
+	for (int i = 0; i < N; i++)
+		(void)memcpy(sent + BYTES * i,
+			     (const uint8_t[]){ 0, 3, 'q', (uint8_t)(i >> 8),
+						(uint8_t)i },
+			     BYTES);
+	RUN_UNTIL(poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 0) ==
+		  1);
+	put(fd, sent, sizeof(sent));
+	RUN_UNTIL(({
+		size_t n = rig.n_queries - n_before;
+
+		n_before = rig.n_queries;
+		t_true(n <= (size_t)TURNS * CP_DNS_TCP_TURN_MAX);
+		rig.n_queries == N;
+	}));
+	read_all(fd, got, sizeof(got));
+	t_mem_eq(got, sent, sizeof(sent));
+	(void)close(fd);
+	cp_dns_tcp_close(tcp, on_closed, &rig);
+	end();
+}
+
 static void the_longest_idle_connection_makes_room(void)
 {
 	enum { N = CP_DNS_TCP_SLOT_MAX + 1 };
@@ -569,6 +601,7 @@ T_MAIN("dns_transport", identity_is_the_address_and_nothing_else,
        one_byte_a_segment_is_patience_not_trouble, the_largest_message_fits,
        a_half_closed_client_gets_its_answers_first,
        a_client_that_asks_too_much_at_once_is_held_back,
+       a_client_that_sends_without_end_has_its_turns_only,
        the_longest_idle_connection_makes_room, the_bound_over_all_holds_too,
        an_idle_connection_ends, a_connection_that_asks_nobody_is_refused,
        a_connection_may_go_while_its_queries_are_under_way)
