@@ -44,6 +44,7 @@ struct listener {
 	struct cp_dns_tcp *tcp;
 	enum cp_dns_listen_kind kind;
 	struct sn_dns dns;
+	bool is_waiting; /* a connection that was accepted, for memory */
 };
 
 struct cp_dns_tcp {
@@ -449,22 +450,20 @@ static bool admit(struct listener *listener, struct connection *connection)
 	return true;
 }
 
-static void on_connection(uv_stream_t *server, int status)
+/* libuv hears of no other connection before it has given this one away. */
+static void take_connection(struct listener *listener)
 {
-	struct listener *listener = server->data;
+	uv_stream_t *server = (uv_stream_t *)&listener->handle;
 	struct cp_dns_tcp *tcp = listener->tcp;
 	struct connection *connection;
 
-	if (status < 0)
-		return;
 	connection = calloc(1, sizeof(*connection));
+	listener->is_waiting = !connection;
 	if (!connection)
 		return;
 	connection->tcp = tcp;
-	if (uv_tcp_init(tcp->options.loop, &connection->handle) < 0) {
-		free(connection);
-		return;
-	}
+	/* It only notes the loop. */
+	(void)uv_tcp_init(tcp->options.loop, &connection->handle);
 	connection->handle.data = connection;
 	TAILQ_INSERT_TAIL(&tcp->connections, connection, lru);
 	connection->active_ms = uv_now(tcp->options.loop);
@@ -475,12 +474,22 @@ static void on_connection(uv_stream_t *server, int status)
 		advance(connection);
 }
 
+static void on_connection(uv_stream_t *server, int status)
+{
+	if (status == 0)
+		take_connection(server->data);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
 	struct cp_dns_tcp *tcp = timer->data;
 	uint64_t now_ms = uv_now(tcp->options.loop);
 	struct connection *connection;
 
+	for (int i = 0; i < CP_DNS_LISTEN_COUNT; i++) {
+		if (tcp->listeners[i] && tcp->listeners[i]->is_waiting)
+			take_connection(tcp->listeners[i]);
+	}
 	TAILQ_FOREACH(connection, &tcp->connections, lru)
 	{
 		if (now_ms - connection->active_ms < tcp->options.idle_ms)

@@ -32,7 +32,24 @@ static struct {
 	size_t size;
 	uint64_t owner;
 	bool is_closed;
+	bool has_no_memory;
 } rig;
+
+/* The sanitizers' allocator lets nobody take its place. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED
+#endif
+#endif
+
+#ifndef IS_SANITIZED
+void *__libc_calloc(size_t n, size_t size);
+
+void *calloc(size_t n, size_t size)
+{
+	return rig.has_no_memory ? NULL : __libc_calloc(n, size);
+}
+#endif
 
 static uint64_t owner_of(void *userdata, uint32_t slot)
 {
@@ -570,6 +587,38 @@ static void a_connection_that_asks_nobody_is_refused(void)
 	end();
 }
 
+static void a_connection_waits_for_memory_and_keeps_nobody_out(void)
+{
+#ifdef IS_SANITIZED
+	t_skip("the sanitizers' allocator cannot be made to fail");
+#else
+	struct cp_dns_tcp *tcp = start_tcp(16, 0);
+	struct sockaddr_in to = slot_address(0);
+	struct cp_dns_tcp_stats stats;
+	int fds[3];
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(fds); i++) {
+		rig.has_no_memory = i < 2;
+		fds[i] = connect_to(&to, SOCK_STREAM);
+		for (int k = 0; k < 20; k++)
+			(void)uv_run(&rig.loop, UV_RUN_NOWAIT);
+	}
+	/* libuv heard of the first one only, and of no other behind it. */
+	cp_dns_tcp_get_stats(tcp, &stats);
+	t_eq(stats.n_accepted, 0);
+	RUN_UNTIL((cp_dns_tcp_get_stats(tcp, &stats), stats.n_accepted == 3));
+	for (size_t i = 0; i < SN_ARRAY_SIZE(fds); i++) {
+		uint8_t got[5];
+
+		put(fds[i], "\0\3one", 5);
+		read_all(fds[i], got, sizeof(got));
+		(void)close(fds[i]);
+	}
+	cp_dns_tcp_close(tcp, on_closed, &rig);
+	end();
+#endif
+}
+
 static void a_connection_may_go_while_its_queries_are_under_way(void)
 {
 	struct cp_dns_tcp *tcp = start_tcp(16, 0);
@@ -604,4 +653,5 @@ T_MAIN("dns_transport", identity_is_the_address_and_nothing_else,
        a_client_that_sends_without_end_has_its_turns_only,
        the_longest_idle_connection_makes_room, the_bound_over_all_holds_too,
        an_idle_connection_ends, a_connection_that_asks_nobody_is_refused,
+       a_connection_waits_for_memory_and_keeps_nobody_out,
        a_connection_may_go_while_its_queries_are_under_way)
