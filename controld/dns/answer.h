@@ -85,9 +85,3 @@ size_t cp_dns_answer_filter(struct cp_dns_answer *answer,
 size_t cp_dns_answer_make(const struct cp_dns_answer *answer,
 			  const struct cp_dns_query *query, bool is_secure,
 			  uint32_t age_s, uint32_t max_ttl_s, uint8_t *ret);
-
-/* Private, loopback, link-local, ULA, CGNAT, metadata, multicast, unspecified,
- * broadcast, v4-mapped, v4-compatible, 6to4 and NAT64 forms of these: not to
- * be learnt unless something opens them. The documentation ranges are ordinary
- * addresses. */
-bool cp_dns_answer_is_special(const struct cp_dns_address *address);

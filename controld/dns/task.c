@@ -4,6 +4,7 @@
 #include "controld/attach/doh.h"
 #include "controld/attach/observe.h"
 #include "controld/dns/doh.h"
+#include "controld/dns/special.h"
 #include "shared/util.h"
 
 enum { SINKHOLE_TTL_S = 10 };
@@ -157,7 +158,7 @@ static bool is_open(void *userdata, const struct cp_dns_address *address)
 	/* A listed DoH server is opened by no name. */
 	return !cp_dns_doh_has_address(cp_attach_doh_get(manager), address) &&
 	       (task->view.settings->allow_private ||
-		!cp_dns_answer_is_special(address));
+		!cp_dns_special_has(address));
 }
 
 int cp_dns_task_filter(struct cp_dns_task *task,
