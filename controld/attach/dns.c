@@ -102,45 +102,11 @@ bool cp_attach_dns_get(struct cp_attach *manager, uint32_t slot,
 	return true;
 }
 
-/* The longest prefix with a live rule decides, whatever its ports. */
-static bool is_allowed(const struct cp_attach_item *item,
-		       const struct cp_dns_address *address, uint64_t now_ns)
-{
-	enum sn_family family = (enum sn_family)address->family;
-
-	for (int length = family == SN_FAMILY_IPV4 ? 32 : 128; length >= 0;
-	     length--) {
-		struct cp_policy_cidr cidr;
-		struct cp_policy_prefix prefix;
-		bool denies = false, allows = false;
-
-		if (cp_policy_count_length(item->policy, family,
-					   (uint8_t)length) == 0)
-			continue;
-		cidr = cp_policy_cidr_around(family, address->bytes,
-					     (uint8_t)length);
-		if (!cp_policy_get_prefix(item->policy, &cidr, &prefix))
-			continue;
-		for (uint8_t i = 0; i < prefix.n_rules; i++) {
-			const struct cp_policy_rule *rule = prefix.rules[i];
-
-			if (cp_policy_rule_is_lapsed(rule, now_ns))
-				continue;
-			allows |= rule->verdict == SN_VERDICT_ALLOW;
-			denies |= rule->verdict == SN_VERDICT_DENY &&
-				  rule->n_ports == 0;
-		}
-		if (denies || allows)
-			return !denies;
-	}
-	return false;
-}
-
 enum cp_attach_dns_say cp_attach_dns_judge(const struct cp_attach_item *item,
 					   const struct cp_dns_address *address,
 					   uint64_t now_ns)
 {
-	if (is_allowed(item, address, now_ns))
+	if (cp_attach_rows_allows(item->policy, address, now_ns))
 		return CP_ATTACH_DNS_SAY_OPENS;
 	return cp_attach_rows_denies(item->policy, address) ?
 		       CP_ATTACH_DNS_SAY_DENIES :

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/dns/special.h"
+
 struct cp_policy_cidr cp_attach_rows_cidr(const struct cp_dns_address *address)
 {
 	uint8_t length = address->family == SN_FAMILY_IPV4 ? 32 : 128;
@@ -84,13 +86,64 @@ enum sn_verdict cp_attach_rows_get_verdict(const struct cp_policy *policy,
 	return SN_VERDICT_NONE;
 }
 
+static bool counts(const struct cp_policy_rule *rule, uint64_t now_ns)
+{
+	if (now_ns == 0)
+		return !rule->ttl_s && !rule->expires_ns;
+	return !cp_policy_rule_is_lapsed(rule, now_ns);
+}
+
+bool cp_attach_rows_allows(const struct cp_policy *policy,
+			   const struct cp_dns_address *address,
+			   uint64_t now_ns)
+{
+	enum sn_family family = (enum sn_family)address->family;
+
+	for (int length = family == SN_FAMILY_IPV4 ? 32 : 128; length >= 0;
+	     length--) {
+		struct cp_policy_cidr cidr;
+		struct cp_policy_prefix prefix;
+		bool denies = false, allows = false;
+
+		if (cp_policy_count_length(policy, family, (uint8_t)length) ==
+		    0)
+			continue;
+		cidr = cp_policy_cidr_around(family, address->bytes,
+					     (uint8_t)length);
+		if (!cp_policy_get_prefix(policy, &cidr, &prefix))
+			continue;
+		for (uint8_t i = 0; i < prefix.n_rules; i++) {
+			const struct cp_policy_rule *rule = prefix.rules[i];
+
+			if (!counts(rule, now_ns))
+				continue;
+			allows |= rule->verdict == SN_VERDICT_ALLOW;
+			denies |= rule->verdict == SN_VERDICT_DENY &&
+				  rule->n_ports == 0;
+		}
+		if (denies || allows)
+			return !denies;
+	}
+	return false;
+}
+
+bool cp_attach_rows_shuts_special(const struct cp_policy *policy)
+{
+	return !cp_policy_get_dns(policy)->allow_private &&
+	       mode_of(policy) != CP_DNS_MODE_PROXY;
+}
+
 bool cp_attach_rows_denies(const struct cp_policy *policy,
 			   const struct cp_dns_address *address)
 {
 	int longest = address->family == SN_FAMILY_IPV4 ? 32 : 128;
 
-	return cp_attach_rows_get_verdict(policy, address, longest, 0) ==
-	       SN_VERDICT_DENY;
+	if (cp_attach_rows_get_verdict(policy, address, longest, 0) ==
+	    SN_VERDICT_DENY)
+		return true;
+	return cp_attach_rows_shuts_special(policy) &&
+	       cp_dns_special_has(address) &&
+	       !cp_attach_rows_allows(policy, address, 0);
 }
 
 uint8_t cp_attach_rows_room(const struct cp_policy *policy,

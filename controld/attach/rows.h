@@ -32,7 +32,17 @@ enum sn_verdict cp_attach_rows_add_verdict(enum sn_verdict verdict,
 enum sn_verdict cp_attach_rows_get_verdict(const struct cp_policy *policy,
 					   const struct cp_dns_address *address,
 					   int longest, int shortest);
-/* May no name open the address? */
+/* Do CIDR rules allow the address, on whatever ports? Of the prefixes around it
+ * the longest one with a live rule decides; now_ns 0: with one without TTL. */
+bool cp_attach_rows_allows(const struct cp_policy *policy,
+			   const struct cp_dns_address *address,
+			   uint64_t now_ns);
+/* Does the policy keep names from opening special addresses, as long as no CIDR
+ * rule without TTL allows these? In mode PROXY the control plane may have given
+ * them. */
+bool cp_attach_rows_shuts_special(const struct cp_policy *policy);
+/* May no name open the address? Either it is denied as a whole, or it is special
+ * and nothing opens it (any more). */
 bool cp_attach_rows_denies(const struct cp_policy *policy,
 			   const struct cp_dns_address *address);
 

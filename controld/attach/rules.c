@@ -10,6 +10,7 @@
 #include "controld/attach/entries.h"
 #include "controld/attach/learn.h"
 #include "controld/attach/remote.h"
+#include "controld/dns/special.h"
 #include "shared/log.h"
 
 enum {
@@ -83,10 +84,29 @@ static void write_prefix(struct cp_attach_op *op, uint32_t flags,
 			  &body, bytes, 1, step);
 }
 
-/* Finds what names have opened within the prefix and the change of its rules
- * closes, or opens again: all that no longer prefix decides about, because
- * shorter ones say the same of all of it. The entry of a host prefix is written
- * as a whole in any case. */
+/* Is it an address within the prefix that the change of its rules may close to
+ * names, or open again? all: the prefix has begun or ceased to deny; that is so
+ * for all that no longer prefix decides about, because shorter ones say the same
+ * of all of it. special: each special one may be, as rules with ports count. */
+static bool is_turned(const struct cp_attach_op *op,
+		      const struct cp_dns_address *address, bool all,
+		      bool special)
+{
+	const struct cp_policy_cidr *cidr = &op->rule.cidr;
+	int longest = cidr->family == SN_FAMILY_IPV4 ? 32 : 128;
+
+	if (address->family != cidr->family ||
+	    !cp_policy_cidr_contains(cidr, address->bytes))
+		return false;
+	if (special && cp_dns_special_has(address))
+		return true;
+	return all &&
+	       cp_attach_rows_get_verdict(op->item->policy, address, longest,
+					  cidr->length + 1) == SN_VERDICT_NONE;
+}
+
+/* Finds what names have opened and the change closes, or opens again. The entry
+ * of a host prefix is written as a whole in any case. */
 static int find_turned(struct cp_attach_op *op)
 {
 	const struct cp_attach_item *item = op->item;
@@ -94,7 +114,7 @@ static int find_turned(struct cp_attach_op *op)
 	const struct cp_policy_cidr *cidr = &op->rule.cidr;
 	struct cp_dns_address at = { .family = cidr->family };
 	enum sn_verdict before = SN_VERDICT_NONE, after, beyond;
-	int longest = cidr->family == SN_FAMILY_IPV4 ? 32 : 128;
+	bool turns_all, turns_special;
 	size_t n = 0;
 	int r;
 
@@ -108,7 +128,10 @@ static int find_turned(struct cp_attach_op *op)
 	beyond = cp_attach_rows_get_verdict(policy, &at, cidr->length - 1, 0);
 	before = before == SN_VERDICT_NONE ? beyond : before;
 	after = after == SN_VERDICT_NONE ? beyond : after;
-	if ((before == SN_VERDICT_DENY) == (after == SN_VERDICT_DENY))
+	turns_all = (before == SN_VERDICT_DENY) != (after == SN_VERDICT_DENY);
+	turns_special = cp_attach_rows_shuts_special(policy) &&
+			cp_dns_special_meets(&at, cidr->length);
+	if (!turns_all && !turns_special)
 		return 0;
 	r = cp_dns_learnt_list_addresses(item->learnt, &op->list.addresses,
 					 &op->list.n);
@@ -117,16 +140,12 @@ static int find_turned(struct cp_attach_op *op)
 	for (size_t i = 0; i < op->list.n; i++) {
 		const struct cp_dns_address *address = &op->list.addresses[i];
 
-		if (address->family == cidr->family &&
-		    cp_policy_cidr_contains(cidr, address->bytes) &&
-		    cp_attach_rows_get_verdict(policy, address, longest,
-					       cidr->length + 1) ==
-			    SN_VERDICT_NONE)
+		if (is_turned(op, address, turns_all, turns_special))
 			op->list.addresses[n++] = *address;
 	}
 	op->list.n = n;
 	op->turns_names = true;
-	op->narrows = after == SN_VERDICT_DENY;
+	op->narrows = !turns_all || after == SN_VERDICT_DENY;
 	return 0;
 }
 

@@ -206,10 +206,17 @@ def test_special_addresses_are_left_out_unless_opened(site):
     site.world.ok("allow", site.id, "10.30.0.51", "--ports", "1/tcp")
     assert site.query("secret.good.test")["addresses"] == ["10.30.0.51"]
     assert site.is_open("10.30.0.51")
+    # What the rule let the name open goes with the rule.
+    site.world.ok("remove", site.id, "10.30.0.51")
+    assert not site.is_open("10.30.0.51")
+    assert site.query("secret.good.test")["addresses"] == []
     site.apply(ALLOW + "  allow_private: true\n")
     answer = site.query("inside.good.test")
     assert sorted(answer["addresses"]) == ["10.30.0.50", "203.0.113.50"]
     assert site.is_open("10.30.0.50")
+    site.apply(ALLOW)
+    assert not site.is_open("10.30.0.50")
+    assert site.is_open("203.0.113.50")
 
 
 def flow_to(address, port=80):
