@@ -20,6 +20,8 @@ enum {
 	PAUSE_MS = 1, /* between the parts of a round */
 };
 
+#define LIFE_MAX_NS (CP_ATTACH_NAMES_LIFE_MAX_S * SN_NS_PER_S)
+
 typedef Sentinel__State__V1__Learnt message_t;
 typedef Sentinel__State__V1__LearntPair pair_t;
 
@@ -360,6 +362,7 @@ static int put_pair(struct cp_attach_item *item, const message_t *message,
 					    pair->expires_wall_ns,
 					    message->saved_boot_ns, now);
 	cp_dns_rules_match(cp_policy_get_domains(policy), &name, &match);
+	expires_ns = SN_MIN(expires_ns, now->boot_ns + LIFE_MAX_NS);
 	if (expires_ns <= now->boot_ns || match.verdict == SN_VERDICT_DENY ||
 	    (match.verdict == SN_VERDICT_NONE &&
 	     !cp_attach_rows_keeps_unruled(policy, policy)))
@@ -370,9 +373,9 @@ static int put_pair(struct cp_attach_item *item, const message_t *message,
 	return r < 0 ? r : 0;
 }
 
-static int take_record(void *userdata, const struct cp_state_record *record)
+int cp_attach_names_take(struct cp_attach *manager,
+			 const struct cp_state_record *record)
 {
-	struct cp_attach *manager = userdata;
 	struct cp_attach_item *item = cp_attach_item_find(manager, record->key);
 	struct cp_state_times_now now = {
 		.boot_ns = cp_attach_item_now(manager),
@@ -396,6 +399,11 @@ static int take_record(void *userdata, const struct cp_state_record *record)
 	item->is_dns_changed = true;
 	sentinel__state__v1__learnt__free_unpacked(message, NULL);
 	return r;
+}
+
+static int take_record(void *userdata, const struct cp_state_record *record)
+{
+	return cp_attach_names_take(userdata, record);
 }
 
 static int read_names(struct cp_attach_names *names)

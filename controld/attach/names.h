@@ -9,11 +9,15 @@
  * lost costs names, never verdicts. */
 
 #include "controld/attach/item.h"
+#include "controld/state/record.h"
 
 enum {
 	CP_ATTACH_NAMES_INTERVAL_MS = 10000,
 	/* Of the file. What does not fit is left out, which is told once. */
 	CP_ATTACH_NAMES_BYTES_MAX = 256 << 20,
+	/* The longest floor, and the longest grace that can be configured:
+	 * whatever the file says, nothing lives longer. */
+	CP_ATTACH_NAMES_LIFE_MAX_S = CP_DNS_RULES_FLOOR_MAX_S + 3600,
 };
 
 /* Reads the file (blocking; before the link is made) into the items and starts
@@ -32,5 +36,10 @@ struct cp_attach_names_stats {
 void cp_attach_names_get_stats(const struct cp_attach *manager,
 			       struct cp_attach_names_stats *ret);
 
-/* One round, as the timer makes it. For tests. */
+/* For tests. take: one record of the file, into the set of its attachment. What
+ * its policy does not let names open is left out, and what is over a quota.
+ * -EBADMSG: it is broken, and was taken up to there; -ENOMEM. write: one round,
+ * as the timer makes it. */
+int cp_attach_names_take(struct cp_attach *manager,
+			 const struct cp_state_record *record);
 void cp_attach_names_write(struct cp_attach *manager);

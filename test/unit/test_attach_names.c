@@ -285,31 +285,53 @@ static void names_outlive_a_restart_in_another_mode(void)
 	rig_free(rig);
 }
 
+/* What learnt.pb says of the attachment, to be changed, and put back. */
+static Sentinel__State__V1__Learnt *read_names(struct rig *rig)
+{
+	const struct cp_attach_item *item =
+		cp_attach_get_next(rig->manager, NULL);
+	Sentinel__State__V1__Learnt *message;
+
+	write_names(rig);
+	message = sentinel__state__v1__learnt__unpack(NULL, item->names->size,
+						      item->names->data);
+	t_not_null(message);
+	return message;
+}
+
+static void put_names(struct rig *rig, const char *key,
+		      Sentinel__State__V1__Learnt *message)
+{
+	struct cp_state_record record = { .kind = CP_STATE_RECORD_PUT };
+	struct cp_state_file_id id = { .number = 9 };
+	uint8_t buffer[4096];
+	int dir_fd;
+
+	record.key = key;
+	record.blob = buffer;
+	record.size = sentinel__state__v1__learnt__pack(message, buffer);
+	dir_fd = open(rig->folder, O_RDONLY | O_DIRECTORY);
+	t_eq(cp_state_file_stage(dir_fd, "learnt.pb", &record, 1, &id), 0);
+	t_eq(cp_state_file_commit(dir_fd, "learnt.pb"), 0);
+	t_eq(close(dir_fd), 0);
+	sentinel__state__v1__learnt__free_unpacked(message, NULL);
+}
+
 /* Another boot: what is left of a life, by the wall clock. */
 static void names_outlive_a_reboot_by_what_is_left(void)
 {
 	struct rig *rig = rig_new();
 	Sentinel__State__V1__Learnt *message;
-	struct cp_state_record record = { .kind = CP_STATE_RECORD_PUT };
-	struct cp_state_file_id id = { .number = 9 };
-	struct cp_attach_info info;
-	const struct cp_attach_item *item;
-	uint8_t buffer[4096];
 	char key[CP_ATTACH_ID_CHARS + 1], boot[] = "another";
-	int dir_fd;
+	struct outcome outcome;
 
-	(void)attach_workload(rig, with_domain(a_and_b(), SN_VERDICT_ALLOW,
-					       "c.example"));
+	outcome = attach_workload(rig, with_domain(a_and_b(), SN_VERDICT_ALLOW,
+						   "c.example"));
 	t_eq(learn(rig, "a.example", 2, 1, 30), CP_ATTACH_DNS_LEARN_OK);
 	t_eq(learn(rig, "b.example", 3, 1, 300), CP_ATTACH_DNS_LEARN_OK);
 	t_eq(learn(rig, "c.example", 4, 1, 300), CP_ATTACH_DNS_LEARN_OK);
-	write_names(rig);
-	item = cp_attach_get_next(rig->manager, NULL);
-	message = sentinel__state__v1__learnt__unpack(NULL, item->names->size,
-						      item->names->data);
-	t_not_null(message);
-	cp_attach_info_get(item, &info);
-	memcpy(key, info.id, sizeof(key));
+	message = read_names(rig);
+	memcpy(key, outcome.result.id, sizeof(key));
 	t_eq(set_mode(rig, key, SN_MODE_BLOCK_ALL, false).result.code,
 	     CP_ATTACH_CODE_OK);
 	t_eq(deny_domain(rig, key, "c.example").result.code, CP_ATTACH_CODE_OK);
@@ -319,14 +341,7 @@ static void names_outlive_a_reboot_by_what_is_left(void)
 	/* A clock that was set back adds nothing. */
 	message->pairs[0]->expires_wall_ns += 3600 * SN_NS_PER_S;
 	message->pairs[1]->expires_wall_ns -= 200 * SN_NS_PER_S;
-	record.key = key;
-	record.blob = buffer;
-	record.size = sentinel__state__v1__learnt__pack(message, buffer);
-	dir_fd = open(rig->folder, O_RDONLY | O_DIRECTORY);
-	t_eq(cp_state_file_stage(dir_fd, "learnt.pb", &record, 1, &id), 0);
-	t_eq(cp_state_file_commit(dir_fd, "learnt.pb"), 0);
-	t_eq(close(dir_fd), 0);
-	sentinel__state__v1__learnt__free_unpacked(message, NULL);
+	put_names(rig, key, message);
 	now_ns += 1000 * SN_NS_PER_S;
 	live(rig);
 	t_eq(set_mode(rig, key, SN_MODE_ALLOWLIST, false).result.code,
@@ -337,6 +352,31 @@ static void names_outlive_a_reboot_by_what_is_left(void)
 	t_false(is_open_in(rig, 3, 80, 101));
 	/* Denied since the file was written. */
 	t_null(entry_of(rig, 4));
+	rig_free(rig);
+}
+
+/* Only after the kernel has lost its entries do names open what the file says;
+ * that it says for ever is no reason to. */
+static void no_life_in_the_file_is_longer_than_one_can_be(void)
+{
+	struct rig *rig = rig_new();
+	Sentinel__State__V1__Learnt *message;
+	struct outcome outcome = attach_workload(rig, a_and_b());
+	char key[CP_ATTACH_ID_CHARS + 1];
+
+	memcpy(key, outcome.result.id, sizeof(key));
+	t_eq(learn(rig, "a.example", 2, 1, 30), CP_ATTACH_DNS_LEARN_OK);
+	message = read_names(rig);
+	t_eq(set_mode(rig, key, SN_MODE_BLOCK_ALL, false).result.code,
+	     CP_ATTACH_CODE_OK);
+	close_daemon(rig);
+	message->pairs[0]->expires_boot_ns = UINT64_MAX;
+	put_names(rig, key, message);
+	live(rig);
+	t_eq(set_mode(rig, key, SN_MODE_ALLOWLIST, false).result.code,
+	     CP_ATTACH_CODE_OK);
+	t_true(is_open_in(rig, 2, 80, CP_ATTACH_NAMES_LIFE_MAX_S - 60));
+	t_false(is_open_in(rig, 2, 80, CP_ATTACH_NAMES_LIFE_MAX_S + 60));
 	rig_free(rig);
 }
 
@@ -372,5 +412,6 @@ T_MAIN("attach_names", names_are_known_after_a_restart,
        entries_without_a_reason_are_written_over,
        names_outlive_a_restart_in_another_mode,
        names_outlive_a_reboot_by_what_is_left,
+       no_life_in_the_file_is_longer_than_one_can_be,
        lost_policies_keep_what_names_have_opened,
        each_write_is_counted_by_how_it_ended)
