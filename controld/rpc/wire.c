@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controld/rpc/utf8.h"
 #include "shared/util.h"
 
 enum wire_type {
@@ -166,39 +167,6 @@ static int refuse_unknown(const struct walk *walk, const struct frame *frame,
 	return CP_RPC_WIRE_E_INVALID;
 }
 
-/* What may begin a UTF-8 sequence, and between what its second byte then is:
- * this shuts out overlong forms, surrogates and what is over U+10FFFF. */
-static const struct {
-	uint8_t first, last, length, low, high;
-} leads[] = {
-	{ 0x00, 0x7f, 1, 0x00, 0x00 }, { 0xc2, 0xdf, 2, 0x80, 0xbf },
-	{ 0xe0, 0xe0, 3, 0xa0, 0xbf }, { 0xe1, 0xec, 3, 0x80, 0xbf },
-	{ 0xed, 0xed, 3, 0x80, 0x9f }, { 0xee, 0xef, 3, 0x80, 0xbf },
-	{ 0xf0, 0xf0, 4, 0x90, 0xbf }, { 0xf1, 0xf3, 4, 0x80, 0xbf },
-	{ 0xf4, 0xf4, 4, 0x80, 0x8f },
-};
-
-/* The number of bytes of the well-formed sequence at `at`, or 0. */
-static size_t utf8_length(const uint8_t *at, size_t left)
-{
-	size_t row = 0;
-	size_t n;
-
-	while (row < SN_ARRAY_SIZE(leads) && at[0] > leads[row].last)
-		row++;
-	if (row == SN_ARRAY_SIZE(leads) || at[0] < leads[row].first)
-		return 0;
-	n = leads[row].length;
-	if (n == 1)
-		return 1;
-	if (left < n || at[1] < leads[row].low || at[1] > leads[row].high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 static const char *check_string(struct cursor text)
 {
 	if (text.at == text.end)
@@ -206,7 +174,8 @@ static const char *check_string(struct cursor text)
 	if (memchr(text.at, 0, (size_t)(text.end - text.at)))
 		return "holds a NUL byte";
 	while (text.at < text.end) {
-		size_t n = utf8_length(text.at, (size_t)(text.end - text.at));
+		size_t n = cp_rpc_utf8_length(text.at,
+					      (size_t)(text.end - text.at));
 
 		if (!n)
 			return "is not valid UTF-8";

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What the kernel's programs send of processes is read by its lengths: whatever
- * they say, nothing outside the record is touched, and an introduction that is
- * taken is found again. */
+ * they say, nothing outside the record is touched, an introduction that is taken
+ * is found again, and an event makes a message that can be read again. */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "controld/runtime/processes.h"
+#include "controld/rpc/message.h"
+#include "controld/runtime/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,6 +44,41 @@ static void introduce(const struct cp_runtime_record *record)
 	(void)cp_runtime_processes_free(processes);
 }
 
+/* The strings are to be UTF-8 whatever the bytes were. */
+static void tell(const struct cp_runtime_record *record)
+{
+	struct cp_runtime_event event = {
+		.record = record,
+		.matched = &(const struct sn_rt_bits){ .words = { 0 } },
+	};
+	struct cp_runtime_rules *rules = NULL;
+	struct cp_runtime_mounts *mounts = NULL;
+	struct cp_runtime_message *message = NULL;
+	const Sentinel__V1__RuntimeEvent *told;
+	ProtobufCMessage *again = NULL;
+	struct sn_diag diag;
+	uint8_t *bytes;
+	size_t size;
+
+	require(cp_runtime_rules_new(&rules) == 0);
+	require(cp_runtime_mounts_new(&mounts) == 0);
+	event.rules = rules;
+	event.mounts = mounts;
+	require(cp_runtime_message_new(&message, &event) == 0);
+	told = cp_runtime_message_get(message);
+	size = sentinel__v1__runtime_event__get_packed_size(told);
+	bytes = malloc(size + 1);
+	require(bytes);
+	(void)sentinel__v1__runtime_event__pack(told, bytes);
+	require(cp_rpc_message_unpack(&sentinel__v1__runtime_event__descriptor,
+				      bytes, size, &again, &diag) == 0);
+	(void)cp_rpc_message_free(again);
+	free(bytes);
+	(void)cp_runtime_message_free(message);
+	(void)cp_runtime_mounts_free(mounts);
+	(void)cp_runtime_rules_free(rules);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cp_runtime_record record;
@@ -61,6 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		touch(record.arguments);
 		if (record.head->kind == SN_RT_KIND_PROCESS)
 			introduce(&record);
+		else
+			tell(&record);
 	}
 	free(bytes);
 	return 0;
