@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One call on a server, as its handler sees it. All of this is for the loop's
- * thread.
+/* One call on a server, as its handler sees it, whatever carries it
+ * (controld/rpc/transport.h). All of this is for the loop's thread.
  *
  * A call belongs to its handler from on_call until the handler ends it with
  * exactly one of cp_rpc_call_reply(), cp_rpc_call_fail() and
@@ -21,8 +21,10 @@ enum {
 	CP_RPC_CALL_E_SIZE, /* over the message limit, nothing was sent */
 };
 
-/* pid, uid and gid of the process that made the connection. */
+/* pid, uid and gid of the process that made the connection; pid 0: it came over
+ * the network, and get_name() says whose credential it showed (else NULL). */
 const struct ucred *cp_rpc_call_get_peer(const struct cp_rpc_call *call);
+const char *cp_rpc_call_get_name(const struct cp_rpc_call *call);
 
 /* A pointer of the handler's own, NULL at first. */
 void cp_rpc_call_set_data(struct cp_rpc_call *call, void *data);

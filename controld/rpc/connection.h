@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The connections of a server; for server.c and call.c only. */
+/* The connections of a server; for server.c and incall.c only. */
 
 #include <grpc/grpc.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The server's inside, for server.c, connection.c and call.c; nobody else
+/* The server's inside, for server.c, connection.c and incall.c; nobody else
  * includes this. All of it belongs to the loop's thread. */
 
 #include <grpc/grpc.h>
@@ -12,6 +12,7 @@
 #include "controld/rpc/listen.h"
 #include "controld/rpc/queue.h"
 #include "controld/rpc/server.h"
+#include "controld/rpc/transport.h"
 
 struct cp_rpc_server {
 	uv_loop_t *loop;
@@ -51,9 +52,3 @@ struct cp_rpc_server {
 void cp_rpc_server_call_ended(struct cp_rpc_server *server);
 /* A handle has been closed; frees the server after the last one. */
 void cp_rpc_server_handle_closed(struct cp_rpc_server *server);
-
-/* call.c */
-
-/* Takes call, for the named method. */
-void cp_rpc_call_start(struct cp_rpc_server *server, grpc_call *call,
-		       grpc_slice path);

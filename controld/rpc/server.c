@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "controld/rpc/core.h"
+#include "controld/rpc/incall.h"
 #include "controld/rpc/internal.h"
 #include "shared/util.h"
 
@@ -112,7 +113,7 @@ static void call_came(struct cp_rpc_queue_op *op, bool ok)
 	grpc_call *call = server->requested;
 
 	if (ok)
-		cp_rpc_call_start(server, call, server->details.method);
+		cp_rpc_incall_start(server, call, server->details.method);
 	grpc_call_details_destroy(&server->details);
 	grpc_metadata_array_destroy(&server->metadata);
 	grpc_call_details_init(&server->details);
