@@ -33,7 +33,10 @@ static json_t *value_of(const ProtobufCMessage *message)
 {
 	json_t *value = NULL;
 
-	return cp_rpc_json_from_message(message, &value) < 0 ? NULL : value;
+	return cp_rpc_json_from_message(message, CP_RPC_JSON_STYLE_PLAIN,
+					&value) < 0 ?
+		       NULL :
+		       value;
 }
 
 enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/rpc/json.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,9 +58,36 @@ char *cp_rpc_json_enum_name(const ProtobufCEnumDescriptor *type, int value,
 	return buffer;
 }
 
-static json_t *from_enum(const ProtobufCFieldDescriptor *field, int value)
+char *cp_rpc_json_name(const ProtobufCFieldDescriptor *field,
+		       char ret[CP_RPC_JSON_NAME_BYTES])
 {
+	bool upper = false;
+	size_t n = 0;
+
+	for (const char *p = field->name; *p; p++) {
+		if (*p == '_') {
+			upper = true;
+			continue;
+		}
+		assert(n < CP_RPC_JSON_NAME_BYTES - 1);
+		ret[n++] = (char)(upper ? toupper((unsigned char)*p) : *p);
+		upper = false;
+	}
+	ret[n] = '\0';
+	return ret;
+}
+
+static json_t *from_enum(const ProtobufCFieldDescriptor *field, int value,
+			 enum cp_rpc_json_style style)
+{
+	const ProtobufCEnumValue *known;
 	char name[ENUM_NAME_BYTES];
+
+	if (style == CP_RPC_JSON_STYLE_PROTO3) {
+		known = protobuf_c_enum_descriptor_get_value(field->descriptor,
+							     value);
+		return known ? json_string(known->name) : json_integer(value);
+	}
 
 	if (!cp_rpc_json_enum_name(field->descriptor, value, name,
 				   sizeof(name)))
@@ -66,14 +95,58 @@ static json_t *from_enum(const ProtobufCFieldDescriptor *field, int value)
 	return json_string(name);
 }
 
-static json_t *from_unsigned(uint64_t value)
+static json_t *from_unsigned(uint64_t value, enum cp_rpc_json_style style)
 {
 	char text[24];
 
-	if (value <= INT64_MAX)
+	if (value <= INT64_MAX && style == CP_RPC_JSON_STYLE_PLAIN)
 		return json_integer((json_int_t)value);
 	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
 	return json_string(text);
+}
+
+static json_t *from_signed(int64_t value, enum cp_rpc_json_style style)
+{
+	char text[24];
+
+	if (style == CP_RPC_JSON_STYLE_PLAIN)
+		return json_integer(value);
+	(void)snprintf(text, sizeof(text), "%" PRId64, value);
+	return json_string(text);
+}
+
+/* Not all that a real number can be is one in JSON. */
+static json_t *from_real(double value)
+{
+	if (isfinite(value))
+		return json_real(value);
+	return json_string(isnan(value) ? "NaN" :
+			   value > 0	? "Infinity" :
+					  "-Infinity");
+}
+
+static json_t *from_base64(const ProtobufCBinaryData *bytes)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	sn_cleanup(sn_freep) char *text = NULL;
+	size_t size = (bytes->len + 2) / 3 * 4, n = 0;
+
+	text = malloc(size + 1);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < bytes->len; i += 3) {
+		size_t left = bytes->len - i;
+		uint32_t bits = (uint32_t)bytes->data[i] << 16;
+
+		bits |= left > 1 ? (uint32_t)bytes->data[i + 1] << 8 : 0;
+		bits |= left > 2 ? (uint32_t)bytes->data[i + 2] : 0;
+		text[n++] = digits[bits >> 18];
+		text[n++] = digits[bits >> 12 & 63];
+		text[n++] = left > 1 ? digits[bits >> 6 & 63] : '=';
+		text[n++] = left > 2 ? digits[bits & 63] : '=';
+	}
+	return json_stringn(text, n);
 }
 
 static json_t *from_bytes(const ProtobufCBinaryData *bytes)
@@ -93,18 +166,20 @@ static json_t *from_string(const char *text)
 	return json_string(text ? text : "");
 }
 
-static json_t *from_inner(const ProtobufCMessage *inner)
+static json_t *from_inner(const ProtobufCMessage *inner,
+			  enum cp_rpc_json_style style)
 {
 	json_t *value = NULL;
 
 	if (!inner)
 		return json_null();
-	(void)cp_rpc_json_from_message(inner, &value);
+	(void)cp_rpc_json_from_message(inner, style, &value);
 	return value;
 }
 
 /* at: the value of the field, or one element of its list. */
-static json_t *from_value(const ProtobufCFieldDescriptor *field, const void *at)
+static json_t *from_value(const ProtobufCFieldDescriptor *field, const void *at,
+			  enum cp_rpc_json_style style)
 {
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_INT32:
@@ -114,27 +189,28 @@ static json_t *from_value(const ProtobufCFieldDescriptor *field, const void *at)
 	case PROTOBUF_C_TYPE_INT64:
 	case PROTOBUF_C_TYPE_SINT64:
 	case PROTOBUF_C_TYPE_SFIXED64:
-		return json_integer(*(const int64_t *)at);
+		return from_signed(*(const int64_t *)at, style);
 	case PROTOBUF_C_TYPE_UINT32:
 	case PROTOBUF_C_TYPE_FIXED32:
 		return json_integer(*(const uint32_t *)at);
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
-		return from_unsigned(*(const uint64_t *)at);
+		return from_unsigned(*(const uint64_t *)at, style);
 	case PROTOBUF_C_TYPE_FLOAT:
-		return json_real((double)*(const float *)at);
+		return from_real((double)*(const float *)at);
 	case PROTOBUF_C_TYPE_DOUBLE:
-		return json_real(*(const double *)at);
+		return from_real(*(const double *)at);
 	case PROTOBUF_C_TYPE_BOOL:
 		return json_boolean(*(const protobuf_c_boolean *)at);
 	case PROTOBUF_C_TYPE_ENUM:
-		return from_enum(field, *(const int *)at);
+		return from_enum(field, *(const int *)at, style);
 	case PROTOBUF_C_TYPE_STRING:
 		return from_string(*(char *const *)at);
 	case PROTOBUF_C_TYPE_BYTES:
-		return from_bytes(at);
+		return style == CP_RPC_JSON_STYLE_PROTO3 ? from_base64(at) :
+							   from_bytes(at);
 	case PROTOBUF_C_TYPE_MESSAGE:
-		return from_inner(*(ProtobufCMessage *const *)at);
+		return from_inner(*(ProtobufCMessage *const *)at, style);
 	}
 	return NULL;
 }
@@ -171,7 +247,7 @@ static size_t size_of(ProtobufCType type)
 /* The descriptor does not say that a field is a map; its entry type is named
  * after the field (blocked_reasons: BlockedReasonsEntry) and holds key and
  * value. */
-static bool is_map(const ProtobufCFieldDescriptor *field)
+bool cp_rpc_json_is_map(const ProtobufCFieldDescriptor *field)
 {
 	const ProtobufCMessageDescriptor *entry = field->descriptor;
 	const char *name;
@@ -194,14 +270,15 @@ static bool is_map(const ProtobufCFieldDescriptor *field)
 	return !strcmp(name, "Entry");
 }
 
-static int put_entry(json_t *object, const ProtobufCMessage *entry)
+static int put_entry(json_t *object, const ProtobufCMessage *entry,
+		     enum cp_rpc_json_style style)
 {
 	const ProtobufCFieldDescriptor *fields = entry->descriptor->fields;
 	const char *base = (const char *)entry;
 	sn_cleanup(decrefp) json_t *key = NULL;
 	char number[24];
 
-	key = from_value(&fields[0], base + fields[0].offset);
+	key = from_value(&fields[0], base + fields[0].offset, style);
 	if (!key)
 		return -ENOMEM;
 	if (json_is_integer(key))
@@ -213,12 +290,13 @@ static int put_entry(json_t *object, const ProtobufCMessage *entry)
 	return json_object_set_new(
 		       object,
 		       json_is_string(key) ? json_string_value(key) : number,
-		       from_value(&fields[1], base + fields[1].offset)) ?
+		       from_value(&fields[1], base + fields[1].offset, style)) ?
 		       -ENOMEM :
 		       0;
 }
 
-static json_t *from_map(ProtobufCMessage *const *entries, size_t n)
+static json_t *from_map(ProtobufCMessage *const *entries, size_t n,
+			enum cp_rpc_json_style style)
 {
 	sn_cleanup(decrefp) json_t *object = NULL;
 
@@ -226,13 +304,14 @@ static json_t *from_map(ProtobufCMessage *const *entries, size_t n)
 	if (!object)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
-		if (put_entry(object, entries[i]))
+		if (put_entry(object, entries[i], style))
 			return NULL;
 	return sn_steal(&object);
 }
 
 static json_t *from_list(const ProtobufCFieldDescriptor *field,
-			 const char *elements, size_t n)
+			 const char *elements, size_t n,
+			 enum cp_rpc_json_style style)
 {
 	sn_cleanup(decrefp) json_t *list = NULL;
 	size_t size = size_of(field->type);
@@ -241,14 +320,16 @@ static json_t *from_list(const ProtobufCFieldDescriptor *field,
 	if (!list)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
-		if (json_array_append_new(
-			    list, from_value(field, elements + i * size)))
+		if (json_array_append_new(list,
+					  from_value(field, elements + i * size,
+						     style)))
 			return NULL;
 	return sn_steal(&list);
 }
 
 static bool is_left_out(const ProtobufCMessage *message,
-			const ProtobufCFieldDescriptor *field)
+			const ProtobufCFieldDescriptor *field,
+			enum cp_rpc_json_style style)
 {
 	const char *base = (const char *)message;
 	char name[ENUM_NAME_BYTES];
@@ -258,6 +339,10 @@ static bool is_left_out(const ProtobufCMessage *message,
 				 *)(const void *)(base +
 						  field->quantifier_offset) !=
 		       field->id;
+	if (style == CP_RPC_JSON_STYLE_PROTO3)
+		return field->type == PROTOBUF_C_TYPE_MESSAGE &&
+		       !*(ProtobufCMessage *const
+				  *)(const void *)(base + field->offset);
 	if (field->type != PROTOBUF_C_TYPE_ENUM ||
 	    *(const int *)(const void *)(base + field->offset))
 		return false;
@@ -267,36 +352,43 @@ static bool is_left_out(const ProtobufCMessage *message,
 }
 
 static json_t *from_field(const ProtobufCMessage *message,
-			  const ProtobufCFieldDescriptor *field)
+			  const ProtobufCFieldDescriptor *field,
+			  enum cp_rpc_json_style style)
 {
 	const char *base = (const char *)message;
 	const void *at = base + field->offset;
 	size_t n;
 
 	if (field->label != PROTOBUF_C_LABEL_REPEATED)
-		return from_value(field, at);
+		return from_value(field, at, style);
 	n = *(const size_t *)(const void *)(base + field->quantifier_offset);
-	if (is_map(field))
-		return from_map(*(ProtobufCMessage * *const *)at, n);
-	return from_list(field, *(char *const *)at, n);
+	if (cp_rpc_json_is_map(field))
+		return from_map(*(ProtobufCMessage * *const *)at, n, style);
+	return from_list(field, *(char *const *)at, n, style);
 }
 
-int cp_rpc_json_from_message(const ProtobufCMessage *message, json_t **ret)
+int cp_rpc_json_from_message(const ProtobufCMessage *message,
+			     enum cp_rpc_json_style style, json_t **ret)
 {
 	const ProtobufCMessageDescriptor *type = message->descriptor;
 	sn_cleanup(decrefp) json_t *object = NULL;
+	char camel[CP_RPC_JSON_NAME_BYTES];
 
 	object = json_object();
 	if (!object)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
+		const char *name = field->name;
+
+		if (style == CP_RPC_JSON_STYLE_PROTO3)
+			name = cp_rpc_json_name(field, camel);
 
 		if (field->label != PROTOBUF_C_LABEL_REPEATED &&
-		    is_left_out(message, field))
+		    is_left_out(message, field, style))
 			continue;
-		if (json_object_set_new(object, field->name,
-					from_field(message, field)))
+		if (json_object_set_new(object, name,
+					from_field(message, field, style)))
 			return -ENOMEM;
 	}
 	*ret = sn_steal(&object);

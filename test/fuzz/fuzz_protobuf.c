@@ -31,7 +31,8 @@ static void check_json(const ProtobufCMessage *message)
 {
 	json_t *value = NULL;
 
-	must(!cp_rpc_json_from_message(message, &value));
+	must(!cp_rpc_json_from_message(message, CP_RPC_JSON_STYLE_PLAIN,
+				       &value));
 	json_decref(value);
 }
 

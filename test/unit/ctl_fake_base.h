@@ -69,7 +69,8 @@ static inline void fake_keep(struct fake *fake, const ProtobufCMessage *message)
 
 	free(fake->request);
 	fake->request = NULL;
-	if (cp_rpc_json_from_message(message, &json) == 0)
+	if (cp_rpc_json_from_message(message, CP_RPC_JSON_STYLE_PLAIN, &json) ==
+	    0)
 		fake->request = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/rpc/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "sentinel/state/v1/state.pb-c.h"
 #include "sentinel/v1/daemon.pb-c.h"
+#include "shared/util.h"
 #include "test/unit/t.h"
 
 static void t_json_eq(const ProtobufCMessage *message, const char *expected)
@@ -11,7 +14,8 @@ static void t_json_eq(const ProtobufCMessage *message, const char *expected)
 	json_t *value = NULL;
 	char *text;
 
-	t_eq(cp_rpc_json_from_message(message, &value), 0);
+	t_eq(cp_rpc_json_from_message(message, CP_RPC_JSON_STYLE_PLAIN, &value),
+	     0);
 	text = json_dumps(value, JSON_COMPACT);
 	t_str_eq(text, expected);
 	free(text);
@@ -100,7 +104,9 @@ static void integers_keep_their_sign_and_width(void)
 	attachment.packets_allowed = INT64_MAX;
 	attachment.packets_blocked = (uint64_t)INT64_MAX + 1;
 	attachment.rules = UINT32_MAX;
-	t_eq(cp_rpc_json_from_message(&attachment.base, &value), 0);
+	t_eq(cp_rpc_json_from_message(&attachment.base, CP_RPC_JSON_STYLE_PLAIN,
+				      &value),
+	     0);
 	t_true(json_integer_value(json_object_get(value, "attached_at")) ==
 	       INT64_MIN);
 	t_true(json_integer_value(json_object_get(value, "packets_allowed")) ==
@@ -146,7 +152,62 @@ static void an_unknown_enum_value_is_its_number(void)
 	t_json_eq(&request.base, "{\"id\":\"\",\"mode\":77,\"audit\":false}");
 }
 
+static void style_proto3_is_as_protobuf_has_it(void)
+{
+	Sentinel__V1__ApplyRequest request;
+	Sentinel__V1__Policy policy;
+	Sentinel__V1__Rule rule;
+	Sentinel__V1__Rule *rules[] = { &rule };
+	json_t *value = NULL;
+	char *text;
+
+	sentinel__v1__apply_request__init(&request);
+	sentinel__v1__policy__init(&policy);
+	sentinel__v1__rule__init(&rule);
+	rule.verdict = SENTINEL__V1__VERDICT__VERDICT_ALLOW;
+	rule.ttl_seconds = UINT64_MAX;
+	policy.mode = (Sentinel__V1__Mode)77;
+	policy.rules = rules;
+	policy.n_rules = 1;
+	request.policy = &policy;
+	t_eq(cp_rpc_json_from_message(&request.base, CP_RPC_JSON_STYLE_PROTO3,
+				      &value),
+	     0);
+	text = json_dumps(value, JSON_COMPACT);
+	t_str_eq(text,
+		 "{\"id\":\"\",\"policy\":{\"mode\":77,\"audit\":false,"
+		 "\"inbound\":\"INBOUND_UNSPECIFIED\",\"rules\":[{\"verdict\":"
+		 "\"VERDICT_ALLOW\",\"cidr\":\"\",\"ports\":[],"
+		 "\"ttlSeconds\":\"18446744073709551615\",\"id\":0,"
+		 "\"owner\":\"\",\"remainingSeconds\":\"0\"}]},"
+		 "\"dryRun\":false}");
+	free(text);
+	json_decref(value);
+}
+
+static void bytes_are_base64_in_style_proto3(void)
+{
+	static const char *const expected[] = { "", "/w==", "//4=", "//79" };
+	Sentinel__State__V1__LearntPair pair =
+		SENTINEL__STATE__V1__LEARNT_PAIR__INIT;
+	uint8_t data[] = { 0xff, 0xfe, 0xfd };
+
+	for (size_t n = 0; n < SN_ARRAY_SIZE(expected); n++) {
+		json_t *value = NULL;
+
+		pair.name.data = data;
+		pair.name.len = n;
+		t_eq(cp_rpc_json_from_message(&pair.base,
+					      CP_RPC_JSON_STYLE_PROTO3, &value),
+		     0);
+		t_str_eq(json_string_value(json_object_get(value, "name")),
+			 expected[n]);
+		json_decref(value);
+	}
+}
+
 T_MAIN("rpc_json", empty_values_are_printed,
        a_policy_keeps_the_order_of_its_rules, maps_are_objects,
        integers_keep_their_sign_and_width, enum_names_lose_their_type,
-       an_unknown_enum_value_is_its_number)
+       an_unknown_enum_value_is_its_number, style_proto3_is_as_protobuf_has_it,
+       bytes_are_base64_in_style_proto3)

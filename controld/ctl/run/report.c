@@ -196,7 +196,8 @@ static enum cp_ctl_exit print_json(const struct cp_ctl_run_report *report,
 	json_t *attachment = NULL;
 	int r;
 
-	r = cp_rpc_json_from_message(&one->base, &attachment);
+	r = cp_rpc_json_from_message(&one->base, CP_RPC_JSON_STYLE_PLAIN,
+				     &attachment);
 	if (r < 0)
 		return cp_ctl_session_fail_errno(session, "cannot print", r);
 	return cp_ctl_output_line_of(
