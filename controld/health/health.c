@@ -10,6 +10,7 @@
 #include "controld/attach/attach.h"
 #include "controld/control/control.h"
 #include "controld/dns/server.h"
+#include "controld/http/call.h"
 #include "controld/state/state.h"
 #include "shared/tables.h"
 

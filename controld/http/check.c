@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "shared/util.h"
+
 enum {
 	STATUS_BAD_REQUEST = 400,
 	STATUS_URI_TOO_LONG = 414,
@@ -45,6 +47,22 @@ static bool parse_length(const char *text, uint64_t *ret)
 	return true;
 }
 
+/* Where two readers could each believe another one of two. */
+static void count_decider(struct cp_http_check *check, const char *key)
+{
+	static const char *const deciders[] = { "Authorization", "Content-Type",
+						"Last-Event-ID", "Origin",
+						"Sec-Fetch-Site" };
+
+	for (unsigned int i = 0; i < SN_ARRAY_SIZE(deciders); i++) {
+		if (strcasecmp(key, deciders[i]) != 0)
+			continue;
+		if (check->deciders >> i & 1)
+			check->is_wrong = true;
+		check->deciders |= 1U << i;
+	}
+}
+
 void cp_http_check_header(struct cp_http_check *check, const char *key,
 			  const char *value)
 {
@@ -64,6 +82,7 @@ void cp_http_check_header(struct cp_http_check *check, const char *key,
 	} else if (strcasecmp(key, "Host") == 0) {
 		check->n_hosts++;
 	}
+	count_decider(check, key);
 }
 
 unsigned int cp_http_check_done(const struct cp_http_check *check,

@@ -20,6 +20,7 @@ struct cp_http_check {
 	unsigned int n_lengths;
 	unsigned int n_encodings;
 	unsigned int n_hosts;
+	unsigned int deciders; /* those that came, of what may come once */
 	uint64_t length; /* Content-Length */
 	bool is_wrong;
 };

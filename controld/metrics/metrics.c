@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "controld/attach/counters.h"
+#include "controld/http/call.h"
 #include "controld/metrics/process.h"
 
 enum {

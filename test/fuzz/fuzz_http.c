@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "controld/http/http.h"
+#include "controld/http/call.h"
 #include "shared/log.h"
 #include "shared/util.h"
 
