@@ -14,23 +14,27 @@
 #include "controld/api/stream.h"
 #include "controld/api/watch.h"
 
-#define UNARY(name, type, answer, handler, cancel)                 \
-	{                                                          \
-		.path = "/sentinel.v1.DaemonService/" name,        \
-		.request = &sentinel__v1__##type##__descriptor,    \
-		.response = &sentinel__v1__##answer##__descriptor, \
-		.kind = CP_RPC_KIND_UNARY, .on_call = handler,     \
-		.on_cancel = cancel,                               \
+#define UNARY(name, type, answer, handler, cancel, whose)                     \
+	{                                                                     \
+		.path = "/sentinel.v1.DaemonService/" name,                   \
+		.request = &sentinel__v1__##type##__descriptor,               \
+		.response = &sentinel__v1__##answer##__descriptor,            \
+		.kind = CP_RPC_KIND_UNARY, .role = whose, .on_call = handler, \
+		.on_cancel = cancel,                                          \
 	}
 
-#define CHANGE(name, type, answer, handler) \
-	UNARY(name, type, answer, handler, cp_api_pending_cancel)
+#define ADMIN(name, type, answer, handler)                        \
+	UNARY(name, type, answer, handler, cp_api_pending_cancel, \
+	      CP_RPC_ROLE_ADMIN)
+#define CHANGE(name, type, answer, handler)                       \
+	UNARY(name, type, answer, handler, cp_api_pending_cancel, \
+	      CP_RPC_ROLE_OPERATOR)
 #define READ(name, type, answer, handler) \
-	UNARY(name, type, answer, handler, NULL)
+	UNARY(name, type, answer, handler, NULL, CP_RPC_ROLE_VIEWER)
 
 static const struct cp_rpc_method methods[] = {
-	CHANGE("Attach", attach_request, attach_response, cp_api_change_attach),
-	CHANGE("Detach", detach_request, detach_response, cp_api_change_detach),
+	ADMIN("Attach", attach_request, attach_response, cp_api_change_attach),
+	ADMIN("Detach", detach_request, detach_response, cp_api_change_detach),
 	CHANGE("Apply", apply_request, apply_response, cp_api_change_apply),
 	CHANGE("SetMode", set_mode_request, set_mode_response,
 	       cp_api_change_set_mode),
@@ -57,7 +61,7 @@ static const struct cp_rpc_method methods[] = {
 	READ("ListLearnt", list_learnt_request, list_learnt_response,
 	     cp_api_domain_read_learnt),
 	UNARY("Explain", explain_request, explain_response, cp_api_explain_call,
-	      cp_api_explain_cancel),
+	      cp_api_explain_cancel, CP_RPC_ROLE_VIEWER),
 	READ("GetSeen", get_seen_request, get_seen_response, cp_api_seen_get),
 	READ("GetStatus", get_status_request, get_status_response,
 	     cp_api_status_get),
@@ -66,6 +70,7 @@ static const struct cp_rpc_method methods[] = {
 		.request = &sentinel__v1__apply_stream_request__descriptor,
 		.response = &sentinel__v1__apply_stream_response__descriptor,
 		.kind = CP_RPC_KIND_CLIENT_STREAM,
+		.role = CP_RPC_ROLE_OPERATOR,
 		.on_call = cp_api_stream_call,
 		.on_message = cp_api_stream_message,
 		.on_half_close = cp_api_stream_half_close,
@@ -76,6 +81,9 @@ static const struct cp_rpc_method methods[] = {
 		.request = &sentinel__v1__watch_events_request__descriptor,
 		.response = &sentinel__v1__event__descriptor,
 		.kind = CP_RPC_KIND_SERVER_STREAM,
+		.role = CP_RPC_ROLE_VIEWER,
+		.cursor = "cursor",
+		.resume = "resume",
 		.on_call = cp_api_watch_call,
 		.on_writable = cp_api_watch_writable,
 		.on_cancel = cp_api_watch_cancel,
@@ -85,6 +93,7 @@ static const struct cp_rpc_method methods[] = {
 		.request = &sentinel__v1__lease_request__descriptor,
 		.response = &sentinel__v1__lease_response__descriptor,
 		.kind = CP_RPC_KIND_SERVER_STREAM,
+		.role = CP_RPC_ROLE_ADMIN,
 		.on_call = cp_api_lease_call,
 		.on_cancel = cp_api_lease_cancel,
 	},
@@ -116,6 +125,12 @@ int cp_api_new(struct cp_api **ret, const struct cp_api_options *options,
 	cp_api_lease_init(api);
 	*ret = sn_steal(&api);
 	return 0;
+}
+
+const struct cp_rpc_method *cp_api_get_methods(size_t *n)
+{
+	*n = SN_ARRAY_SIZE(methods);
+	return methods;
 }
 
 void cp_api_reload(struct cp_api *api, uint64_t max_rules)

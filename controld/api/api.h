@@ -38,6 +38,10 @@ struct cp_api_options {
 int cp_api_new(struct cp_api **ret, const struct cp_api_options *options,
 	       struct sn_diag *diag);
 
+/* The table of methods, for whoever else carries calls; their user is the
+ * API object. */
+const struct cp_rpc_method *cp_api_get_methods(size_t *n);
+
 /* Rules that a policy may have from now on. */
 void cp_api_reload(struct cp_api *api, uint64_t max_rules);
 

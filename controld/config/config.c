@@ -505,6 +505,13 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.items = cp_config_monitor_health,
 		.description = "Is it alive, and is it ready?",
 	},
+	{
+		.key = "rest",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(rest),
+		.items = cp_config_rest_items,
+		.description = "The API as JSON over HTTP.",
+	},
 	{ .key = NULL },
 };
 

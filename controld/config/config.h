@@ -8,6 +8,7 @@
 
 #include "controld/config/control.h"
 #include "controld/config/monitor.h"
+#include "controld/config/rest.h"
 #include "controld/config/schema.h"
 #include "controld/dns/settings.h"
 #include "shared/diag.h"
@@ -87,6 +88,7 @@ struct cp_config {
 		uint64_t max_connections;
 		bool control_plane; /* not ready without it */
 	} health;
+	struct cp_config_rest rest;
 };
 
 /* For cp_config_schema_print(). */

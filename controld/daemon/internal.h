@@ -14,6 +14,7 @@
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
 #include "controld/monitor/monitor.h"
+#include "controld/rest/rest.h"
 #include "controld/state/identity.h"
 #include "controld/state/state.h"
 
@@ -50,4 +51,5 @@ struct cp_daemon {
 	struct cp_control *control; /* NULL also if none is configured */
 	struct cp_monitor *monitor;
 	struct cp_api *api;
+	struct cp_rest *rest; /* NULL also if none is configured */
 };

@@ -11,6 +11,7 @@
 #include "controld/daemon/settings.h"
 #include "controld/dns/setup.h"
 #include "controld/events/setup.h"
+#include "controld/rest/setup.h"
 #include "shared/log.h"
 #include "shared/version.h"
 
@@ -300,6 +301,30 @@ static void free_api(struct cp_daemon *daemon)
 	cp_api_free(sn_steal(&daemon->api));
 }
 
+/* The same over HTTP. */
+
+static int open_rest(struct cp_daemon *daemon, struct sn_diag *diag)
+{
+	const struct cp_rest_setup setup = {
+		.loop = &daemon->loop,
+		.api = daemon->api,
+		.run_dir = daemon->options->run_dir,
+		.gid = daemon->gid,
+		.version = SN_VERSION,
+	};
+
+	return cp_rest_setup_new(&daemon->rest, &setup, daemon->config, diag);
+}
+
+static void close_rest(struct cp_daemon *daemon, closed_cb closed)
+{
+	if (daemon->rest)
+		cp_rest_close(sn_steal(&daemon->rest), DRAIN_MS, closed,
+			      daemon);
+	else
+		closed(daemon);
+}
+
 /* Each is opened after those that it uses and closed before them: what was
  * begun is answered, and what was answered is on disk. */
 static const struct {
@@ -317,6 +342,7 @@ static const struct {
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },
 	{ open_api, reload_api, close_api, free_api },
+	{ open_rest, NULL, close_rest, NULL },
 };
 
 int cp_daemon_parts_open(struct cp_daemon *daemon, struct sn_diag *diag)

@@ -37,6 +37,14 @@ enum cp_rpc_kind {
 	CP_RPC_KIND_SERVER_STREAM,
 };
 
+/* Whom a method is for, where callers are told apart (controld/rest); each may
+ * what those below it may. What a row does not state is for the strongest. */
+enum cp_rpc_role {
+	CP_RPC_ROLE_ADMIN, /* what is attached and what is not */
+	CP_RPC_ROLE_OPERATOR, /* policies of what is attached */
+	CP_RPC_ROLE_VIEWER, /* nothing is changed */
+};
+
 /* One row per remote method; rows must outlive the server. Unset callbacks
  * are NULL. Messages are borrowed for the callback; see
  * cp_rpc_call_take_message(). */
@@ -46,6 +54,11 @@ struct cp_rpc_method {
 	const ProtobufCMessageDescriptor *request;
 	const ProtobufCMessageDescriptor *response;
 	enum cp_rpc_kind kind;
+	enum cp_rpc_role role;
+	/* Server streams that can be taken up again: the field of a message that
+	 * says where it stands, and that of a request to go on behind it. */
+	const char *cursor;
+	const char *resume;
 	/* A call has come. message: the request; NULL for a client stream,
 	 * whose messages come one by one, each after cp_rpc_call_next(). */
 	void (*on_call)(struct cp_rpc_call *call,
