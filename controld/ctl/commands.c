@@ -80,14 +80,16 @@ static const struct cp_ctl_command commands[] = {
 			"addresses neither. What was allowed and blocked is "
 			"told at\nthe end on standard error. Exits as the "
 			"command does; processes that it leaves\nbehind are "
-			"killed. Their number is not bounded: use ulimit -u or "
-			"TasksMax= for\nthat. A command that runs as root, or "
-			"as the user to whom the cgroup is\ndelegated, can "
-			"leave it; with --user it cannot.",
+			"killed. More than --pids-limit are refused where the "
+			"pids controller is\non for its cgroup; elsewhere a "
+			"command that has more is killed. A command that\nruns "
+			"as root, or as the user to whom the cgroup is "
+			"delegated, can leave it; with\n--user it cannot.",
 		.example = "run --allow '*.npmjs.org:443' -- npm install",
 		.n_arguments = 1,
 		.has_command = true,
-		.options = BIT(ALLOW) | BIT(POLICY) | BIT(AUDIT) | BIT(USER),
+		.options = BIT(ALLOW) | BIT(POLICY) | BIT(AUDIT) |
+			   BIT(PIDS_LIMIT) | BIT(USER),
 		.run = cp_ctl_run_command,
 	},
 	{

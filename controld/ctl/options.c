@@ -59,6 +59,10 @@ static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 				 "allowlist, denylist, block-all or disabled",
 				 .values =
 					 "allowlist denylist block-all disabled" },
+	[CP_CTL_OPTION_PIDS_LIMIT] = { "pids-limit", 0, "N",
+				       "processes and threads at a time, or "
+				       "max (4096)",
+				       NULL },
 	[CP_CTL_OPTION_POLICY] = { "policy", 0, "FILE",
 				   "first policy; without it everything is "
 				   "closed",
@@ -213,6 +217,26 @@ static int put_count(struct cp_ctl_options *options, const char *text,
 	return 0;
 }
 
+static int put_pids_limit(struct cp_ctl_options *options, const char *text,
+			  FILE *errors)
+{
+	char *end;
+
+	options->pids_limit = 0;
+	if (strcmp(text, "max") == 0)
+		return 0;
+	errno = 0;
+	options->pids_limit = strtoull(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' ||
+	    !options->pids_limit ||
+	    options->pids_limit > CP_CTL_OPTIONS_PIDS_MAX)
+		return refuse(errors,
+			      "--pids-limit '%s' is neither 'max' nor a number "
+			      "from 1 to %d",
+			      text, CP_CTL_OPTIONS_PIDS_MAX);
+	return 0;
+}
+
 static int put_allow(struct cp_ctl_options *options, char *text, FILE *errors)
 {
 	if (options->n_allow == CP_CTL_OPTIONS_ALLOW_MAX)
@@ -348,6 +372,8 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 		return put_words(options, option, text, errors);
 	if (option == CP_CTL_OPTION_COUNT_OF)
 		return put_count(options, text, errors);
+	if (option == CP_CTL_OPTION_PIDS_LIMIT)
+		return put_pids_limit(options, text, errors);
 	if (may_be_repeated(option))
 		return put_repeated(options, option, text, errors);
 	if (option == CP_CTL_OPTION_TTL || option == CP_CTL_OPTION_TTL_FLOOR ||
@@ -411,6 +437,7 @@ int cp_ctl_options_parse(int argc, char **argv, const char *environment_socket,
 		.socket = environment_socket && *environment_socket ?
 				  environment_socket :
 				  CP_CTL_OPTIONS_SOCKET,
+		.pids_limit = CP_CTL_OPTIONS_PIDS_LIMIT,
 	};
 	bool end = false;
 	int r;

@@ -17,6 +17,8 @@ enum {
 	CP_CTL_OPTIONS_ALLOW_MAX = 256, /* more belongs into a file */
 	CP_CTL_OPTIONS_WILDCARDS_MAX = 64,
 	CP_CTL_OPTIONS_PORTS_MAX = 64, /* the API's limit is below it */
+	CP_CTL_OPTIONS_PIDS_LIMIT = 4096, /* unless another is given */
+	CP_CTL_OPTIONS_PIDS_MAX = 4194304, /* the kernel's PID_MAX_LIMIT */
 };
 
 /* Answers of cp_ctl_options_parse() besides 0. */
@@ -43,6 +45,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_INTERVAL,
 	CP_CTL_OPTION_META,
 	CP_CTL_OPTION_MODE,
+	CP_CTL_OPTION_PIDS_LIMIT,
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
 	CP_CTL_OPTION_ROLE,
@@ -85,6 +88,7 @@ struct cp_ctl_options {
 	char *ports[CP_CTL_OPTIONS_PORTS_MAX];
 	size_t n_ports;
 	const char *user;
+	uint64_t pids_limit; /* processes and threads; 0: any number */
 	const char *config;
 	const char *sort;
 	uint64_t interval_s;

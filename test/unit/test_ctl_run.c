@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/ctl/run/allow.h"
 
+#include "controld/ctl/run/bound.h"
 #include "controld/ctl/run/channel.h"
 #include "controld/policy/file.h"
 #include "test/unit/t.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void destinations_become_rules(void)
 {
@@ -114,5 +118,95 @@ static void long_texts_come_in_several_records(void)
 	(void)close(ends[1]);
 }
 
+/* A folder that has the files of a cgroup. */
+
+static struct cp_ctl_run_group make_group(void)
+{
+	struct cp_ctl_run_group group = { .path = "/tmp/test_ctl_run.XXXXXX" };
+
+	t_not_null(mkdtemp(group.path));
+	group.fd = open(group.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	t_true(group.fd >= 0);
+	return group;
+}
+
+static void put_file(const struct cp_ctl_run_group *group, const char *name,
+		     const char *line, size_t n)
+{
+	int fd = openat(group->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	t_true(fd >= 0);
+	for (size_t i = 0; i < n; i++)
+		t_eq(write(fd, line, strlen(line)), strlen(line));
+	(void)close(fd);
+}
+
+static void file_is(const struct cp_ctl_run_group *group, const char *name,
+		    const char *wanted)
+{
+	int fd = openat(group->fd, name, O_RDONLY | O_CLOEXEC);
+	char text[32] = "";
+
+	t_true(fd >= 0);
+	t_true(read(fd, text, sizeof(text) - 1) >= 0);
+	(void)close(fd);
+	t_str_eq(text, wanted);
+}
+
+static void remove_group(const struct cp_ctl_run_group *group)
+{
+	static const char *const names[] = { "pids.max", "pids.events",
+					     "cgroup.threads" };
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(names); i++)
+		(void)unlinkat(group->fd, names[i], 0);
+	(void)close(group->fd);
+	t_eq(rmdir(group->path), 0);
+}
+
+static void the_kernel_gets_the_limit_where_it_takes_one(void)
+{
+	const struct cp_ctl_run_group group = make_group();
+	struct cp_ctl_run_bound bound;
+
+	t_eq(cp_ctl_run_bound_set(&group, 7), CP_CTL_RUN_BOUND_E_UNAVAILABLE);
+	put_file(&group, "pids.max", "", 0);
+	/* Nothing is counted: there is nothing to count. */
+	t_eq(cp_ctl_run_bound_start(&bound, &group, 4194304), 0);
+	file_is(&group, "pids.max", "4194304");
+	t_eq(cp_ctl_run_bound_count_refused(&bound), 0);
+	put_file(&group, "pids.events", "max 31\n", 1);
+	t_eq(cp_ctl_run_bound_count_refused(&bound), 31);
+	t_true(!atomic_load(&bound.was_exceeded));
+	remove_group(&group);
+}
+
+static void no_limit_is_left_as_it_is(void)
+{
+	const struct cp_ctl_run_group group = make_group();
+	struct cp_ctl_run_bound bound;
+
+	put_file(&group, "pids.max", "max\n", 1);
+	t_eq(cp_ctl_run_bound_start(&bound, &group, 0), 0);
+	file_is(&group, "pids.max", "max\n");
+	remove_group(&group);
+}
+
+/* More than one read gives. */
+static void threads_are_counted_up_to_the_limit(void)
+{
+	const struct cp_ctl_run_group group = make_group();
+
+	t_true(!cp_ctl_run_bound_is_kept(&group, 1));
+	put_file(&group, "cgroup.threads", "4194304\n", 0);
+	t_true(cp_ctl_run_bound_is_kept(&group, 1));
+	put_file(&group, "cgroup.threads", "4194304\n", 2000);
+	t_true(cp_ctl_run_bound_is_kept(&group, 2000));
+	t_true(!cp_ctl_run_bound_is_kept(&group, 1999));
+	remove_group(&group);
+}
+
 T_MAIN("ctl_run", destinations_become_rules, what_is_no_destination_is_refused,
-       long_texts_come_in_several_records)
+       long_texts_come_in_several_records,
+       the_kernel_gets_the_limit_where_it_takes_one, no_limit_is_left_as_it_is,
+       threads_are_counted_up_to_the_limit)

@@ -190,6 +190,7 @@ static json_t *names_to_json(const struct cp_ctl_run_report *report)
 
 static enum cp_ctl_exit print_json(const struct cp_ctl_run_report *report,
 				   struct cp_ctl_session *session,
+				   const struct cp_ctl_run_bound *bound,
 				   const Sentinel__V1__Attachment *one,
 				   int n_left)
 {
@@ -202,12 +203,18 @@ static enum cp_ctl_exit print_json(const struct cp_ctl_run_report *report,
 		return cp_ctl_session_fail_errno(session, "cannot print", r);
 	return cp_ctl_output_line_of(
 		session,
-		json_pack("{s:o,s:o,s:i}", "attachment", attachment, "names",
-			  names_to_json(report), "processes_left", n_left));
+		json_pack("{s:o,s:o,s:i,s:I,s:I,s:b}", "attachment", attachment,
+			  "names", names_to_json(report), "processes_left",
+			  n_left, "pids_limit", (json_int_t)bound->limit,
+			  "forks_refused",
+			  (json_int_t)cp_ctl_run_bound_count_refused(bound),
+			  "pids_exceeded",
+			  (int)atomic_load(&bound->was_exceeded)));
 }
 
 enum cp_ctl_exit cp_ctl_run_report_print(struct cp_ctl_run_report *report,
 					 struct cp_ctl_session *session,
+					 const struct cp_ctl_run_bound *bound,
 					 char *id, int n_left)
 {
 	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
@@ -230,7 +237,8 @@ enum cp_ctl_exit cp_ctl_run_report_print(struct cp_ctl_run_report *report,
 		return cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED,
 					   "the answer has no attachment");
 	if (session->options.json)
-		return print_json(report, session, one, n_left);
+		return print_json(report, session, bound, one, n_left);
+	cp_ctl_run_bound_tell(bound, session);
 	print_text(report, session->out, one, n_left);
 	return cp_ctl_run_blocked_print(session, id);
 }

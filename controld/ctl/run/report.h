@@ -4,7 +4,7 @@
 /* What a run did: names, gathered while it runs because what they opened
  * lapses, and counters at its end. */
 
-#include "controld/ctl/session.h"
+#include "controld/ctl/run/bound.h"
 
 struct cp_ctl_run_report;
 
@@ -22,4 +22,5 @@ enum cp_ctl_exit cp_ctl_run_report_gather(struct cp_ctl_run_report *report,
  * there when the command had ended. */
 enum cp_ctl_exit cp_ctl_run_report_print(struct cp_ctl_run_report *report,
 					 struct cp_ctl_session *session,
+					 const struct cp_ctl_run_bound *bound,
 					 char *id, int n_left);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "controld/ctl/apply.h"
+#include "controld/ctl/run/bound.h"
 #include "controld/ctl/run/channel.h"
 #include "controld/ctl/run/descriptors.h"
 #include "controld/ctl/run/lease.h"
@@ -25,6 +26,7 @@ struct supervisor {
 	struct cp_ctl_session session; /* writes to the streams below */
 	struct cp_ctl_run_group group;
 	struct cp_ctl_run_lease lease;
+	struct cp_ctl_run_bound bound;
 	Sentinel__V1__Policy *policy;
 	struct cp_ctl_run_report *report;
 	char *text; /* what session.errors and session.out have gathered */
@@ -71,7 +73,8 @@ static __attribute__((noreturn)) void finish(struct supervisor *own)
 			&own->session, "what is left cannot be killed", n_left);
 	if (own->is_ready && !own->is_ended) {
 		(void)cp_ctl_run_report_print(own->report, &own->session,
-					      own->lease.id, SN_MAX(n_left, 0));
+					      &own->bound, own->lease.id,
+					      SN_MAX(n_left, 0));
 		/* What is alive stays under its policy. */
 		if (n_left >= 0)
 			detach(own);
@@ -207,7 +210,9 @@ static __attribute__((noreturn)) void begin(struct supervisor *own,
 	if (own->group.fd < 0 || !own->session.out ||
 	    cp_ctl_run_descriptors_null() < 0 ||
 	    cp_ctl_run_report_new(&own->report) < 0 ||
-	    pipe2(pipes, O_CLOEXEC) < 0)
+	    pipe2(pipes, O_CLOEXEC) < 0 ||
+	    cp_ctl_run_bound_start(&own->bound, &own->group,
+				   own->session.options.pids_limit) < 0)
 		_exit(1);
 	own->told = pipes[0];
 	own->lease.told = pipes[1];

@@ -538,6 +538,70 @@ while True:
 """
 
 
+# Ends when it is refused; without that it goes on until it is killed.
+MANY = """
+import os, time
+n = 1
+try:
+    while n < 3000:
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        n += 1
+    time.sleep(60)
+except OSError as error:
+    print(n, error.errno)
+"""
+
+
+def pids_are_bounded_by_the_kernel():
+    """The run's cgroup is made at the root of the hierarchy here."""
+    root = worlds.cgroup_mount()
+    if "pids" not in (root / "cgroup.controllers").read_text().split():
+        return False
+    (root / "cgroup.subtree_control").write_text("+pids")
+    return True
+
+
+@pytest.mark.parametrize("user", [[], ["--user", worlds.USER]])
+def test_processes_are_bounded(run, user):
+    """By the kernel, or by being killed where its controller is not to be
+    had (as where cgroups of version 1 have it)."""
+    is_refused = pids_are_bounded_by_the_kernel()
+    done = run("--pids-limit", "40", *user, "--", PYTHON, "-c", MANY)
+    if is_refused:
+        assert (done.returncode, done.stdout) == (0, "40 11\n"), done
+        assert "1 forks were refused" in done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (137, ""), done
+        assert "more than 40 processes and threads, so it" in done.stderr
+
+
+def test_who_keeps_the_bound_is_told_nothing(run):
+    code = "import subprocess as s\nfor _ in range(100): s.run(['true'])"
+    done = run("--pids-limit", "8", "--", PYTHON, "-c", code)
+    assert done.returncode == 0 and "pids-limit" not in done.stderr, done
+
+
+def test_endless_forks_are_bounded(run):
+    """Were it not so, the limit of the user would."""
+    is_refused = pids_are_bounded_by_the_kernel()
+    done = run("--pids-limit", "100", "--user", "games", "-o", "json", "--",
+               "timeout", "20", "prlimit", "--nproc=4000", PYTHON, "-c", FORKS)
+    report = json.loads(done.stderr)
+    assert report["pids_limit"] == 100
+    if is_refused:
+        assert done.returncode == 124 and report["forks_refused"] > 0
+    else:
+        assert done.returncode == 137 and report["pids_exceeded"] is True
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "4194305", "1k", ""])
+def test_bad_bound_is_wrong_usage(run, text):
+    done = run("--pids-limit", text, "--", "true")
+    assert done.returncode == 2 and "--pids-limit" in done.stderr
+
+
 def test_endless_forks_end_with_sentinelctl(run):
     """Bounded here by the limit of a user that has no other process."""
     child = run.start("--user", "games", "--", "prlimit", "--nproc=64",
