@@ -136,6 +136,13 @@ static void lines_fit_every_width(void)
 	t_str_eq(line, "long/job     0    10");
 	cp_ctl_top_lines_head(20, line);
 	t_str_eq(line, "TARGET   ALLOW BLOCK");
+	cp_ctl_top_lines_sum(model, 600, line);
+	n = cp_ctl_table_width(line);
+	for (size_t width = 10; width < n; width++) {
+		cp_ctl_top_lines_sum(model, width, line);
+		t_true(strcmp(line, "3 attached") == 0 ||
+		       strcmp(line + strlen(line) - 2, "/s") == 0);
+	}
 }
 
 static void rates_take_five_columns(void)

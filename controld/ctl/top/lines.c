@@ -159,6 +159,7 @@ void cp_ctl_top_lines_sum(const struct cp_ctl_top_model *model, size_t width,
 	char blocked[CP_CTL_TOP_LINES_RATE_BYTES];
 	char dns[CP_CTL_TOP_LINES_RATE_BYTES];
 	double rates[CP_CTL_TOP_RATE_COUNT];
+	char *comma;
 	size_t n;
 
 	cp_ctl_top_model_sum(model, rates, &n);
@@ -168,5 +169,8 @@ void cp_ctl_top_lines_sum(const struct cp_ctl_top_model *model, size_t width,
 		cp_ctl_top_lines_rate(rates[CP_CTL_TOP_RATE_BLOCKED], blocked),
 		cp_ctl_top_lines_rate(rates[CP_CTL_TOP_RATE_ALLOWED], allowed),
 		cp_ctl_top_lines_rate(rates[CP_CTL_TOP_RATE_DNS], dns));
+	/* A number that is cut would be another one. */
+	while (cp_ctl_table_width(line) > width && (comma = strrchr(line, ',')))
+		*comma = '\0';
 	line[bytes_of(line, width)] = '\0';
 }

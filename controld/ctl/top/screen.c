@@ -2,6 +2,7 @@
 #include "controld/ctl/top/screen.h"
 
 #include <ctype.h>
+#include <grpc/status.h>
 #include <locale.h>
 #include <ncurses.h>
 #include <stdlib.h>
@@ -66,7 +67,10 @@ static void draw_state(const struct screen *own)
 	if (own->is_typing)
 		(void)snprintf(line, sizeof(line), "filter: %s_", own->filter);
 	else if (own->is_stale)
-		(void)snprintf(line, sizeof(line), "NOT CURRENT: %s",
+		(void)snprintf(line, sizeof(line), "NOT CURRENT: %s%s",
+			       own->status.code == GRPC_STATUS_UNAVAILABLE ?
+				       "is sentinel-cp running? " :
+				       "",
 			       own->status.text);
 	else
 		(void)snprintf(line, sizeof(line), "%sby %s%s%s  %s",
@@ -100,6 +104,7 @@ static void draw(struct screen *own)
 	cp_ctl_top_lines_head(width, line);
 	(void)attron(COLOR_PAIR(PAIR_HEAD) | A_REVERSE);
 	put_line(2, line);
+	(void)mvchgat(2, 0, -1, A_REVERSE, PAIR_HEAD, NULL);
 	(void)attrset(A_NORMAL);
 	for (size_t i = 0; i < room && own->first + i < n; i++) {
 		const struct cp_ctl_top_row *row = rows[own->first + i];
