@@ -52,20 +52,19 @@ def test_picture_of_top(busy, display, width):  # noqa: F811
         rows = [line for line in range(12) if lines[line]]
         assert rows == list(range(5)), lines
         assert "w0" in lines[3] and "calm" in lines[4], lines
-        for x in range(width):  # the head is reversed, as a whole
-            assert picture.cell(x, 2).back != (0, 0, 0)
+        cells = picture.cells()
+        for cell in cells[2]:  # the head is reversed, as a whole
+            assert cell.back != (0, 0, 0)
         assert re.search("attached$|/s$", lines[0]), lines
-        first = lines[3].index("w0")
-        assert picture.cell(first, 3).ink == RED
-        assert picture.cell(lines[4].index("calm"), 4).ink.isdisjoint(RED)
+        assert cells[3][lines[3].index("w0")].ink == RED
+        assert cells[4][lines[4].index("calm")].ink.isdisjoint(RED)
 
 
 def test_picture_of_top_without_colours(busy, display):  # noqa: F811
     with top(busy, display, 80, NO_COLOR="1") as picture:
-        lines = shows(picture, TOP_ROWS[80])
+        shows(picture, TOP_ROWS[80])
         picture.save("top-no-color")
-        inks = {ink for x in range(len(lines[3]))
-                for ink in picture.cell(x, 3).ink}
+        inks = set().union(*(cell.ink for cell in picture.cells()[3]))
         assert inks and all(len(set(ink)) == 1 for ink in inks)
 
 
@@ -76,5 +75,5 @@ def test_picture_of_top_without_daemon(busy, display):  # noqa: F811
         lines = shows(picture, "^NOT CURRENT: is sentinel-cp running[?] ")
         picture.save("top-away")
         assert "w0" in lines[3]
-        assert picture.cell(0, 1).ink == {YELLOW}
+        assert picture.cells()[1][0].ink == {YELLOW}
     busy.start_cp()

@@ -123,10 +123,10 @@ class Picture:
         """Lines; what is no letter is '?'."""
         letters = self.display.letters
         return ["".join(letters.get(cell.shape, "?") for cell in row).rstrip()
-                for row in self.display.cells(self.columns, self.lines)]
+                for row in self.cells()]
 
-    def cell(self, column, line):
-        return self.display.cells(self.columns, self.lines)[line][column]
+    def cells(self):
+        return self.display.cells(self.columns, self.lines)
 
     def save(self, name):
         PICTURES.mkdir(exist_ok=True)
