@@ -22,6 +22,9 @@ enum {
 	CP_CONTROL_RUNNING_MAX = 1024,
 	/* Commands up to this size are read on the loop. */
 	CP_CONTROL_INLINE_BYTES = 64 * 1024,
+	/* An answer to QueryDns, of which many may come at one time: 64
+	 * addresses and what later versions have to say. */
+	CP_CONTROL_ANSWER_BYTES = 16 * 1024,
 	/* Events that wait, besides their number. */
 	CP_CONTROL_QUEUE_BYTES = 32 * 1024 * 1024,
 };

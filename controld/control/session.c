@@ -13,7 +13,8 @@
 #include "controld/control/internal.h"
 #include "shared/log.h"
 
-#define METHOD "/sentinel.v1.ControlPlane/Connect"
+#define SERVICE "sentinel.v1.ControlPlane"
+#define METHOD	"/" SERVICE "/Connect"
 
 enum {
 	/* Between the endpoints of one round. */
@@ -251,6 +252,9 @@ void cp_control_session_start(struct cp_control *control)
 		/* What is over our own limit can be answered by name; over
 		 * this one the library ends the stream. */
 		.max_message_bytes = 2 * options->max_message_bytes,
+		.small_service = SERVICE,
+		.small_method = "QueryDns",
+		.max_small_bytes = CP_CONTROL_ANSWER_BYTES,
 		.keepalive_ms = (unsigned int)options->keepalive_ms,
 		.keepalive_timeout_ms =
 			(unsigned int)options->keepalive_timeout_ms,

@@ -19,6 +19,7 @@ enum {
 	CONNECT_MS = 3000,
 	MAX_METADATA_BYTES = 16 * 1024,
 	TARGET_BYTES = CP_RPC_URL_HOST_BYTES + 32,
+	CONFIG_BYTES = 256,
 };
 
 /* What gRPC's threads need to judge a certificate; gRPC frees it. */
@@ -141,6 +142,21 @@ static void put_text(grpc_channel_args *args, const char *key, char *value)
 	};
 }
 
+/* The library has limits of single methods only here. */
+static void format_limits(const struct cp_rpc_channel_options *options,
+			  char text[CONFIG_BYTES])
+{
+	int n = snprintf(text, CONFIG_BYTES,
+			 "{\"methodConfig\":[{\"name\":[{\"service\":\"%s\","
+			 "\"method\":\"%s\"}],"
+			 "\"maxResponseMessageBytes\":%zu}]}",
+			 options->small_service, options->small_method,
+			 options->max_small_bytes);
+
+	assert(n > 0 && n < CONFIG_BYTES);
+	(void)n;
+}
+
 static grpc_channel *make_channel(const struct cp_rpc_channel_options *options,
 				  grpc_channel_credentials *credentials)
 {
@@ -152,6 +168,7 @@ static grpc_channel *make_channel(const struct cp_rpc_channel_options *options,
 	const struct cp_rpc_url *url = &options->url;
 	bool is_v6 = url->kind == CP_RPC_URL_KIND_IPV6;
 	char authority[TARGET_BYTES], target[TARGET_BYTES];
+	char limits[CONFIG_BYTES];
 	grpc_arg array[MAX_ARGS];
 	grpc_channel_args args = { .args = array };
 
@@ -163,6 +180,10 @@ static grpc_channel *make_channel(const struct cp_rpc_channel_options *options,
 	put_text(&args, GRPC_ARG_DEFAULT_AUTHORITY, authority);
 	put_int(&args, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
 		options->max_message_bytes);
+	if (options->small_method) {
+		format_limits(options, limits);
+		put_text(&args, GRPC_ARG_SERVICE_CONFIG, limits);
+	}
 	put_int(&args, GRPC_ARG_MAX_METADATA_SIZE, MAX_METADATA_BYTES);
 	put_int(&args, GRPC_ARG_KEEPALIVE_TIME_MS, options->keepalive_ms);
 	put_int(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,

@@ -7,8 +7,9 @@
  *
  * TLS is 1.3 (see core.c). The server's certificate must lead to the stated
  * authorities, bear the host's name, and have a pinned key if there are pins.
- * gRPC's retries, service configuration and proxies are switched off: the
- * caller alone decides when to connect again, by opening the channel anew. */
+ * gRPC's retries and proxies and the servers' service configuration are switched
+ * off: the caller alone decides when to connect again, by opening the channel
+ * anew. */
 
 #include <uv.h>
 
@@ -29,6 +30,11 @@ struct cp_rpc_channel_options {
 	size_t n_pins;
 	/* Messages over this end their call. */
 	size_t max_message_bytes;
+	/* A service's method whose answers have a limit of their own, with
+	 * many of them at one time; NULL: none has. Borrowed as files are. */
+	const char *small_service;
+	const char *small_method;
+	size_t max_small_bytes;
 	/* A ping after so long without a sign of the server, and how long its
 	 * answer (as well as any acknowledgement of TCP's) may take. */
 	unsigned int keepalive_ms;

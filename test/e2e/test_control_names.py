@@ -8,6 +8,7 @@ import pytest
 
 from named import OTHER, PEER, config, place, world  # noqa: F401
 from planes import PLAIN, Plane
+from test_control import field
 from test_control_attach import one
 
 WORLD = {"config": config() + PLAIN + "  query_timeout: 700ms\n"
@@ -15,8 +16,8 @@ WORLD = {"config": config() + PLAIN + "  query_timeout: 700ms\n"
 
 
 class Answering(Plane):
-    """Answers queries by a table: name to fields, or None to fail; what is
-    not in it is not answered at all."""
+    """Answers queries by a table: name to fields, bytes, or None to fail; what
+    is not in it is not answered at all."""
 
     table = {}
 
@@ -35,8 +36,10 @@ class Answering(Plane):
                 self.answer(entry["query"], self.table[asked.name])
 
     def answer(self, number, fields):
-        data = None if fields is None else self.pb.DnsQueryResponse(
-            **fields).SerializeToString().hex()
+        data = fields
+        if isinstance(fields, dict):
+            data = self.pb.DnsQueryResponse(**fields).SerializeToString()
+        data = data and data.hex()
         child = self.child
         if child:
             child.stdin.write(json.dumps({"answer": number, "data": data}) +
@@ -107,6 +110,21 @@ def test_what_is_not_to_be_opened_is_not(plane, place):  # noqa: F811
     attach(plane, place)
     assert place.query("shut.test")["addresses"] == [OTHER]
     assert not place.is_open(OTHER)
+
+
+def padded(plane, n_bytes):
+    """An answer with a field of a later version, which is no mistake."""
+    return (plane.pb.DnsQueryResponse(allow=True, addresses=[OTHER])
+            .SerializeToString() + field(15, bytes(n_bytes)))
+
+
+def test_large_answers_are_not_taken_in(plane, place):  # noqa: F811
+    """Many may come at one time, and none has to be large."""
+    attach(plane, place)
+    plane.table["small.test"] = padded(plane, 1000)
+    plane.table["large.test"] = padded(plane, 100_000)
+    assert place.query("small.test")["addresses"] == [OTHER]
+    assert place.query("large.test")["rcode"] == "SERVFAIL"
 
 
 def test_answers_are_kept_for_the_stated_time(plane, place):  # noqa: F811
