@@ -142,6 +142,8 @@ class Host:
 
     def hear(self, event):
         kind = event.WhichOneof("event")
+        if kind is None:
+            return  # of a later version
         heard = getattr(event, kind)
         say(self.name, kind, str(heard).replace("\n", " "))
         with self.lock:
@@ -182,7 +184,8 @@ def make_service(arguments, control_pb2, base, policies):
                         host.hear(event)
                 except grpc.RpcError:
                     pass
-                host.out.put(None)
+                finally:
+                    host.out.put(None)
 
             threading.Thread(target=read, daemon=True).start()
             for command in iter(host.out.get, None):

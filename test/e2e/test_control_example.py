@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control plane to start from, as its own text says."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -58,6 +59,19 @@ def example(clean, tmp_path):
 def rules(world, ident):
     return {(rule["cidr"], rule["verdict"], rule["owner"])
             for rule in world.ok("rules", ident)}
+
+
+def test_events_of_later_versions_are_passed_over(stubs):
+    spec = importlib.util.spec_from_file_location(
+        "control_plane", EXAMPLES / "control-plane.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    pb = stubs["control_pb2"]
+    host = module.Host(pb, None, "host")
+    # As one is that says nothing known here.
+    host.hear(pb.DaemonEvent())
+    host.hear(pb.DaemonEvent(sync_request=pb.SyncRequest()))
+    assert host.out.get(timeout=1).WhichOneof("command") == "sync_ack"
 
 
 def test_the_sample_is_served_by_metadata(example, interface):
