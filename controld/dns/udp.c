@@ -63,7 +63,6 @@ static void end_if_idle(struct cp_dns_udp *udp)
 
 	if (!udp->is_closing || udp->n_handles || udp->n_under_way)
 		return;
-	(void)close(udp->fd);
 	free(udp);
 	if (closed)
 		closed(userdata);
@@ -324,5 +323,7 @@ void cp_dns_udp_close(struct cp_dns_udp *udp, void (*closed)(void *userdata),
 	udp->closed = closed;
 	udp->closed_userdata = userdata;
 	uv_close((uv_handle_t *)&udp->poll, handle_closed);
+	/* Its successor wants the port, and does not wait for our queries. */
+	sn_closep(&udp->fd);
 	uv_close((uv_handle_t *)&udp->flush, handle_closed);
 }

@@ -319,6 +319,27 @@ static void closing_waits_for_what_is_under_way(void)
 	(void)close(fd);
 }
 
+/* One whose path has changed has a successor in the same breath. */
+static void a_port_is_free_as_soon_as_its_listener_is_closed(void)
+{
+	struct cp_dns_udp *udp = start_udp();
+	struct sockaddr_in to = slot_address(0);
+	struct sockaddr_in any = { .sin_family = AF_INET,
+				   .sin_port = to.sin_port };
+	int fd = connect_to(&to, SOCK_DGRAM);
+	int next = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	rig.keeps = true;
+	put(fd, "query", 5);
+	RUN_UNTIL(rig.n_kept == 1);
+	cp_dns_udp_close(udp, on_closed, &rig);
+	t_eq(bind(next, (struct sockaddr *)&any, sizeof(any)), 0);
+	let_go(1);
+	end();
+	(void)close(fd);
+	(void)close(next);
+}
+
 static void queries_in_one_segment_are_all_answered(void)
 {
 	enum { N = 50 };
@@ -645,6 +666,7 @@ T_MAIN("dns_transport", identity_is_the_address_and_nothing_else,
        a_datagram_is_answered_from_where_it_was_sent_to,
        datagrams_of_nobody_are_not_asked_about,
        closing_waits_for_what_is_under_way,
+       a_port_is_free_as_soon_as_its_listener_is_closed,
        queries_in_one_segment_are_all_answered,
        a_slot_s_next_owner_does_not_inherit_connections,
        one_byte_a_segment_is_patience_not_trouble, the_largest_message_fits,
