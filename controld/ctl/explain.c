@@ -149,8 +149,10 @@ static void print(FILE *out, const Sentinel__V1__ExplainResponse *answer,
 {
 	char mode[CP_CTL_OUTPUT_TEXT_BYTES], text[CP_CTL_OUTPUT_TEXT_BYTES];
 	char ports[CP_POLICY_PORTS_TEXT_BYTES] = "";
+	bool is_asked = strcmp(answer->reason, "control-plane") == 0;
 	const char *verdict = answer->audited ? "AUDITED" :
 			      answer->passes  ? "ALLOWED" :
+			      is_asked	      ? "ASKED" :
 						"BLOCKED";
 	const struct cp_policy_ports spec = {
 		.protocol = (uint8_t)target->protocol,
@@ -164,6 +166,11 @@ static void print(FILE *out, const Sentinel__V1__ExplainResponse *answer,
 		      cp_ctl_table_clean(answer->destination),
 		      *ports ? " " : "", ports,
 		      cp_ctl_table_clean(answer->reason));
+	if (is_asked)
+		(void)fprintf(out,
+			      "  %-12s the control plane, whenever a workload "
+			      "asks for the name; not asked now\n",
+			      "decided by");
 	print_rule(out, "rule", answer->rule, answer->domain_rule);
 	print_learnt(out, answer, target->is_address);
 	if (answer->remaining_seconds)

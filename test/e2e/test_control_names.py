@@ -106,6 +106,20 @@ def test_the_control_plane_decides(plane, place):  # noqa: F811
         assert place.query(name)["rcode"] == "SERVFAIL", name
 
 
+def test_explaining_asks_nobody(plane, place):  # noqa: F811
+    ident = attach(plane, place)
+    answer, = place.world.ok("explain", ident, "good.test")
+    assert (answer["passes"], answer["reason"]) == (False, "control-plane")
+    text = place.world.ctl("explain", ident, "good.test").out
+    assert text.startswith("ASKED  good.test: control-plane\n")
+    assert not plane.asked("good.test")
+    place.query("good.test")
+    answer, = place.world.ok("explain", ident, "good.test")
+    assert [(row["address"], row["rule_id"]) for row in answer["learnt"]] == \
+        [(PEER, 0)]
+    assert len(plane.asked("good.test")) == 1
+
+
 def test_what_is_not_to_be_opened_is_not(plane, place):  # noqa: F811
     attach(plane, place)
     assert place.query("shut.test")["addresses"] == [OTHER]

@@ -129,7 +129,12 @@ static inline void fake_explain(struct cp_rpc_call *call,
 	learnt.remaining_seconds = 59;
 	rule.id = 9;
 	rule.cidr = fake_texts[15];
-	if (request->port == 80) {
+	if (strcmp(request->destination, "asked.example") == 0) {
+		static char reason[] = "control-plane";
+
+		response.reason = reason;
+		response.dns_mode = SENTINEL__V1__DNS_MODE__DNS_MODE_PROXY;
+	} else if (request->port == 80) {
 		response.reason = fake_texts[6];
 		response.nearest_rule = &rule;
 	} else {

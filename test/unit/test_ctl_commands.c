@@ -202,6 +202,8 @@ static void listings_are_as_they_were(void)
 		      "explain");
 	prints_golden(&fake, "explain aaaaaa1 198.18.0.1:80", CP_CTL_EXIT_OK,
 		      "explain-blocked");
+	prints_golden(&fake, "explain aaaaaa1 asked.example", CP_CTL_EXIT_OK,
+		      "explain-asked");
 	prints_golden(&fake, "explain aaaaaa1 198.18.0.1 -o json",
 		      CP_CTL_EXIT_OK, "explain-json");
 	prints_golden(&fake, "events", CP_CTL_EXIT_OK, "events");
