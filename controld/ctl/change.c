@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/ctl/change.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "controld/ctl/output.h"
 #include "controld/policy/convert.h"
@@ -86,24 +88,42 @@ static enum cp_ctl_exit prepare(struct cp_ctl_session *session,
 	return cp_ctl_session_resolve(session, options->args[1], subject->id);
 }
 
-static enum cp_ctl_exit print_added(struct cp_ctl_session *session,
-				    const ProtobufCMessage *answer,
-				    uint32_t rule_id, bool replaced)
+/* Answers of the same fields are messages of several types. */
+static uint32_t number_in(const ProtobufCMessage *answer, const char *name)
 {
+	const ProtobufCFieldDescriptor *field =
+		protobuf_c_message_descriptor_get_field_by_name(
+			answer->descriptor, name);
+	uint32_t value;
+
+	assert(field);
+	(void)memcpy(&value, (const char *)answer + field->offset,
+		     sizeof(value));
+	return value;
+}
+
+static enum cp_ctl_exit add(struct cp_ctl_session *session, const char *method,
+			    const ProtobufCMessage *request,
+			    const ProtobufCMessageDescriptor *type)
+{
+	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
+	enum cp_ctl_exit exit =
+		cp_ctl_session_call(session, method, request, type, &answer);
+
+	if (exit)
+		return exit;
 	if (session->options.json)
 		return cp_ctl_output_object(session, answer);
-	(void)fprintf(session->out, "rule %" PRIu32 " %s\n", rule_id,
-		      replaced ? "replaced" : "added");
+	(void)fprintf(session->out, "rule %" PRIu32 " %s\n",
+		      number_in(answer, "rule_id"),
+		      number_in(answer, "replaced") ? "replaced" : "added");
 	return CP_CTL_EXIT_OK;
 }
 
 static enum cp_ctl_exit allow_cidr(struct cp_ctl_session *session,
 				   struct subject *subject)
 {
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__AllowCIDRResponse *allowed;
 	Sentinel__V1__AllowCIDRRequest request;
-	enum cp_ctl_exit exit;
 
 	sentinel__v1__allow_cidrrequest__init(&request);
 	request.id = subject->id;
@@ -111,23 +131,14 @@ static enum cp_ctl_exit allow_cidr(struct cp_ctl_session *session,
 	request.ports = session->options.ports;
 	request.n_ports = session->options.n_ports;
 	request.ttl_seconds = session->options.ttl_s;
-	exit = cp_ctl_session_call(
-		session, "AllowCIDR", &request.base,
-		&sentinel__v1__allow_cidrresponse__descriptor, &answer);
-	if (exit)
-		return exit;
-	allowed = (const Sentinel__V1__AllowCIDRResponse *)answer;
-	return print_added(session, answer, allowed->rule_id,
-			   allowed->replaced);
+	return add(session, "AllowCIDR", &request.base,
+		   &sentinel__v1__allow_cidrresponse__descriptor);
 }
 
 static enum cp_ctl_exit allow_domain(struct cp_ctl_session *session,
 				     struct subject *subject)
 {
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__AllowDomainResponse *allowed;
 	Sentinel__V1__AllowDomainRequest request;
-	enum cp_ctl_exit exit;
 
 	sentinel__v1__allow_domain_request__init(&request);
 	request.id = subject->id;
@@ -136,14 +147,8 @@ static enum cp_ctl_exit allow_domain(struct cp_ctl_session *session,
 	request.ports = session->options.ports;
 	request.n_ports = session->options.n_ports;
 	request.ttl_floor_seconds = session->options.ttl_floor_s;
-	exit = cp_ctl_session_call(
-		session, "AllowDomain", &request.base,
-		&sentinel__v1__allow_domain_response__descriptor, &answer);
-	if (exit)
-		return exit;
-	allowed = (const Sentinel__V1__AllowDomainResponse *)answer;
-	return print_added(session, answer, allowed->rule_id,
-			   allowed->replaced);
+	return add(session, "AllowDomain", &request.base,
+		   &sentinel__v1__allow_domain_response__descriptor);
 }
 
 enum cp_ctl_exit cp_ctl_change_allow(struct cp_ctl_session *session)
@@ -160,10 +165,7 @@ enum cp_ctl_exit cp_ctl_change_allow(struct cp_ctl_session *session)
 static enum cp_ctl_exit deny_cidr(struct cp_ctl_session *session,
 				  struct subject *subject)
 {
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__DenyCIDRResponse *denied;
 	Sentinel__V1__DenyCIDRRequest request;
-	enum cp_ctl_exit exit;
 
 	sentinel__v1__deny_cidrrequest__init(&request);
 	request.id = subject->id;
@@ -171,34 +173,21 @@ static enum cp_ctl_exit deny_cidr(struct cp_ctl_session *session,
 	request.ports = session->options.ports;
 	request.n_ports = session->options.n_ports;
 	request.ttl_seconds = session->options.ttl_s;
-	exit = cp_ctl_session_call(session, "DenyCIDR", &request.base,
-				   &sentinel__v1__deny_cidrresponse__descriptor,
-				   &answer);
-	if (exit)
-		return exit;
-	denied = (const Sentinel__V1__DenyCIDRResponse *)answer;
-	return print_added(session, answer, denied->rule_id, denied->replaced);
+	return add(session, "DenyCIDR", &request.base,
+		   &sentinel__v1__deny_cidrresponse__descriptor);
 }
 
 static enum cp_ctl_exit deny_domain(struct cp_ctl_session *session,
 				    struct subject *subject)
 {
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__DenyDomainResponse *denied;
 	Sentinel__V1__DenyDomainRequest request;
-	enum cp_ctl_exit exit;
 
 	sentinel__v1__deny_domain_request__init(&request);
 	request.id = subject->id;
 	request.domain = subject->text;
 	request.subdomains = session->options.subdomains;
-	exit = cp_ctl_session_call(
-		session, "DenyDomain", &request.base,
-		&sentinel__v1__deny_domain_response__descriptor, &answer);
-	if (exit)
-		return exit;
-	denied = (const Sentinel__V1__DenyDomainResponse *)answer;
-	return print_added(session, answer, denied->rule_id, denied->replaced);
+	return add(session, "DenyDomain", &request.base,
+		   &sentinel__v1__deny_domain_response__descriptor);
 }
 
 enum cp_ctl_exit cp_ctl_change_deny(struct cp_ctl_session *session)
@@ -212,59 +201,52 @@ enum cp_ctl_exit cp_ctl_change_deny(struct cp_ctl_session *session)
 				 deny_cidr(session, &subject);
 }
 
-static enum cp_ctl_exit print_removed(struct cp_ctl_session *session,
-				      const ProtobufCMessage *answer,
-				      uint32_t removed)
+static enum cp_ctl_exit take_away(struct cp_ctl_session *session,
+				  const char *method,
+				  const ProtobufCMessage *request,
+				  const ProtobufCMessageDescriptor *type)
 {
+	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
+	enum cp_ctl_exit exit =
+		cp_ctl_session_call(session, method, request, type, &answer);
+	uint32_t n;
+
+	if (exit)
+		return exit;
 	if (session->options.json)
 		return cp_ctl_output_object(session, answer);
-	(void)fprintf(session->out, "%" PRIu32 " rule%s removed\n", removed,
-		      removed == 1 ? "" : "s");
+	n = number_in(answer, "removed");
+	(void)fprintf(session->out, "%" PRIu32 " rule%s removed\n", n,
+		      n == 1 ? "" : "s");
 	return CP_CTL_EXIT_OK;
 }
 
 static enum cp_ctl_exit remove_cidr(struct cp_ctl_session *session,
 				    struct subject *subject)
 {
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__RemoveCIDRResponse *removed;
 	Sentinel__V1__RemoveCIDRRequest request;
-	enum cp_ctl_exit exit;
 
 	sentinel__v1__remove_cidrrequest__init(&request);
 	request.id = subject->id;
 	request.cidr = subject->text;
 	request.ports = session->options.ports;
 	request.n_ports = session->options.n_ports;
-	exit = cp_ctl_session_call(
-		session, "RemoveCIDR", &request.base,
-		&sentinel__v1__remove_cidrresponse__descriptor, &answer);
-	if (exit)
-		return exit;
-	removed = (const Sentinel__V1__RemoveCIDRResponse *)answer;
-	return print_removed(session, answer, removed->removed);
+	return take_away(session, "RemoveCIDR", &request.base,
+			 &sentinel__v1__remove_cidrresponse__descriptor);
 }
 
 static enum cp_ctl_exit remove_domain(struct cp_ctl_session *session,
 				      struct subject *subject)
 {
-	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
-	const Sentinel__V1__RemoveDomainResponse *removed;
 	Sentinel__V1__RemoveDomainRequest request;
-	enum cp_ctl_exit exit;
 
 	sentinel__v1__remove_domain_request__init(&request);
 	request.id = subject->id;
 	request.domain = subject->text;
 	request.ports = session->options.ports;
 	request.n_ports = session->options.n_ports;
-	exit = cp_ctl_session_call(
-		session, "RemoveDomain", &request.base,
-		&sentinel__v1__remove_domain_response__descriptor, &answer);
-	if (exit)
-		return exit;
-	removed = (const Sentinel__V1__RemoveDomainResponse *)answer;
-	return print_removed(session, answer, removed->removed);
+	return take_away(session, "RemoveDomain", &request.base,
+			 &sentinel__v1__remove_domain_response__descriptor);
 }
 
 enum cp_ctl_exit cp_ctl_change_remove(struct cp_ctl_session *session)
