@@ -310,75 +310,32 @@ static inline void fake_mode(struct cp_rpc_call *call,
 	cp_rpc_call_reply(call, &response.base);
 }
 
-static inline void fake_allow(struct cp_rpc_call *call,
-			      const ProtobufCMessage *message, void *user)
-{
-	Sentinel__V1__AllowCIDRResponse response;
+/* A method whose answer has a few numbers, always the same. */
+#define FAKE_ANSWER(function, type, prefix, ...)                                \
+	static inline void function(struct cp_rpc_call *call,                   \
+				    const ProtobufCMessage *message,            \
+				    void *user)                                 \
+	{                                                                       \
+		const Sentinel__V1__##type response = {                         \
+			.base = PROTOBUF_C_MESSAGE_INIT(                        \
+				&sentinel__v1__##prefix##response__descriptor), \
+			__VA_ARGS__                                             \
+		};                                                              \
+                                                                                \
+		fake_keep(user, message);                                       \
+		cp_rpc_call_reply(call, &response.base);                        \
+	}
 
-	fake_keep(user, message);
-	sentinel__v1__allow_cidrresponse__init(&response);
-	response.rule_id = 9;
-	cp_rpc_call_reply(call, &response.base);
-}
-
-static inline void fake_deny(struct cp_rpc_call *call,
-			     const ProtobufCMessage *message, void *user)
-{
-	Sentinel__V1__DenyCIDRResponse response;
-
-	fake_keep(user, message);
-	sentinel__v1__deny_cidrresponse__init(&response);
-	response.rule_id = 9;
-	response.replaced = true;
-	cp_rpc_call_reply(call, &response.base);
-}
-
-static inline void fake_remove(struct cp_rpc_call *call,
-			       const ProtobufCMessage *message, void *user)
-{
-	Sentinel__V1__RemoveCIDRResponse response;
-
-	fake_keep(user, message);
-	sentinel__v1__remove_cidrresponse__init(&response);
-	response.removed = 2;
-	cp_rpc_call_reply(call, &response.base);
-}
-
-static inline void fake_allow_domain(struct cp_rpc_call *call,
-				     const ProtobufCMessage *message,
-				     void *user)
-{
-	Sentinel__V1__AllowDomainResponse response;
-
-	fake_keep(user, message);
-	sentinel__v1__allow_domain_response__init(&response);
-	response.rule_id = 11;
-	cp_rpc_call_reply(call, &response.base);
-}
-
-static inline void fake_deny_domain(struct cp_rpc_call *call,
-				    const ProtobufCMessage *message, void *user)
-{
-	Sentinel__V1__DenyDomainResponse response;
-
-	fake_keep(user, message);
-	sentinel__v1__deny_domain_response__init(&response);
-	response.rule_id = 11;
-	response.replaced = true;
-	cp_rpc_call_reply(call, &response.base);
-}
-
-static inline void fake_remove_domain(struct cp_rpc_call *call,
-				      const ProtobufCMessage *message,
-				      void *user)
-{
-	Sentinel__V1__RemoveDomainResponse response;
-
-	fake_keep(user, message);
-	sentinel__v1__remove_domain_response__init(&response);
-	response.removed = 1;
-	cp_rpc_call_reply(call, &response.base);
-}
+FAKE_ANSWER(fake_allow, AllowCIDRResponse, allow_cidr, .rule_id = 9)
+FAKE_ANSWER(fake_deny, DenyCIDRResponse, deny_cidr, .rule_id = 9,
+	    .replaced = true)
+FAKE_ANSWER(fake_remove, RemoveCIDRResponse, remove_cidr, .removed = 2)
+FAKE_ANSWER(fake_allow_domain, AllowDomainResponse, allow_domain_,
+	    .rule_id = 11)
+FAKE_ANSWER(fake_deny_domain, DenyDomainResponse, deny_domain_, .rule_id = 11,
+	    .replaced = true)
+FAKE_ANSWER(fake_remove_domain, RemoveDomainResponse, remove_domain_,
+	    .removed = 1)
 
 static inline void fake_dns_mode(struct cp_rpc_call *call,
 				 const ProtobufCMessage *message, void *user)
