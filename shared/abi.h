@@ -402,10 +402,12 @@ enum {
 	 * that where net.core.rmem_max is as the kernel sets it. */
 	SN_DNS_BURST = 256,
 };
-/* A translation that saw no packet for this long may be replaced. UDP: longer
- * than a resolver takes to answer or to give up. */
-#define SN_DNS_NAT_IDLE_TCP_NS (120ULL * 1000000000ULL)
-#define SN_DNS_NAT_IDLE_UDP_NS (15ULL * 1000000000ULL)
+/* A translation that saw no packet for this long may be replaced, the quietest
+ * first. UDP: of all of a slot's, SN_DNS_BURST at most wait for an answer, while
+ * last_seen is exact to SN_TOUCH_NS. TCP: if not told otherwise, the resolver
+ * closes what is idle for half of that. */
+#define SN_DNS_NAT_IDLE_TCP_NS (20ULL * 1000000000ULL)
+#define SN_DNS_NAT_IDLE_UDP_NS (2ULL * 1000000000ULL)
 
 /* Value of sn_dns[0], written by sentinel-dp at its start. */
 struct sn_dns {

@@ -141,16 +141,6 @@ static __always_inline int sn_dns_tc_is_of(const struct sn_dns_nat *nat,
 	return SN_READ(nat->seal) == seal;
 }
 
-static __always_inline int sn_dns_tc_is_idle(const struct sn_dns_nat *nat,
-					     __u8 protocol, __u64 now)
-{
-	__u64 last = SN_READ(nat->last_seen);
-	__u64 idle = protocol == SN_PROTOCOL_TCP ? SN_DNS_NAT_IDLE_TCP_NS :
-						   SN_DNS_NAT_IDLE_UDP_NS;
-
-	return now > last && now - last > idle;
-}
-
 /* The client may have moved to another port of a bridge. */
 static __always_inline int sn_dns_tc_is_current(const struct sn_dns_nat *nat,
 						const struct sn_dns_nat *want)
@@ -175,7 +165,33 @@ struct sn_dns_tc_place {
 	__u8 is_current; /* and need not be written */
 };
 
-/* The place that it has, or else a free or idle one of SN_DNS_NAT_TRIES. */
+enum {
+	SN_DNS_TC_TIME_SHIFT = 20, /* about a millisecond */
+	SN_DNS_TC_TIME_UNIT = 1 << 16, /* above the port */
+};
+
+/* How long a place was quiet, and its port below that: the greater one is the
+ * better one to take. A free place is better than all others. */
+static __always_inline __s64 sn_dns_tc_worth(const struct sn_dns_nat *nat,
+					     __u64 now, __u16 port)
+{
+	__s64 quiet = 0x7fffffffffffffffLL;
+
+	if (nat)
+		quiet = (__s64)(now - SN_READ(nat->last_seen));
+	return (quiet >> SN_DNS_TC_TIME_SHIFT) * SN_DNS_TC_TIME_UNIT + port;
+}
+
+/* Without a branch, of which the verifier would follow both ways. */
+static __always_inline __s64 sn_dns_tc_greater(__s64 a, __s64 b)
+{
+	__s64 more = a - b;
+
+	return a - (more & (more >> 63));
+}
+
+/* The place that it has, or else one of SN_DNS_NAT_TRIES that is free, or the
+ * one that was quiet for longest, if for long enough. */
 static __always_inline void sn_dns_tc_look(struct sn_dns_nat_key *key,
 					   const struct sn_dns_nat *want,
 					   struct sn_dns_tc_place *place)
@@ -183,7 +199,11 @@ static __always_inline void sn_dns_tc_look(struct sn_dns_nat_key *key,
 	__u64 hash = sn_dns_tc_hash(want);
 	__u32 at = (__u32)hash % SN_DNS_NAT_PORTS;
 	__u32 step = (__u32)(hash >> 32) | 1;
+	__s64 best = SN_DNS_NAT_IDLE_UDP_NS >> SN_DNS_TC_TIME_SHIFT;
 
+	if (key->protocol == SN_PROTOCOL_TCP)
+		best = SN_DNS_NAT_IDLE_TCP_NS >> SN_DNS_TC_TIME_SHIFT;
+	best *= SN_DNS_TC_TIME_UNIT; /* with port 0: none */
 	for (int i = 0; i < SN_DNS_NAT_TRIES; i++) {
 		struct sn_dns_nat *nat;
 
@@ -197,11 +217,10 @@ static __always_inline void sn_dns_tc_look(struct sn_dns_nat_key *key,
 				(__u8)sn_dns_tc_is_current(nat, want);
 			return;
 		}
-		if (!place->port &&
-		    (!nat ||
-		     sn_dns_tc_is_idle(nat, key->protocol, want->last_seen)))
-			place->port = key->port;
+		best = sn_dns_tc_greater(
+			best, sn_dns_tc_worth(nat, want->last_seen, key->port));
 	}
+	place->port = (__u16)best;
 }
 
 static __always_inline void sn_dns_tc_key(const struct sn_packet *p,

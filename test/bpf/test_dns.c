@@ -384,8 +384,9 @@ static void live_places_are_kept_and_idle_ones_taken(void)
 		uint64_t ago_s;
 		bool is_free;
 	} cases[] = {
-		{ false, 10, false }, { false, 16, true }, { true, 16, false },
-		{ true, 110, false }, { true, 121, true },
+		{ false, 1, false }, { false, 3, true },  { false, 16, true },
+		{ true, 3, false },  { true, 19, false }, { true, 21, true },
+		{ true, 121, true },
 	};
 	struct wire w;
 	struct world_skb skb = { 0 };
@@ -406,6 +407,61 @@ static void live_places_are_kept_and_idle_ones_taken(void)
 		(void)steer(&w);
 		end();
 	}
+}
+
+static struct sn_dns_nat_key place_of(uint16_t port)
+{
+	return (struct sn_dns_nat_key){
+		.slot = WORLD_SLOT,
+		.port = htons(port),
+		.family = SN_FAMILY_IPV4,
+		.protocol = IPPROTO_UDP,
+	};
+}
+
+static void put_seen(uint16_t port, uint64_t ago_s)
+{
+	struct sn_dns_nat_key key = place_of(port);
+	struct sn_dns_nat nat = {
+		.seal = sn_dns_nat_tag(&key),
+		.ifindex = WORLD_IFINDEX,
+		.last_seen = world_now_ns() - ago_s * SN_NS_PER_S,
+		.client_port = 1,
+	};
+
+	world_put(world, WORLD_DNS_NAT, &key, &nat);
+}
+
+/* The port that a query gets, with its own entry gone again. */
+static uint16_t steer_once(void)
+{
+	struct wire w = make_query(false, false);
+	uint16_t port = steer(&w);
+
+	put_seen(port, 3);
+	return port;
+}
+
+static void of_live_places_the_quietest_is_taken(void)
+{
+	struct sn_dns_nat_key key;
+	uint16_t first, second;
+
+	(void)begin(true);
+	fill(false, 3);
+	first = steer_once();
+	put_seen(first, 1);
+	second = steer_once();
+	t_true(first != second);
+	put_seen(first, 4);
+	t_eq(steer_once(), first);
+	put_seen(second, 10);
+	t_eq(steer_once(), second);
+	put_seen(second, 10);
+	key = place_of(first);
+	t_true(world_del(world, WORLD_DNS_NAT, &key));
+	t_eq(steer_once(), first);
+	end();
 }
 
 static void a_slot_without_an_address_is_not_steered(void)
@@ -598,6 +654,7 @@ static void an_attachment_asks_as_often_as_it_may_and_no_more(void)
 T_MAIN("dns", packets_are_translated_there_and_back,
        a_conversation_keeps_its_port_and_others_get_others,
        an_entry_follows_its_client, live_places_are_kept_and_idle_ones_taken,
+       of_live_places_the_quietest_is_taken,
        a_slot_without_an_address_is_not_steered,
        only_the_listeners_answers_to_live_questions_go_back,
        who_waits_for_answers_may_ask_on_and_on,
