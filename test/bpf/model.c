@@ -53,15 +53,20 @@ static bool is_foreign(const struct model_case *c)
 	       SN_WORD_GENERATION(word) > SN_WORD_GENERATION(c->word) + 1ULL;
 }
 
-bool model_flow_is_alive(const struct model_case *c, uint64_t now_ns)
+/* Whosever it is. */
+static bool is_recent(const struct model_case *c, uint64_t now_ns)
 {
 	const struct sn_flow *flow = &c->flow.value;
 	uint64_t idle_ns = idle_s(c->frame.packet.protocol, c->flow.answered,
 				  flow->flags) *
 			   SN_NS_PER_S;
 
-	return c->flow.exists && now_ns - flow->last_seen < idle_ns &&
-	       !is_foreign(c);
+	return c->flow.exists && now_ns - flow->last_seen < idle_ns;
+}
+
+bool model_flow_is_alive(const struct model_case *c, uint64_t now_ns)
+{
+	return is_recent(c, now_ns) && !is_foreign(c);
 }
 
 bool model_flow_stands(const struct model_case *c, uint64_t now_ns)
@@ -209,6 +214,19 @@ static void expect_judged(const struct model_case *c, uint64_t now_ns,
 		expect_denied(c, ret);
 }
 
+/* Whether a flow has the ends turned round is asked without its seal: it is a
+ * reason to drop, and an entry that is another key's by now may as well have
+ * been one. From an address to itself that entry is the packet's own. */
+static bool is_reflected(const struct model_case *c, uint64_t now_ns)
+{
+	struct sn_flow_key key = frames_flow_key(&c->frame, WORLD_SLOT);
+	bool is_to_itself = memcmp(key.local, key.remote, 16) == 0 &&
+			    key.local_port == key.remote_port;
+
+	return c->is_reflected || (is_to_itself && is_recent(c, now_ns) &&
+				   !(c->flow.value.flags & SN_FLOW_DENIED));
+}
+
 /* What sn_dns_return sent: the interface's program sees its mark. */
 static bool is_answer_back(const struct model_case *c)
 {
@@ -239,7 +257,7 @@ judge(const struct cp_policy_match_source *source, const struct model_case *c,
 
 	packet.has_fragment_entry = c->has_fragment;
 	packet.quotes_live_flow = c->quotes_live_flow;
-	packet.is_reflected = c->is_reflected;
+	packet.is_reflected = is_reflected(c, now_ns);
 	packet.is_first_fragment = f->fragment == FRAMES_FIRST;
 	packet.is_local_reserved =
 		policies_is_reserved(&c->dns, packet.family, packet.local);

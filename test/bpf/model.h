@@ -22,7 +22,7 @@ struct model_case {
 	bool has_fragment; /* an entry that a later fragment may pass on */
 	bool quotes_live_flow;
 	bool has_mirror;
-	bool is_reflected; /* a live flow has its addresses turned round */
+	bool is_reflected; /* another flow, alive, has the ends turned round */
 	uint32_t flow_quota;
 	uint32_t gso_segs; /* 0: not told, or no GSO */
 	uint32_t gso_size; /* 0: no GSO */

@@ -315,6 +315,11 @@ static void choose_wish(struct stage *s, struct frames_wish *wish)
 		policies_choose_reserved(&s->dns, wish->family, wish->local);
 	wish->remote_port = policies_choose_port(r);
 	wish->local_port = (uint16_t)(40000 + world_random_below(r, 4));
+	if (wish->kind == CP_POLICY_MATCH_KIND_PLAIN &&
+	    world_random_chance(r, 2)) {
+		(void)memcpy(wish->local, wish->remote, 16);
+		wish->local_port = wish->remote_port;
+	}
 }
 
 static enum world_program program_of(const struct frames_wish *wish)
