@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What answers open, for how long, and what closes it."""
 
-import itertools
 import os
 import re
 import signal
@@ -379,42 +378,51 @@ def nothing_was_blocked(site):
 SOAK = os.environ.get("SN_SOAK") == "1"
 
 
-def test_no_first_packet_is_lost_after_an_answer(site):
-    """Resolve, then connect at once: thousands of names, eight threads."""
-    number, n_names = (1000000, 5000) if SOAK else (4000, 500)
-    names = [f"p{i}.good.test" for i in range(n_names)]
-    pool = itertools.cycle(range(1, 250))
-    site.world.upstream.put(records={
-        name + ".": {"A": [2 + i % 3, f"192.0.2.{next(pool)}",
-                           f"203.0.113.{next(pool)}"]}
-        for i, name in enumerate(names)})
-    site.attach(ALLOW)
-    done = site.client.call("pairs", names=names, server=ANY_SERVER[4],
-                            number=number, threads=8)
-    assert done["wrong"] == []
-    assert (done["done"], done["failed"]) == (number, 0), site.world.logs()
-    nothing_was_blocked(site)
+def blocked(site):
+    shown = site.show()
+    return int(shown["packets_blocked"]), int(shown["calls_refused"])
 
 
-def test_established_flows_outlive_expiries_and_no_revocation(site):
-    lives, flows = (10, 500) if SOAK else (2, 100)
+FLOWS = 500
+
+
+def test_established_flows_outlive_expiries_without_a_lost_packet(site):
     site.attach(ALLOW)
     name, address = "brief.good.test", "203.0.113.20"
     site.query(name)
-    site.client.keep(addresses=[address] * flows)
-    for _ in range(lives):
+    site.client.keep(addresses=[address] * FLOWS)
+    for _ in range(10 if SOAK else 2):
         site.query(name)
         until(lambda: not site.is_open(address), "the life ends",
               limit_s=LIFE_S + 3)
-        assert site.client.exchange() == flows
-    site.query(name)
-    assert site.is_open(address)
-    site.world.ok("remove", site.id, "good.test")
-    # Not a packet passes any more once the change is answered.
-    site.world.network.forget()
-    assert site.client.exchange(timeout_s=0.2) == 0
-    flow = [6, None, None, address, 80]
-    assert site.world.network.b.seen(flows=[flow])[0]["count"] == 0
+        before = blocked(site)
+        assert site.client.exchange() == FLOWS
+        assert blocked(site) == before
+
+
+def test_removing_a_name_stops_all_its_flows_at_once(site, api):
+    """The time that the call takes is the time until the last packet: when it
+    is answered not one passes any more."""
+    site.attach(ALLOW)
+    name, address = "brief.good.test", "203.0.113.20"
+    took_s = []
+    for _ in range(100 if SOAK else 5):
+        site.query(name)
+        assert site.client.keep(addresses=[address] * FLOWS) == FLOWS
+        assert site.client.exchange() == FLOWS
+        began = time.monotonic()
+        api.call("RemoveDomain", id=site.id, domain="good.test")
+        took_s.append(time.monotonic() - began)
+        site.world.network.forget()
+        assert site.client.exchange(timeout_s=0.3) == 0
+        assert site.world.network.b.seen(flows=[flow_to(address)]
+                                         )[0]["count"] == 0
+        site.client.drop_kept()
+        api.call("AllowDomain", id=site.id, domain="good.test",
+                 subdomains=True)
+    took_s.sort()
+    # Beside other work the middle one says it; alone, all but one in 100.
+    assert took_s[len(took_s) * 98 // 100 if SOAK else 2] < 0.05, took_s
 
 
 def resident_kib(process):
