@@ -65,6 +65,10 @@ def test_a_policy_from_afar_is_enforced(plane, target):
     assert [(rule["cidr"], rule["owner"])
             for rule in world.ok("rules", ident)] == \
         [(A[6] + "/128", "remote")]
+    # No rules are no rules, not the former ones.
+    plane.do(ident, 7, bulk_update=plane.bulk())
+    assert world.ok("rules", ident) == [] and not target.show()["audit"]
+    target.judge(each(A, False) + each(B, False))
 
 
 def test_repeats_and_reorders_change_nothing(plane, interface):

@@ -2,7 +2,9 @@
 """DNS mode proxy: the control plane decides about each name."""
 
 import json
+import signal
 import threading
+import time
 
 import pytest
 
@@ -162,3 +164,23 @@ def test_without_a_control_plane_names_fail(plane, place):  # noqa: F811
     plane.kill()
     place.world.network.forget()
     assert place.query("good.test")["rcode"] == "SERVFAIL"
+
+
+def test_a_stuck_control_plane_holds_up_no_other_name(plane, place):  # noqa: F811
+    """Names that rules decide are answered, and packets judged, while many
+    that the control plane has to decide wait for it."""
+    ident = attach(plane, place)
+    plane.do(ident, 2, allow_domain=plane.pb.AllowDomain(
+        domain="other.test", subdomains=True))
+    plane.child.send_signal(signal.SIGSTOP)
+    took_s = []
+    for number in range(20):
+        place.query(f"wait{number}.test", timeout_s=0.001)
+        began = time.monotonic()
+        answer = place.query("deep.other.test" if number % 2 else "other.test")
+        took_s.append(time.monotonic() - began)
+        assert answer["rcode"] == "NOERROR"
+        assert place.is_open(answer["addresses"][0])
+    assert sorted(took_s)[10] < 0.1 and max(took_s) < 0.7, took_s
+    assert place.query("late.test")["rcode"] == "SERVFAIL"
+    plane.child.send_signal(signal.SIGCONT)
