@@ -194,7 +194,7 @@ int sn_dns_filter_cgroup(struct __sk_buff *skb)
 		look6(skb, dns, &arrival);
 	if (!arrival.slot)
 		return FILTER_DROP;
-	if (skb->mark && skb->mark == sn_dns_cgroup_mark(dns, arrival.slot))
+	if (skb->mark && skb->mark == sn_dns_mark_of(dns->mark, arrival.slot))
 		return FILTER_KEEP;
 	if (is_farewell(skb, &arrival))
 		return FILTER_KEEP;

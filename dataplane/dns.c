@@ -90,14 +90,13 @@ static int link_return(const struct dp_dns *dns, uint32_t ifindex, int program)
 	return dp_pins_put(pins, FOLDER, RETURN_NAME, link);
 }
 
-/* On the loopback device the mark is seen by the host's packet filter, where
- * these two bits mean "drop" and "masquerade" to Kubernetes. */
+/* No slot's mark may be 0, which is what packets without one have. */
 static int choose_mark(uint32_t *mark)
 {
-	while (!*mark) {
+	while (!(*mark & ~SN_DNS_MARK_SLOTS)) {
 		if (getrandom(mark, sizeof(*mark), 0) < 0)
 			return -errno;
-		*mark &= ~0xc000U;
+		*mark &= ~SN_DNS_MARK_FOREIGN;
 	}
 	return 0;
 }

@@ -409,6 +409,17 @@ enum {
 #define SN_DNS_NAT_IDLE_TCP_NS (20ULL * 1000000000ULL)
 #define SN_DNS_NAT_IDLE_UDP_NS (2ULL * 1000000000ULL)
 
+/* The mark of a slot's packets on the loopback device. The host's packet filter
+ * sees it too, where two bits mean "drop" and "masquerade" to Kubernetes: no
+ * mark has them. */
+#define SN_DNS_MARK_FOREIGN 0xc000U
+#define SN_DNS_MARK_SLOTS   0xfffffU /* bits that a slot can change */
+
+static inline __u32 sn_dns_mark_of(__u32 secret, __u32 slot)
+{
+	return secret ^ ((slot & 0x3fff) | slot >> 14 << 16);
+}
+
 /* Value of sn_dns[0], written by sentinel-dp at its start. */
 struct sn_dns {
 	__u8 range4[4]; /* base, network order */
@@ -424,7 +435,8 @@ struct sn_dns {
 	__u8 loopback6[16];
 	__u32 ifindex_host;
 	__u32 ifindex_steer;
-	__u32 mark; /* random, not 0: of packets on their way back (TC) */
+	__u32 mark; /* random: of packets on their way back (TC), and the
+		     * secret of sn_dns_mark_of() */
 	__u32 query_ns; /* between queries of a slot that sends too many at
 			 * once; 0: no bound */
 	__u64 netns_cookie; /* of the namespace that the listeners live in */

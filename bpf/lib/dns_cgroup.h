@@ -220,12 +220,6 @@ static __always_inline int sn_dns_cgroup_is_steered(struct __sk_buff *skb,
 	return sn_dns_cgroup_get(skb->sk, p->key.slot) != NULL;
 }
 
-static __always_inline __u32 sn_dns_cgroup_mark(const struct sn_dns *dns,
-						__u32 slot)
-{
-	return dns->mark ^ slot;
-}
-
 /* After the verdict on a packet that leaves: only what is steered carries the
  * mark, whatever SO_MARK says. */
 static __always_inline void sn_dns_cgroup_set_mark(struct __sk_buff *skb,
@@ -240,7 +234,7 @@ static __always_inline void sn_dns_cgroup_set_mark(struct __sk_buff *skb,
 	if (!dns)
 		return;
 	if (steered)
-		skb->mark = sn_dns_cgroup_mark(dns, p->key.slot);
+		skb->mark = sn_dns_mark_of(dns->mark, p->key.slot);
 	else if (sn_dns_is_reserved(dns, p->key.family, p->key.remote))
 		skb->mark = 0;
 }

@@ -164,6 +164,32 @@ static void a_mark_of_0_is_none(void)
 	(void)world_free(world);
 }
 
+/* Bits 14 and 15 are the host's packet filter's. */
+static void the_mark_of_a_high_slot_has_no_bit_of_others(void)
+{
+	static const struct {
+		const char *to;
+		uint32_t mark;
+	} cases[] = {
+		{ "127.16.63.255", SECRET ^ 0x3fff },
+		{ "127.16.64.44", SECRET ^ 0x1002c },
+		{ "127.16.129.44", SECRET ^ 0x2012c },
+		{ "127.16.255.255", SECRET ^ 0x33fff },
+	};
+	struct world *world = make_world();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct frame frame = make4(cases[i].to, IPPROTO_UDP, 8);
+
+		t_eq(cases[i].mark & 0xc000, 0);
+		for (size_t j = 0; j < sizeof(cases) / sizeof(cases[0]); j++)
+			t_eq(keeps(world, frame, cases[j].mark), i == j);
+	}
+	t_true(keeps(world, make6("fd53:6e74:6c64:2::3:ffff", IPPROTO_UDP, 8),
+		     SECRET ^ 0xf3fff));
+	(void)world_free(world);
+}
+
 /* What ends a connection may come without a mark, and carries nothing. */
 static void unmarked_segments_pass_if_they_only_acknowledge_or_reset(void)
 {
@@ -205,5 +231,6 @@ static void cut_transport_headers_are_dropped(void)
 
 T_MAIN("dns_cgroup", only_the_mark_of_the_destination_is_kept,
        what_is_for_no_slot_is_dropped_with_any_mark, a_mark_of_0_is_none,
+       the_mark_of_a_high_slot_has_no_bit_of_others,
        unmarked_segments_pass_if_they_only_acknowledge_or_reset,
        cut_transport_headers_are_dropped)
