@@ -481,6 +481,21 @@ def test_pair_that_is_made_again_is_taken_into_use(host):
         assert ask(work, server, kind) == answered(slot, server)
 
 
+def test_pair_whose_addresses_change_is_taken_into_use(host):
+    """The interface stays, so its program does."""
+    peer = join(host)
+    work = host.add_workload("t0", INSIDE)
+    slot = attach(host, peer, "t0")
+    for name, address in (("sentinel0", "02:00:00:00:53:00"),
+                          ("sentinel1", "02:00:00:00:53:01")):
+        host.ip("link", "set", name, "address", address)
+        wait_for(lambda: is_closed(peer), "cp is made to say HELLO again")
+        peer = host.connect()
+        for kind, server in EVERY:
+            assert ask(work, server, kind) == answered(slot, server)
+    assert peer.dns()["mac_steer"] == bytes.fromhex("020000005301")
+
+
 def test_without_the_pair_port_53_is_dropped_and_the_rest_is_as_before(
         tmp_path):
     host = Host(tmp_path)
