@@ -132,20 +132,22 @@ static void publish(struct sn_dns *to, const struct sn_dns *record)
 }
 
 /* Without the way back there is no way out either. */
-static void attach_return(const struct dp_dns *dns, struct sn_dns *record)
+static int attach_return(const struct dp_dns *dns, struct sn_dns *record)
 {
 	int program = dns->attach->object->programs[SN_PROGRAM_DNS_RETURN];
-	const char *why = "the veth pair is missing";
-	int r = 0;
+	int r;
 
-	if (record->has_tc) {
-		r = program < 0 ?
-			    -EOPNOTSUPP :
-			    link_return(dns, record->ifindex_host, program);
-		why = strerror(-r);
-	}
-	record->has_tc = record->has_tc && r >= 0;
-	if (record->has_tc)
+	if (!record->has_tc)
+		return -ENODEV;
+	r = program < 0 ? -EOPNOTSUPP :
+			  link_return(dns, record->ifindex_host, program);
+	record->has_tc = r >= 0;
+	return r;
+}
+
+static void tell(const struct dp_dns *dns, const struct sn_dns *record, int r)
+{
+	if (r >= 0)
 		sn_log(SN_LOG_INFO, "dns-attached name=%s ifindex=%u",
 		       dns->options->dns_devices[0], record->ifindex_host);
 	else
@@ -153,7 +155,26 @@ static void attach_return(const struct dp_dns *dns, struct sn_dns *record)
 		       "dns-detached names=%s,%s error='%s': interfaces have no "
 		       "resolver, where their port 53 is steered it is dropped",
 		       dns->options->dns_devices[0],
-		       dns->options->dns_devices[1], why);
+		       dns->options->dns_devices[1],
+		       r == -ENODEV ? "the veth pair is missing" :
+				      strerror(-r));
+}
+
+/* Is the program where it belongs? Root may take it off. */
+static bool is_attached(const struct dp_dns *dns, uint32_t ifindex)
+{
+	sn_cleanup(sn_closep) int link =
+		dp_pins_get(dns->attach->pins, FOLDER, RETURN_NAME);
+
+	if (link >= 0)
+		return is_on(link, ifindex);
+	return !dns->attach->tcx &&
+	       dp_attach_tc_has_filter(ifindex, SN_PROGRAM_HOOK_DNS_RETURN);
+}
+
+static bool is_same(const struct sn_dns *a, const struct sn_dns *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
@@ -196,7 +217,7 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 	}
 	find_devices(dns, &record);
 	dns->found = record;
-	attach_return(dns, &record);
+	tell(dns, &record, attach_return(dns, &record));
 	publish(dns->record, &record);
 	dns->next_check = dp_table_get_now() + CHECK_NS;
 	return 0;
@@ -205,17 +226,24 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 bool dp_dns_check(struct dp_dns *dns)
 {
 	struct sn_dns record = dns->found;
+	bool has_changed;
+	int r;
 
 	if (dp_dns_get_timeout_ms(dns) > 0)
 		return false;
 	dns->next_check = dp_table_get_now() + CHECK_NS;
 	find_devices(dns, &record);
-	if (memcmp(&record, &dns->found, sizeof(record)) == 0)
+	if (is_same(&record, &dns->found) &&
+	    (!record.has_tc || is_attached(dns, record.ifindex_host)))
 		return false;
 	dns->found = record;
-	attach_return(dns, &record);
-	publish(dns->record, &record);
-	return true;
+	r = attach_return(dns, &record);
+	has_changed = !is_same(&record, dns->record);
+	if (has_changed || r >= 0)
+		tell(dns, &record, r);
+	if (has_changed)
+		publish(dns->record, &record);
+	return has_changed;
 }
 
 int dp_dns_get_timeout_ms(const struct dp_dns *dns)

@@ -25,8 +25,9 @@ int dp_dns_init(struct dp_dns *dns, const struct dp_attach *attach,
 /* The record as cp may know it. */
 struct sn_dns dp_dns_get(const struct dp_dns *dns);
 
-/* The pair may be made again at any time: looks at most every few seconds, and
- * attaches to the new one. True: the record has changed, cp must be told. */
+/* The pair may be made again at any time, and the program taken off it: looks at
+ * most every few seconds, and attaches. What failed is tried again. True: the
+ * record has changed, cp must be told. */
 bool dp_dns_check(struct dp_dns *dns);
 /* For poll(2): when to look next. */
 int dp_dns_get_timeout_ms(const struct dp_dns *dns);

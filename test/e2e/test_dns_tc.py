@@ -496,6 +496,44 @@ def test_pair_whose_addresses_change_is_taken_into_use(host):
     assert peer.dns()["mac_steer"] == bytes.fromhex("020000005301")
 
 
+def test_program_that_is_taken_off_the_pair_is_attached_again(host):
+    peer = join(host)
+    work = host.add_workload("t0", INSIDE)
+    slot = attach(host, peer, "t0")
+    pin = host.bpffs / "sentinel/dns/sn_dns_return"
+    if pin.exists():
+        takes = [("/usr/sbin/bpftool", "link", "detach", "pinned", str(pin)),
+                 ("rm", str(pin))]
+    else:
+        takes = [("tc", "-n", host.name, "qdisc", "delete", "dev", "sentinel0",
+                  "clsact")]
+    for take in takes:
+        assert ask(work, "9.9.9.9") == answered(slot, "9.9.9.9")
+        sh(*take)
+        assert ask(work, "9.9.9.9", wait=SILENT_S) is None
+        wait_for(lambda: ask(work, "9.9.9.9", wait=SILENT_S), "answered again")
+    assert not is_closed(peer)
+
+
+def test_program_that_could_not_be_attached_is_tried_again(place):
+    """A directory stands where its link is to be pinned."""
+    place.start()
+    place.stop()
+    pin = place.bpffs / "sentinel/dns/sn_dns_return"
+    pin.unlink()
+    pin.mkdir()
+    place.start()
+    peer = place.connect()
+    assert peer.dns()["has_tc"] == 0
+    pin.rmdir()
+    wait_for(lambda: is_closed(peer), "cp is made to say HELLO again")
+    peer = join(place)
+    assert peer.dns()["has_tc"] == 1
+    work = place.add_workload("t0", INSIDE)
+    slot = attach(place, peer, "t0")
+    assert ask(work, "9.9.9.9") == answered(slot, "9.9.9.9")
+
+
 def test_without_the_pair_port_53_is_dropped_and_the_rest_is_as_before(
         tmp_path):
     host = Host(tmp_path)
