@@ -222,14 +222,17 @@ class Sender(agent.Agent):
                             **options) as sock:
             return told(sock.sendto, bytes.fromhex(payload), (target, 0))
 
-    def ping_socket(self, target):
-        """By a ping socket, which needs no privilege."""
+    def ping_socket(self, target, port=0, connected=False):
+        """By a ping socket, which needs no privilege. It has no port."""
         is6 = ":" in target
         with self.socket_to(target, socket.SOCK_DGRAM,
                             socket.IPPROTO_ICMPV6 if is6
                             else socket.IPPROTO_ICMP) as sock:
-            return told(sock.sendto, bytes([128 if is6 else 8]) + bytes(7) +
-                        MARK, (target, 0))
+            data = bytes([128 if is6 else 8]) + bytes(7) + MARK
+            if not connected:
+                return told(sock.sendto, data, (target, port))
+            answer = told(sock.connect, (target, port))
+            return told(sock.send, data) if answer == "sent" else answer
 
     def calls(self, program, what, target, port):
         done = subprocess.run([program, what, target, str(port)], text=True,

@@ -4,6 +4,7 @@
  * as "sent" or as the name of the error.
  *
  *   calls connect|connect-async|sendmsg|sendmsg-async ADDRESS PORT   io_uring
+ *   calls send|send-async ADDRESS PORT   io_uring, on a connected socket
  *   calls sendmmsg ADDRESS PORT
  */
 
@@ -156,6 +157,7 @@ static int use_ring(const char *what, struct sockaddr_storage *address,
 				  .msg_iov = &data,
 				  .msg_iovlen = 1 };
 	struct io_uring_sqe request = { .user_data = 1 };
+	bool is_message = strncmp(what, "sendmsg", 7) == 0;
 	struct ring ring;
 	long r;
 
@@ -166,10 +168,17 @@ static int use_ring(const char *what, struct sockaddr_storage *address,
 		request.opcode = IORING_OP_CONNECT;
 		request.addr = (uintptr_t)address;
 		request.off = bytes;
-	} else {
+	} else if (is_message) {
 		request.opcode = IORING_OP_SENDMSG;
 		request.addr = (uintptr_t)&message;
 		request.len = 1;
+	} else {
+		if (connect(request.fd, (const struct sockaddr *)address,
+			    bytes) < 0)
+			return tell(-errno);
+		request.opcode = IORING_OP_SEND;
+		request.addr = (uintptr_t)mark;
+		request.len = sizeof(mark) - 1;
 	}
 	if (strstr(what, "-async"))
 		request.flags = IOSQE_ASYNC;
