@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from scapy.all import IP, TCP
+from scapy.all import IP, TCP, fragment
 
 from lab import HERE, Agent, Site, worlds
 
@@ -170,3 +170,17 @@ def test_no_socket_reaches_a_foreign_server(place, way, family):
             assert set(grown) == {"allowed"}, f"{mode} ({sent}): {grown}"
         else:
             assert grown.get(fate, 0) >= 1, f"{mode} ({sent}): {grown}"
+
+
+@pytest.mark.parametrize("policy, passes", [
+    (MODES["proxy"], False), (MODES["disabled address"], True),
+    (MODES["proxy"] + "audit: true\n", True)])
+def test_a_cut_header_goes_where_any_other_port_is_open(place, policy, passes):
+    """THREATS.md: what cannot be read is not known for a query."""
+    place.site.attach(policy)
+    segment = IP(src=place.source, dst=SERVER[4], id=7) / TCP(
+        sport=4000, dport=53, flags="S")
+    place.arrived()
+    place.sender.send_packets(device=place.device, packets=[
+        bytes(part).hex() for part in fragment(segment, fragsize=16)])
+    assert bool(place.arrived()) == passes
