@@ -420,11 +420,12 @@ static inline __u32 sn_dns_mark_of(__u32 secret, __u32 slot)
 	return secret ^ ((slot & 0x3fff) | slot >> 14 << 16);
 }
 
-/* Value of sn_dns[0], written by sentinel-dp at its start. */
+/* Value of sn_dns[0], written by sentinel-dp at its start and when the veth pair
+ * or its program comes or goes. */
 struct sn_dns {
 	__u8 range4[4]; /* base, network order */
 	__u8 range4_bits; /* prefix length, 15..23 */
-	__u8 has_tc; /* 1: the veth pair is there */
+	__u8 has_tc; /* 1: the veth pair is there, with the way back on it */
 	__u8 mac_host[6]; /* of sentinel0, which has the resolver's addresses */
 	__u8 mac_steer[6]; /* of sentinel1, into which packets are redirected */
 	__u16 port_tc; /* of the listeners, network order */

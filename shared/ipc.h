@@ -183,7 +183,7 @@ enum sn_ipc_table_flag {
 };
 
 /* All rows are of one slot and one generation: the current, or the staged one
- * (current + 1; the first batch stages it). TABLE_DEL also takes retired
+ * (next_generation; the first batch stages it). TABLE_DEL also takes retired
  * generations. Rows: key then value, or keys. TABLE_DEL answers one byte a
  * row: enum sn_ipc_deleted. */
 struct sn_ipc_table {
@@ -228,7 +228,7 @@ struct sn_ipc_page_answer {
 struct sn_ipc_flip {
 	uint32_t slot;
 	uint32_t pad;
-	struct sn_policy policy; /* policy.generation must be current + 1 */
+	struct sn_policy policy; /* its generation: next_generation */
 };
 
 /* fds in this order: counters, reasons, events; then, as far as they loaded,
