@@ -11,7 +11,6 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 enum {
-	LOOPBACK_IFINDEX = 1, /* in every network namespace */
 	CALL_REFUSE = 0,
 	CALL_PASS = 1,
 };
@@ -45,7 +44,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, __u8 direction)
 	p.hook = SN_HOOK_CGROUP_SKB;
 	p.direction = direction;
 	p.role = SN_ROLE_WORKLOAD;
-	p.loopback = skb->ifindex == LOOPBACK_IFINDEX;
+	p.loopback = skb->ifindex == SN_DNS_LOOPBACK_IFINDEX;
 	p.key.slot = SN_READ(*slot);
 	sn_packet_network(skb, &p, 0);
 	if (!p.error && is_other_version(skb, &p))
@@ -73,12 +72,6 @@ SEC("cgroup_skb/ingress")
 int sn_skb_ingress(struct __sk_buff *skb)
 {
 	return judge_packet(skb, SN_INGRESS);
-}
-
-static __always_inline void set_ipv4(struct sn_packet *p, __u32 address)
-{
-	p->key.family = SN_FAMILY_IPV4;
-	*(__u32 *)p->key.remote = address;
 }
 
 /* A call to the unspecified address ends at the loopback address. */
@@ -152,22 +145,7 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u8 hook,
 	p.has_ports = (__u8)sn_packet_has_ports(p.key.protocol);
 	if (!p.has_ports)
 		p.key.remote_port = 0;
-	if (is6) {
-		__u32 a[4];
-
-		a[0] = ctx->user_ip6[0];
-		a[1] = ctx->user_ip6[1];
-		a[2] = ctx->user_ip6[2];
-		a[3] = ctx->user_ip6[3];
-		if (sn_packet_is_mapped((const __u8 *)a)) {
-			set_ipv4(&p, a[3]);
-		} else {
-			p.key.family = SN_FAMILY_IPV6;
-			sn_copy16(p.key.remote, (const __u8 *)a);
-		}
-	} else {
-		set_ipv4(&p, ctx->user_ip4);
-	}
+	p.key.family = sn_dns_cgroup_read(ctx, is6, (__u32 *)p.key.remote);
 	set_loopback(&p);
 	if (hook == SN_HOOK_SENDMSG && is_judged_as_packet(&p) &&
 	    !is_for_resolver(&p))
