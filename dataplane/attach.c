@@ -13,49 +13,43 @@
 #include "shared/log.h"
 #include "shared/util.h"
 
-enum {
-	LINK_NAME_BYTES = 64,
-	ATTACH_BEFORE = 1 << 3, /* BPF_F_BEFORE with no program named: first */
-};
+enum { LINK_NAME_BYTES = 64 };
 
 /* By enum sn_program_hook. */
 static const struct {
 	enum sn_target_type target;
-	int attach_type; /* enum bpf_attach_type, TCX newer than our header */
-	uint32_t flags;
+	enum bpf_attach_type type; /* of cgroups */
 } hooks[] = {
-	[SN_PROGRAM_HOOK_TC_INGRESS] = { SN_TARGET_TC, 46, ATTACH_BEFORE },
-	[SN_PROGRAM_HOOK_TC_EGRESS] = { SN_TARGET_TC, 47, ATTACH_BEFORE },
+	[SN_PROGRAM_HOOK_TC_INGRESS] = { .target = SN_TARGET_TC },
+	[SN_PROGRAM_HOOK_TC_EGRESS] = { .target = SN_TARGET_TC },
 	[SN_PROGRAM_HOOK_CGROUP_INET_EGRESS] = { SN_TARGET_CGROUP,
-						 BPF_CGROUP_INET_EGRESS, 0 },
+						 BPF_CGROUP_INET_EGRESS },
 	[SN_PROGRAM_HOOK_CGROUP_INET_INGRESS] = { SN_TARGET_CGROUP,
-						  BPF_CGROUP_INET_INGRESS, 0 },
+						  BPF_CGROUP_INET_INGRESS },
 	[SN_PROGRAM_HOOK_CGROUP_CONNECT4] = { SN_TARGET_CGROUP,
-					      BPF_CGROUP_INET4_CONNECT, 0 },
+					      BPF_CGROUP_INET4_CONNECT },
 	[SN_PROGRAM_HOOK_CGROUP_CONNECT6] = { SN_TARGET_CGROUP,
-					      BPF_CGROUP_INET6_CONNECT, 0 },
+					      BPF_CGROUP_INET6_CONNECT },
 	[SN_PROGRAM_HOOK_CGROUP_SENDMSG4] = { SN_TARGET_CGROUP,
-					      BPF_CGROUP_UDP4_SENDMSG, 0 },
+					      BPF_CGROUP_UDP4_SENDMSG },
 	[SN_PROGRAM_HOOK_CGROUP_SENDMSG6] = { SN_TARGET_CGROUP,
-					      BPF_CGROUP_UDP6_SENDMSG, 0 },
+					      BPF_CGROUP_UDP6_SENDMSG },
 	[SN_PROGRAM_HOOK_CGROUP_RECVMSG4] = { SN_TARGET_CGROUP,
-					      BPF_CGROUP_UDP4_RECVMSG, 0 },
+					      BPF_CGROUP_UDP4_RECVMSG },
 	[SN_PROGRAM_HOOK_CGROUP_RECVMSG6] = { SN_TARGET_CGROUP,
-					      BPF_CGROUP_UDP6_RECVMSG, 0 },
+					      BPF_CGROUP_UDP6_RECVMSG },
 	[SN_PROGRAM_HOOK_CGROUP_GETPEERNAME4] = { SN_TARGET_CGROUP,
-						  BPF_CGROUP_INET4_GETPEERNAME,
-						  0 },
+						  BPF_CGROUP_INET4_GETPEERNAME },
 	[SN_PROGRAM_HOOK_CGROUP_GETPEERNAME6] = { SN_TARGET_CGROUP,
-						  BPF_CGROUP_INET6_GETPEERNAME,
-						  0 },
+						  BPF_CGROUP_INET6_GETPEERNAME },
 	[SN_PROGRAM_HOOK_CGROUP_BIND4] = { SN_TARGET_CGROUP,
-					   BPF_CGROUP_INET4_BIND, 0 },
+					   BPF_CGROUP_INET4_BIND },
 	[SN_PROGRAM_HOOK_CGROUP_BIND6] = { SN_TARGET_CGROUP,
-					   BPF_CGROUP_INET6_BIND, 0 },
+					   BPF_CGROUP_INET6_BIND },
 	/* Those of name resolution belong to no attachment: dataplane/dns.c. */
-	[SN_PROGRAM_HOOK_DNS_RETURN] = { SN_TARGET_NONE, 0, 0 },
-	[SN_PROGRAM_HOOK_SOCKET_FILTER] = { SN_TARGET_NONE, 0, 0 },
-	[SN_PROGRAM_HOOK_ITER_TASK] = { SN_TARGET_NONE, BPF_TRACE_ITER, 0 },
+	[SN_PROGRAM_HOOK_DNS_RETURN] = { .target = SN_TARGET_NONE },
+	[SN_PROGRAM_HOOK_SOCKET_FILTER] = { .target = SN_TARGET_NONE },
+	[SN_PROGRAM_HOOK_ITER_TASK] = { .target = SN_TARGET_NONE },
 };
 
 static bool is_for(size_t program, uint8_t target_type)
@@ -116,20 +110,21 @@ static int link_program(const struct dp_attach *attach, uint32_t slot,
 			size_t program, int where)
 {
 	enum sn_program_hook hook = sn_programs_info[program].hook;
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = hooks[hook].flags);
+	bool is_tc = hooks[hook].target == SN_TARGET_TC;
 	sn_cleanup(sn_closep) int link = -1;
 	char name[LINK_NAME_BYTES];
 	int fd = attach->object->programs[program];
 
 	if (fd < 0)
 		return sn_programs_info[program].needed ? -EOPNOTSUPP : 0;
-	if (hooks[hook].target == SN_TARGET_TC && !attach->tcx)
+	if (is_tc && !attach->tcx)
 		return dp_attach_tc_put_filter((uint32_t)where, hook, fd);
-	link = bpf_link_create(fd, where,
-			       (enum bpf_attach_type)hooks[hook].attach_type,
-			       &opts);
+	if (is_tc)
+		link = dp_attach_tc_link((uint32_t)where, hook, fd);
+	else
+		link = bpf_link_create(fd, where, hooks[hook].type, NULL);
 	if (link < 0)
-		return sn_trace(-errno);
+		return sn_trace(link);
 	write_link_name(name, slot, program);
 	return dp_pins_put(attach->pins, "links", name, link);
 }
