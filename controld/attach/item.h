@@ -100,6 +100,7 @@ struct cp_attach_item {
 };
 
 struct cp_attach_counters;
+struct cp_attach_guest;
 struct cp_attach_names;
 
 struct cp_attach {
@@ -119,6 +120,8 @@ struct cp_attach {
 	uv_timer_t poll_timer;
 	struct cp_attach_names *names; /* learnt.pb; NULL: not kept */
 	LIST_HEAD(, cp_attach_observer) observers;
+	const struct cp_attach_guest *guest; /* NULL: none */
+	bool is_guest_up;
 	bool is_remote; /* there is a control plane */
 	bool permits_local_rules; /* beside those of the control plane */
 	struct cp_attach_ops incoming;

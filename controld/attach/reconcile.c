@@ -11,6 +11,7 @@
 #include "controld/attach/counters.h"
 #include "controld/attach/dns.h"
 #include "controld/attach/doh.h"
+#include "controld/attach/guest.h"
 #include "controld/attach/learn.h"
 #include "controld/attach/op.h"
 #include "controld/attach/stage.h"
@@ -288,7 +289,8 @@ static void got_target(void *userdata, const struct sn_ipc_target *target)
 	struct cp_attach *manager = walk->manager;
 	struct cp_attach_item *item;
 
-	if (is_stale(walk) || target->state != SN_TARGET_ATTACHED)
+	if (is_stale(walk) || target->state != SN_TARGET_ATTACHED ||
+	    target->type == SN_TARGET_HOST)
 		return;
 	item = cp_attach_item_find_id(manager, target->id);
 	if (!item)
@@ -341,6 +343,7 @@ static void got_fds(void *userdata, const struct cp_link_answer *answer)
 	}
 	if (r == 0) {
 		cp_attach_dns_put_fds(manager, answer);
+		cp_attach_guest_up(manager, answer);
 		cp_attach_counters_close(sn_steal(&manager->counters));
 		r = cp_attach_counters_new(&manager->counters, manager, answer);
 	}
@@ -444,6 +447,7 @@ void cp_attach_reconcile_down(struct cp_attach *manager, const char *why)
 	manager->is_scanning = false;
 	manager->wants_scan = false;
 	forget_settling(manager);
+	cp_attach_guest_down(manager);
 	cp_attach_learn_refuse(manager);
 	(void)snprintf(manager->last_error, sizeof(manager->last_error), "%s",
 		       why);

@@ -639,6 +639,17 @@ bool cp_link_is_up(const struct cp_link *link)
 	return link->state == STATE_UP;
 }
 
+pid_t cp_link_get_peer(const struct cp_link *link)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (link->fd < 0 ||
+	    getsockopt(link->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return 0;
+	return peer.pid;
+}
+
 const char *cp_link_why(const struct cp_link *link)
 {
 	return link->why;

@@ -73,6 +73,9 @@ int cp_link_request(struct cp_link *link, enum sn_ipc_type type,
 
 bool cp_link_is_up(const struct cp_link *link);
 
+/* sentinel-dp's process, as this pid namespace numbers it; 0: not known. */
+pid_t cp_link_get_peer(const struct cp_link *link);
+
 /* Why there is no link; "" while it is up. */
 const char *cp_link_why(const struct cp_link *link);
 
