@@ -135,3 +135,34 @@ def test_yaml_is_the_same_as_json(box):
         text = world.ctl(*command, "-o", "yaml")
         assert text.code == 0, text
         assert yaml.safe_load(text.out) == world.ok(*command), command
+
+
+def test_yaml_of_what_changes_something(box):
+    world = box.world
+    policy = world.folder / "yaml-policy.yaml"
+    policy.write_text("mode: allowlist\ncidrs: [{allow: 192.0.2.9}, "
+                      "{allow: 198.51.100.0/24}]\n")
+    attached = world.ctl("attach", "--cgroup", box.name, "-o", "yaml")
+    box.id = yaml.safe_load(attached.out)["id"]
+    for command in (["apply", box.id, policy],
+                    ["apply", box.id, policy, "--dry-run"],
+                    ["mode", box.id, "denylist", "--audit"],
+                    ["dns-mode", box.id, "denylist"],
+                    ["allow", box.id, "a.test", "--ports", "443"],
+                    ["deny", box.id, "b.test"], ["deny", box.id, "192.0.2.1"],
+                    ["remove", box.id, "192.0.2.9"], ["status"],
+                    ["explain", box.id, "b.test:443"], ["learn", box.id],
+                    ["diff", box.id, policy], ["detach", box.id]):
+        again = [{"192.0.2.9": "198.51.100.0/24"}.get(word, word)
+                 for word in command] if command[0] == "remove" else command
+        expected = world.ok(*command)
+        if command[0] == "detach":
+            again = [*command[:1], world.attach(box.name)]
+        text = world.ctl(*again, "-o", "yaml")
+        assert text.code == 0, text
+        # Without anything in it there is only one way to write it.
+        assert text.out in ("[]\n", "{}\n") or text.out[0] not in "{[", text
+        read = yaml.safe_load(text.out)
+        assert type(read) is type(expected), command
+        if isinstance(read, dict):
+            assert list(read) == list(expected), command
