@@ -79,9 +79,9 @@ size_t cp_dns_answer_filter(struct cp_dns_answer *answer,
 /* The reply to a client: its id, flags and case, our flags (QR, RA, no AA; AD
  * if is_secure, it asked, and nothing was stripped or filtered), every TTL what
  * is left of cp_dns_answer_ttl() after age_s, but max_ttl_s at most, so that no
- * client holds an address longer than it is learnt, EDNS as the client has it. Without DO no DNSSEC records unless
- * asked for by type. Room: CP_DNS_MESSAGE_MAX bytes. Returns the size; not
- * truncated yet. */
+ * client holds an address longer than it is learnt, EDNS as the client has it.
+ * Without DO no DNSSEC records unless asked for by type. Room:
+ * CP_DNS_MESSAGE_MAX bytes. Returns the size; not truncated yet. */
 size_t cp_dns_answer_make(const struct cp_dns_answer *answer,
 			  const struct cp_dns_query *query, bool is_secure,
 			  uint32_t age_s, uint32_t max_ttl_s, uint8_t *ret);

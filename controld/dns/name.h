@@ -44,8 +44,8 @@ char *cp_dns_name_format(const struct cp_dns_name *name,
 
 /* The name at `offset` of a message, decompressed and in lower case. Refused:
  * pointers that do not point backwards or that point into the header, names over
- * 255 bytes, labels over 63, other label types, what is cut off. *end (may be NULL): first offset behind
- * the name where it stands. */
+ * 255 bytes, labels over 63, other label types, what is cut off. *end (may be
+ * NULL): first offset behind the name where it stands. */
 int cp_dns_name_read(const uint8_t *message, size_t size, size_t offset,
 		     struct cp_dns_name *ret, size_t *end);
 

@@ -49,9 +49,9 @@ SN_DEFINE_CLEANUP(struct cp_dns_rules, cp_dns_rules_free)
 int cp_dns_rules_copy(const struct cp_dns_rules *rules,
 		      struct cp_dns_rules **ret);
 
-/* Copies the rule in; its id must be set and no other rule's. A rule with the same name,
- * subdomains, ports and owner is replaced (verdict, floor) under its old id;
- * *previous (may be NULL) is what it was. */
+/* Copies the rule in; its id must be set and no other rule's. A rule with the
+ * same name, subdomains, ports and owner is replaced (verdict, floor) under its
+ * old id; *previous (may be NULL) is what it was. */
 int cp_dns_rules_add(struct cp_dns_rules *rules, const struct cp_dns_rule *rule,
 		     struct cp_dns_rule *previous);
 

@@ -78,7 +78,8 @@ struct cp_policy_diff {
 
 struct cp_policy;
 
-/* ALLOWLIST, REPLIES, no audit, nothing said of names, no rules. max_rules counts lapsed ones too. */
+/* ALLOWLIST, REPLIES, no audit, nothing said of names, no rules. max_rules counts
+ * lapsed ones too. */
 int cp_policy_new(struct cp_policy **ret, size_t max_rules);
 /* A limit that was lowered makes nothing forget the rules that it has. */
 void cp_policy_put_max_rules(struct cp_policy *policy, size_t max_rules);
