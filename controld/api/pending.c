@@ -41,6 +41,7 @@ cp_api_pending_new(struct cp_api *api, struct cp_rpc_call *call,
 				 const struct cp_attach_result *result))
 {
 	const struct ucred *peer = cp_rpc_call_get_peer(call);
+	const char *name = cp_rpc_call_get_name(call);
 	struct cp_api_pending *pending = calloc(1, sizeof(*pending));
 
 	if (!pending) {
@@ -54,6 +55,9 @@ cp_api_pending_new(struct cp_api *api, struct cp_rpc_call *call,
 	pending->reply = reply;
 	pending->pid = peer->pid;
 	pending->uid = peer->uid;
+	if (name)
+		(void)snprintf(pending->caller, sizeof(pending->caller), "%s",
+			       name);
 	cp_rpc_call_set_data(call, pending);
 	return pending;
 }
@@ -77,10 +81,15 @@ void cp_api_pending_started(struct cp_api_pending *pending, int r)
 static void log_change(const struct cp_api_pending *pending, const char *id,
 		       int status, const char *reason)
 {
-	sn_log(SN_LOG_INFO,
-	       "audit method=%s pid=%d uid=%u id=%s%s result=%s%s%s%s",
-	       pending->method, (int)pending->pid, (unsigned int)pending->uid,
-	       id[0] ? id : "-", pending->what,
+	char who[sizeof(pending->caller) + 16];
+
+	if (pending->caller[0])
+		(void)snprintf(who, sizeof(who), "caller=%s", pending->caller);
+	else
+		(void)snprintf(who, sizeof(who), "pid=%d uid=%u",
+			       (int)pending->pid, (unsigned int)pending->uid);
+	sn_log(SN_LOG_INFO, "audit method=%s %s id=%s%s result=%s%s%s%s",
+	       pending->method, who, id[0] ? id : "-", pending->what,
 	       status == GRPC_STATUS_OK ? "OK" : cp_rpc_status_name(status),
 	       status ? " reason='" : "",
 	       /* Why a target cannot be attached names it. */

@@ -42,6 +42,7 @@ struct cp_api_pending {
 	const char *method;
 	pid_t pid;
 	uid_t uid;
+	char caller[64]; /* "": a process; else who came over the network */
 	char id[CP_ATTACH_ID_CHARS + 1]; /* "" until it was checked */
 	/* For the log. */
 	char what[CP_POLICY_CIDR_TEXT_BYTES + CP_DNS_NAME_TEXT_BYTES + 128 +

@@ -510,6 +510,7 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
 		FIELD(rest),
 		.items = cp_config_rest_items,
+		.check = cp_config_rest_check,
 		.description = "The API as JSON over HTTP.",
 	},
 	{ .key = NULL },

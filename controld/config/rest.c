@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "controld/http/address.h"
 #include "controld/rest/rest.h"
 
 #define IN(name) .offset = offsetof(struct cp_config_rest, name)
@@ -27,6 +28,27 @@ static int check_hosts(const void *field, struct sn_diag *diag)
 	return 0;
 }
 
+static int check_listen(const void *field, struct sn_diag *diag)
+{
+	const char *text = *(char *const *)field;
+	struct cp_http_address address;
+
+	if (!text[0] || cp_http_address_parse(text, &address, diag) == 0)
+		return 0;
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
+int cp_config_rest_check(const void *field, struct sn_diag *diag)
+{
+	const struct cp_config_rest *rest = field;
+
+	if (!rest->listen[0] || (rest->certificate && rest->key))
+		return 0;
+	sn_diag_set(diag, "listen",
+		    "needs certificate and key: it is served over TLS only");
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
 const struct cp_config_schema_item cp_config_rest_items[] = {
 	{
 		.key = "socket",
@@ -35,6 +57,49 @@ const struct cp_config_schema_item cp_config_rest_items[] = {
 		.fallback = "true",
 		.description = "Serve it on rest.sock in the run directory, to "
 			       "those who may use api.sock.",
+	},
+	{
+		.key = "listen",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
+		IN(listen),
+		.max = 64,
+		.fallback = "",
+		.check = check_listen,
+		.description = "Address and port where it is served over TLS; "
+			       "empty: not at all.",
+	},
+	{
+		.key = "certificate",
+		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		IN(certificate),
+		.reloadable = true,
+		.description = "Certificate of the TLS server, PEM, and those "
+			       "that lead to its authority.",
+	},
+	{
+		.key = "key",
+		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		IN(key),
+		.reloadable = true,
+		.description = "Key of the certificate, PEM.",
+	},
+	{
+		.key = "client_ca",
+		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		IN(client_ca),
+		.reloadable = true,
+		.description = "Authorities that certificates of callers lead "
+			       "to; without it callers are not asked for any.",
+	},
+	{
+		.key = "callers",
+		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		IN(callers),
+		.fallback = "/etc/sentinel/rest-callers",
+		.reloadable = true,
+		.description = "Who may call over TLS, and as what: "
+			       "lines of NAME viewer|operator|admin "
+			       "token|certificate SHA256 [UNTIL].",
 	},
 	{
 		.key = "hosts",

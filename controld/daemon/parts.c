@@ -316,6 +316,12 @@ static int open_rest(struct cp_daemon *daemon, struct sn_diag *diag)
 	return cp_rest_setup_new(&daemon->rest, &setup, daemon->config, diag);
 }
 
+static void reload_rest(struct cp_daemon *daemon)
+{
+	if (daemon->rest)
+		cp_rest_setup_reload(daemon->rest, daemon->config);
+}
+
 static void close_rest(struct cp_daemon *daemon, closed_cb closed)
 {
 	if (daemon->rest)
@@ -342,7 +348,7 @@ static const struct {
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },
 	{ open_api, reload_api, close_api, free_api },
-	{ open_rest, NULL, close_rest, NULL },
+	{ open_rest, reload_rest, close_rest, NULL },
 };
 
 int cp_daemon_parts_open(struct cp_daemon *daemon, struct sn_diag *diag)

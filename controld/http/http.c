@@ -221,7 +221,8 @@ static int listen_now(struct cp_http *http)
 	http->daemon = start_daemon(http, fd);
 	if (!http->daemon) {
 		(void)close(fd);
-		return -ENOMEM;
+		/* Of TLS it does not say more. */
+		return http->options.tls ? -EPROTO : -ENOMEM;
 	}
 	r = watch(http);
 	if (r < 0) {

@@ -8,10 +8,10 @@
 #include <strings.h>
 
 #include "controld/rest/internal.h"
+#include "controld/rest/remote.h"
 #include "shared/util.h"
 
 enum {
-	STATUS_UNAUTHORIZED = 401,
 	STATUS_FORBIDDEN = 403,
 	STATUS_UNSUPPORTED_TYPE = 415,
 	STATUS_MISDIRECTED = 421,
@@ -168,7 +168,9 @@ static unsigned int judge_caller(const struct cp_rest_listener *listener,
 	if (!caller)
 		return STATUS_INTERNAL;
 	cp_http_call_set_data(call, caller, free);
-	status = judge_process(listener, call, caller, text);
+	status = listener->is_remote ?
+			 cp_rest_remote_judge(listener, call, caller, text) :
+			 judge_process(listener, call, caller, text);
 	if (!status && target->kind == CP_REST_KIND_METHOD)
 		status = judge_method(listener, call, target->method, caller,
 				      text);

@@ -9,8 +9,11 @@
 #include <sys/socket.h>
 
 #include "controld/http/call.h"
+#include "controld/rest/callers.h"
 #include "controld/rest/rest.h"
+#include "controld/rest/throttle.h"
 #include "controld/rpc/listen.h"
+#include "controld/rpc/secrets.h"
 #include "controld/rpc/transport.h"
 #include "shared/diag.h"
 
@@ -32,6 +35,7 @@ struct cp_rest_target {
 struct cp_rest_listener {
 	struct cp_rest *rest;
 	const char *name;
+	bool is_remote; /* over TLS; else the Unix socket */
 	struct cp_http *http; /* NULL: there is none */
 	struct cp_rpc_listen socket; /* the Unix socket's */
 };
@@ -47,10 +51,15 @@ struct cp_rest {
 	size_t n_routes;
 	char *document;
 	struct cp_rest_listener local;
+	struct cp_rest_listener remote;
+	struct cp_rpc_secrets secrets; /* what the remote one has */
+	struct cp_http_tls tls; /* the same, as it wants it */
+	struct cp_rest_callers *callers; /* NULL: nobody, over TLS */
+	struct cp_rest_throttle throttle;
 	LIST_HEAD(, cp_rest_call) calls;
 	uv_timer_t pulse;
 	uv_timer_t drain;
-	unsigned int n_open;
+	unsigned int n_open; /* handles and listeners */
 	bool is_stopping;
 	uint64_t drain_until_ms;
 	void (*closed)(void *userdata);

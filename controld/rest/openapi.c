@@ -300,7 +300,7 @@ static json_t *make_all(struct document *document, const char *version)
 {
 	return json_pack(
 		"{s: s, s: {s: s, s: s, s: s}, s: O, s: {s: O, s: {s: {s: s, "
-		"s: s}, s: {s: s}}}, s: O}",
+		"s: s}, s: {s: s}}}, s: [{s: []}, {s: []}, {}], s: O}",
 		"openapi", "3.1.0", "info", "title", "Sentinel", "version",
 		version, "description",
 		"sentinel.v1.DaemonService as JSON. Requests are messages of "
@@ -309,7 +309,8 @@ static json_t *make_all(struct document *document, const char *version)
 		"paths", document->paths, "components", "schemas",
 		document->schemas, "securitySchemes", "bearer", "type", "http",
 		"scheme", "bearer", "certificate", "type", "mutualTLS",
-		"x-not-offered", document->left_out);
+		"security", "bearer", "certificate", "x-not-offered",
+		document->left_out);
 }
 
 int cp_rest_openapi_print(const struct cp_rpc_method *methods, size_t n,

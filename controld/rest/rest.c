@@ -153,15 +153,68 @@ static struct cp_http_options http_options(struct cp_rest_listener *listener)
 static int open_local(struct cp_rest *rest)
 {
 	struct cp_http_options options;
+	int r;
 
-	rest->local.rest = rest;
-	rest->local.name = "rest";
-	rest->local.socket = CP_RPC_LISTEN_NONE;
 	if (!rest->options.socket_path)
 		return 0;
 	options = http_options(&rest->local);
 	options.listen = listen_local;
-	return cp_http_new(&rest->local.http, &options);
+	r = cp_http_new(&rest->local.http, &options);
+	rest->n_open += r == 0;
+	return r;
+}
+
+static void open_remote(struct cp_rest *rest)
+{
+	struct cp_http_options options = http_options(&rest->remote);
+
+	rest->tls = (struct cp_http_tls){
+		.certificate = rest->secrets.certificate,
+		.key = rest->secrets.key,
+		.client_ca = rest->secrets.ca,
+	};
+	options.address = rest->options.address;
+	options.tls = &rest->tls;
+	if (cp_http_new(&rest->remote.http, &options) == 0)
+		rest->n_open++;
+	else
+		sn_log(SN_LOG_ERROR, "rest-tls error='out of memory'");
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : !a && !b;
+}
+
+static void closed_one(void *userdata);
+
+bool cp_rest_has_remote(const struct cp_rest *rest)
+{
+	return rest->options.has_remote;
+}
+
+void cp_rest_put_callers(struct cp_rest *rest, struct cp_rest_callers *callers)
+{
+	cp_rest_callers_free(rest->callers);
+	rest->callers = callers;
+}
+
+void cp_rest_put_secrets(struct cp_rest *rest, struct cp_rpc_secrets *secrets)
+{
+	struct cp_rpc_secrets *now = &rest->secrets;
+
+	if (rest->remote.http &&
+	    is_same(now->certificate, secrets->certificate) &&
+	    is_same(now->key, secrets->key) && is_same(now->ca, secrets->ca)) {
+		cp_rpc_secrets_done(secrets);
+		return;
+	}
+	if (rest->remote.http)
+		cp_http_close(sn_steal(&rest->remote.http), closed_one, rest);
+	cp_rpc_secrets_done(now);
+	*now = *secrets;
+	*secrets = (struct cp_rpc_secrets){ 0 };
+	open_remote(rest);
 }
 
 static void pulse(uv_timer_t *timer)
@@ -197,6 +250,18 @@ int cp_rest_new(struct cp_rest **ret, const struct cp_rest_options *options)
 	copy_options(rest, options);
 	rest->uid = geteuid();
 	LIST_INIT(&rest->calls);
+	rest->local = (struct cp_rest_listener){
+		.rest = rest,
+		.name = "rest",
+		.socket = CP_RPC_LISTEN_NONE,
+	};
+	rest->remote = (struct cp_rest_listener){
+		.rest = rest,
+		.name = "rest-tls",
+		.is_remote = true,
+		.socket = CP_RPC_LISTEN_NONE,
+	};
+	rest->n_open = 2; /* the timers */
 	(void)uv_timer_init(options->loop, &rest->pulse);
 	(void)uv_timer_init(options->loop, &rest->drain);
 	(void)uv_timer_start(&rest->pulse, pulse, CP_REST_PULSE_MS,
@@ -232,6 +297,8 @@ static void free_rest(struct cp_rest *rest)
 	free(rest->routes);
 	free(rest->targets);
 	free(rest->document);
+	cp_rest_callers_free(rest->callers);
+	cp_rpc_secrets_done(&rest->secrets);
 	free(rest);
 	if (closed)
 		closed(userdata);
@@ -257,12 +324,11 @@ static void drain_closed(uv_handle_t *handle)
 
 static void cut(struct cp_rest *rest)
 {
-	rest->n_open = 2;
 	cp_rest_call_cancel_all(rest);
-	if (rest->local.http) {
-		rest->n_open++;
+	if (rest->local.http)
 		cp_http_close(sn_steal(&rest->local.http), closed_one, rest);
-	}
+	if (rest->remote.http)
+		cp_http_close(sn_steal(&rest->remote.http), closed_one, rest);
 	uv_close((uv_handle_t *)&rest->pulse, pulse_closed);
 	uv_close((uv_handle_t *)&rest->drain, drain_closed);
 }
@@ -291,11 +357,14 @@ void cp_rest_close(struct cp_rest *rest, unsigned int drain_ms,
 bool cp_rest_get_http(const struct cp_rest *rest, size_t index,
 		      const char **name, struct cp_http_stats *ret)
 {
-	const struct cp_rest_listener *const listeners[] = { &rest->local };
+	const struct cp_rest_listener *const listeners[] = { &rest->local,
+							     &rest->remote };
 
-	if (index >= SN_ARRAY_SIZE(listeners) || !listeners[index]->http)
+	if (index >= SN_ARRAY_SIZE(listeners))
 		return false;
 	*name = listeners[index]->name;
-	cp_http_get_stats(listeners[index]->http, ret);
+	*ret = (struct cp_http_stats){ 0 };
+	if (listeners[index]->http)
+		cp_http_get_stats(listeners[index]->http, ret);
 	return true;
 }

@@ -15,6 +15,8 @@
 #include <uv.h>
 
 #include "controld/http/http.h"
+#include "controld/rest/callers.h"
+#include "controld/rpc/secrets.h"
 #include "controld/rpc/server.h"
 
 struct cp_rest;
@@ -55,9 +57,23 @@ struct cp_rest_options {
 
 	const char *socket_path; /* copied; NULL: no Unix socket */
 	gid_t gid; /* as in struct cp_rpc_server_options */
+
+	bool has_remote; /* over TLS */
+	struct cp_http_address address;
 };
 
 int cp_rest_new(struct cp_rest **ret, const struct cp_rest_options *options);
+
+bool cp_rest_has_remote(const struct cp_rest *rest);
+
+/* Who may call over TLS, from the next request on; at first nobody. Takes the
+ * list. */
+void cp_rest_put_callers(struct cp_rest *rest, struct cp_rest_callers *callers);
+
+/* Certificate, key and perhaps authorities of callers, which it takes; at first
+ * there are none, and no listener. With other ones than before it begins anew,
+ * and its connections are cut. */
+void cp_rest_put_secrets(struct cp_rest *rest, struct cp_rpc_secrets *secrets);
 
 /* Refuses what comes, gives the calls under way drain_ms to end, cancels the
  * rest, and frees it; then calls closed from the loop. */

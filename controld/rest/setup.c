@@ -5,6 +5,63 @@
 #include <string.h>
 
 #include "controld/api/api.h"
+#include "shared/log.h"
+
+static const char *text_of(const struct sn_diag *diag, int r, char *text,
+			   size_t size)
+{
+	return diag->text[0] ? sn_diag_format(diag, text, size) :
+			       strerror(r < 0 ? -r : EINVAL);
+}
+
+/* False: refused, and told. */
+static bool load_secrets(const struct cp_config_rest *config,
+			 struct cp_rpc_secrets *ret)
+{
+	const struct cp_rpc_secrets_files files = {
+		.certificate = config->certificate,
+		.key = config->key,
+		.ca = config->client_ca,
+	};
+	char text[sizeof(struct sn_diag)];
+	struct sn_diag diag = { 0 };
+	int r = cp_rpc_secrets_load(&files, ret, &diag);
+
+	if (r)
+		sn_log(SN_LOG_ERROR, "rest-tls error='%s'",
+		       text_of(&diag, r, text, sizeof(text)));
+	return r == 0;
+}
+
+static bool load_callers(const struct cp_config_rest *config,
+			 struct cp_rest_callers **ret)
+{
+	char text[sizeof(struct sn_diag)];
+	struct sn_diag diag = { 0 };
+	int r = cp_rest_callers_load(config->callers, ret, &diag);
+
+	if (r)
+		sn_log(SN_LOG_ERROR, "rest-callers error='%s'",
+		       text_of(&diag, r, text, sizeof(text)));
+	else
+		sn_log(SN_LOG_INFO, "rest-callers n=%zu",
+		       cp_rest_callers_count(*ret));
+	return r == 0;
+}
+
+void cp_rest_setup_reload(struct cp_rest *rest, const struct cp_config *config)
+{
+	struct cp_rest_callers *callers = NULL;
+	struct cp_rpc_secrets secrets = { 0 };
+
+	if (!cp_rest_has_remote(rest) || !config->rest.certificate ||
+	    !config->rest.key)
+		return;
+	if (load_callers(&config->rest, &callers))
+		cp_rest_put_callers(rest, callers);
+	if (load_secrets(&config->rest, &secrets))
+		cp_rest_put_secrets(rest, &secrets);
+}
 
 int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 		      const struct cp_config *config, struct sn_diag *diag)
@@ -19,17 +76,26 @@ int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 		.gid = setup->gid,
 	};
 	char path[CP_REST_PATH_BYTES];
-	int n;
+	int n, r;
 
 	*ret = NULL;
-	if (!config->rest.socket)
+	options.has_remote = config->rest.listen[0] != '\0';
+	if (options.has_remote &&
+	    cp_http_address_parse(config->rest.listen, &options.address,
+				  diag) != 0)
+		return -EINVAL;
+	if (!config->rest.socket && !options.has_remote)
 		return 0;
 	n = snprintf(path, sizeof(path), "%s/rest.sock", setup->run_dir);
 	if (n < 0 || (size_t)n >= sizeof(path)) {
 		sn_diag_set(diag, NULL, "%s is too long", setup->run_dir);
 		return -ENAMETOOLONG;
 	}
-	options.socket_path = path;
+	if (config->rest.socket)
+		options.socket_path = path;
 	options.methods = cp_api_get_methods(&options.n_methods);
-	return cp_rest_new(ret, &options);
+	r = cp_rest_new(ret, &options);
+	if (r == 0)
+		cp_rest_setup_reload(*ret, config);
+	return r;
 }

@@ -19,5 +19,10 @@ struct cp_rest_setup {
 
 /* *ret is NULL if nothing of it is configured. diag is filled for what is not
  * plainly the machine. */
+/* The files that the listener over TLS needs are read; where one is refused, it is
+ * told, and there is no listener, or nobody who may call. */
 int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 		      const struct cp_config *config, struct sn_diag *diag);
+
+/* Reads them again; what is refused leaves what was read before. */
+void cp_rest_setup_reload(struct cp_rest *rest, const struct cp_config *config);

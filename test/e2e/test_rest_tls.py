@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API over TLS: who may call, as what, and who may not. By curl."""
+
+import datetime
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+
+import pytest
+
+from world import USER, until
+
+PORT = 9443
+URL = f"https://localhost:{PORT}"
+CONFIG = """
+metrics: {{listen: ""}}
+health: {{listen: ""}}
+rest:
+  listen: 127.0.0.1:{port}
+  certificate: {folder}/server.pem
+  key: {folder}/server.key
+  client_ca: {folder}/ca.pem
+  callers: {folder}/callers
+  hosts: [sentinel.example]
+"""
+
+
+class Keys:
+    """Certificates and tokens in a folder of the world's."""
+
+    def __init__(self, world):
+        self.world = world
+        self.folder = world.folder / "tls"
+        self.folder.mkdir()
+        self.tokens = {name: secrets.token_hex(32) for name in
+                       ("viewer", "operator", "admin", "expired", "later")}
+        self.make_authority("server", "subjectAltName=DNS:localhost")
+        self.make_authority("ca")
+        self.make_authority("stranger")
+        self.make_client("client")
+        self.make_client("unlisted")
+        self.write_callers()
+
+    def openssl(self, *arguments, **options):
+        return subprocess.run(["openssl", *arguments], check=True,
+                              cwd=self.folder, capture_output=True, **options)
+
+    def make_authority(self, name, *extensions):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                     f"{name}.key", "-out", f"{name}.pem", "-days", "2",
+                     "-subj", f"/CN={name}",
+                     *(x for text in extensions for x in ("-addext", text)))
+        account = pwd.getpwnam(USER)
+        for end in ("pem", "key"):
+            os.chown(self.folder / f"{name}.{end}", 0, account.pw_gid)
+            (self.folder / f"{name}.{end}").chmod(0o640)
+
+    def make_client(self, name):
+        self.openssl("req", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                     f"{name}.key", "-out", f"{name}.csr", "-subj",
+                     f"/CN={name}")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem",
+                     "-CAkey", "ca.key", "-days", "2", "-out", f"{name}.pem")
+
+    def key_hash(self, name):
+        pem = self.openssl("x509", "-in", f"{name}.pem", "-noout",
+                           "-pubkey").stdout
+        der = self.openssl("pkey", "-pubin", "-outform", "DER",
+                           input=pem).stdout
+        return hashlib.sha256(der).hexdigest()
+
+    def write_callers(self, without=()):
+        past = "2020-01-01T00:00:00Z"
+        future = (datetime.datetime.utcnow() + datetime.timedelta(days=1)
+                  ).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines = ["# who may"]
+        for name, role, until_time in (
+                ("viewer", "viewer", ""), ("operator", "operator", ""),
+                ("admin", "admin", ""), ("expired", "admin", past),
+                ("later", "viewer", future)):
+            digest = hashlib.sha256(self.tokens[name].encode()).hexdigest()
+            if name not in without:
+                lines.append(f"{name} {role} token {digest} {until_time}")
+        for name in ("client", "stranger"):
+            lines.append(f"{name} operator certificate {self.key_hash(name)}")
+        path = self.folder / "callers"
+        path.write_text("\n".join(lines) + "\n")
+        os.chown(path, 0, pwd.getpwnam(USER).pw_gid)
+        path.chmod(0o640)
+
+
+@pytest.fixture(scope="module")
+def keys(world):
+    made = Keys(world)
+    world.config.write_text(CONFIG.format(port=PORT, folder=made.folder))
+    return made
+
+
+@pytest.fixture
+def curl(world, keys):
+    """The daemon anew, so that nothing of a test before is held against us."""
+    if world.cp:
+        world.kill_cp()
+    world.ensure_daemons()
+
+    def call(method, message=None, token=None, cert=None, options=(),
+             url=URL):
+        arguments = ["-sS", "--max-time", "20", "--cacert",
+                     str(keys.folder / "server.pem"), "-w", "\n%{http_code}",
+                     *options]
+        if token:
+            arguments += ["-H", "Authorization: Bearer " +
+                          keys.tokens.get(token, token)]
+        if cert:
+            arguments += ["--cert", str(keys.folder / f"{cert}.pem"),
+                          "--key", str(keys.folder / f"{cert}.key")]
+        if message is not None:
+            arguments += ["-H", "Content-Type: application/json", "-d",
+                          json.dumps(message)]
+        done = subprocess.run(
+            [*world.network.enter("router"), "curl", *arguments,
+             f"{url}{method}"], capture_output=True, text=True)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), (json.loads(body) if body else done.returncode)
+
+    until(lambda: call("/v1/GetStatus", token="viewer")[0] == 200,
+          "it listens")
+    yield call
+    world.ensure_daemons()
+    world.detach_all()
+
+
+def test_roles_say_what_a_token_may(curl, world):
+    attach = {"interfaceName": "w0"}
+    assert curl("/v1/List", token="viewer")[0] == 200
+    assert curl("/openapi.json", token="viewer")[0] == 200
+    assert curl("/v1/Attach", attach, token="viewer")[0] == 403
+    status, body = curl("/v1/Attach", attach, token="operator")
+    assert status == 403 and body["code"] == "PERMISSION_DENIED"
+    status, made = curl("/v1/Attach", attach, token="admin")
+    assert status == 200
+    change = {"id": made["id"], "mode": "MODE_BLOCK_ALL"}
+    assert curl("/v1/SetMode", change, token="viewer")[0] == 403
+    assert curl("/v1/SetMode", change, token="operator")[0] == 200
+    assert curl("/v1/Detach", {"id": made["id"]}, token="operator")[0] == 403
+    assert curl("/v1/Detach", {"id": made["id"]}, token="admin")[0] == 200
+    log = (world.folder / "sentinel-cp.log").read_text()
+    assert f"audit method=SetMode caller=operator id={made['id']}" in log
+    assert f"audit method=Detach caller=admin id={made['id']}" in log
+
+
+def test_certificates_are_callers_too(curl):
+    assert curl("/v1/List", cert="client")[0] == 200
+    assert curl("/v1/Detach", {"id": "x"}, cert="client")[0] == 403
+    assert curl("/v1/SetMode", {"id": "x"}, cert="client")[0] == 400
+    # A token is what counts where there is one.
+    assert curl("/v1/SetMode", {"id": "x"}, cert="client",
+                token="viewer")[0] == 403
+    # The authority's, but nobody listed it; listed, but of no authority.
+    assert curl("/v1/List", cert="unlisted")[0] == 401
+    assert curl("/v1/List", cert="stranger")[0] == 401
+
+
+@pytest.mark.parametrize("token", [
+    None, "expired", "x", "0" * 64, "", "\t"])
+def test_without_a_credential_there_is_nothing(curl, token):
+    for path in ("/v1/List", "/v1/GetStatus", "/openapi.json"):
+        status, body = curl(path, token=token)
+        assert status == 401 and body["code"] == "UNAUTHENTICATED"
+    assert curl("/v1/Attach", {}, token=token)[0] == 401
+
+
+@pytest.mark.parametrize("header", [
+    "Authorization: Basic YWRtaW46YWRtaW4=", "Authorization: {0}",
+    "Authorization: Bearer{0}", "Authorization: Bearer {0} x",
+    "Authorization: Bearer {0}x", "X-Authorization: Bearer {0}"])
+def test_a_token_is_in_one_form(curl, keys, header):
+    header = header.format(keys.tokens["admin"])
+    assert curl("/v1/List", options=["-H", header])[0] == 401
+
+
+def test_two_tokens_are_none(curl, keys):
+    assert curl("/v1/List", token="viewer", options=[
+        "-H", "Authorization: Bearer " + keys.tokens["admin"]])[0] == 400
+
+
+def test_who_guesses_has_to_wait(curl):
+    """A certificate is no guess."""
+    statuses = [curl("/v1/List", token=f"{n:064x}")[0] for n in range(14)]
+    assert statuses[:10] == [401] * 10 and 429 in statuses[10:]
+    status, body = curl("/v1/List", token="viewer")
+    assert status == 429 and body["code"] == "RESOURCE_EXHAUSTED"
+    assert curl("/v1/List", cert="client")[0] == 200
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200,
+          "it is forgiven", 30)
+
+
+def test_older_tls_and_plain_text_are_not_spoken(curl):
+    assert curl("/v1/List", token="viewer", options=["--tls-max", "1.2"])[0] == 0
+    assert curl("/v1/List", token="viewer",
+                url=f"http://localhost:{PORT}")[0] == 0
+
+
+def test_names_of_the_host_are_as_configured(curl):
+    for name, wanted in (("sentinel.example", 200), ("evil.example", 421),
+                         (f"SENTINEL.example:{PORT}", 200)):
+        assert curl("/v1/List", token="viewer",
+                    options=["-H", f"Host: {name}"])[0] == wanted
+    for origin, wanted in ((URL, 200), (f"http://localhost:{PORT}", 403),
+                           ("https://localhost", 403)):
+        assert curl("/v1/List", token="viewer",
+                    options=["-H", f"Origin: {origin}"])[0] == wanted
+
+
+def test_a_reload_takes_callers_and_certificate_over(curl, world, keys):
+    stream = subprocess.Popen(
+        [*world.network.enter("router"), "curl", "-sSN", "--cacert",
+         str(keys.folder / "server.pem"), "-H",
+         "Authorization: Bearer " + keys.tokens["viewer"],
+         URL + "/v1/WatchEvents?follow=true"], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL)
+    assert stream.stdout.readline().startswith(b"retry")
+    keys.write_callers(without=("later",))
+    world.cp.send_signal(signal.SIGHUP)
+    until(lambda: curl("/v1/List", token="later")[0] == 401, "it is forgotten")
+    assert curl("/v1/List", token="viewer")[0] == 200
+    # A list with a mistake changes nothing.
+    path = keys.folder / "callers"
+    text = path.read_text()
+    path.write_text(text + "nonsense\n")
+    world.cp.send_signal(signal.SIGHUP)
+    until(lambda: "rest-callers error=" in
+          (world.folder / "sentinel-cp.log").read_text(), "it is told")
+    assert curl("/v1/List", token="viewer")[0] == 200
+    keys.write_callers()
+    # Another certificate is shown from then on.
+    assert stream.poll() is None
+    keys.make_authority("server", "subjectAltName=DNS:localhost")
+    assert curl("/v1/List", token="viewer")[0] == 0
+    world.cp.send_signal(signal.SIGHUP)
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it is shown")
+    stream.wait(timeout=20)
+    stream.stdout.close()
+
+
+def test_a_list_that_others_can_read_lets_nobody_in(curl, world, keys):
+    path = keys.folder / "callers"
+    path.chmod(0o644)
+    world.kill_cp()
+    world.ensure_daemons()
+    assert curl("/v1/List", token="admin")[0] == 401
+    keys.write_callers()
+    world.cp.send_signal(signal.SIGHUP)
+    until(lambda: curl("/v1/List", token="admin")[0] == 200, "it is read")
