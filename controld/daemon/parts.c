@@ -243,6 +243,7 @@ static int open_monitor(struct cp_daemon *daemon, struct sn_diag *diag)
 			.control = daemon->control,
 			.version = SN_VERSION,
 		},
+		.rest = &daemon->rest,
 		.config = daemon->config,
 	};
 

@@ -234,6 +234,14 @@ void cp_metrics_host_put(struct cp_metrics_page *page,
 void cp_metrics_host_put_http(struct cp_metrics_page *page, const char *name,
 			      const struct cp_http_stats *stats)
 {
+	static const struct {
+		const char *label;
+		size_t index;
+	} classes[] = {
+		{ "class=\"2xx\"", 2 },
+		{ "class=\"4xx\"", 4 },
+		{ "class=\"5xx\"", 5 },
+	};
 	char text[64];
 
 	(void)snprintf(text, sizeof(text), "server=\"%s\"", name);
@@ -243,4 +251,8 @@ void cp_metrics_host_put_http(struct cp_metrics_page *page, const char *name,
 			    "result=\"served\"", stats->n_requests);
 	cp_metrics_page_put(page, CP_METRICS_HTTP_REQUESTS, text,
 			    "result=\"refused\"", stats->n_refused);
+	for (size_t i = 0; i < SN_ARRAY_SIZE(classes); i++)
+		cp_metrics_page_put(page, CP_METRICS_HTTP_ANSWERS, text,
+				    classes[i].label,
+				    stats->n_answers[classes[i].index]);
 }

@@ -6,11 +6,13 @@
 
 #include "controld/health/health.h"
 #include "controld/metrics/metrics.h"
+#include "controld/rest/rest.h"
 #include "shared/log.h"
 
 struct cp_monitor {
 	struct cp_metrics *metrics; /* NULL: off */
 	struct cp_health *health; /* NULL: off */
+	struct cp_rest *const *rest;
 	char *keys[CP_METRICS_SERIES_LABELS_MAX]; /* the configuration goes */
 	unsigned int n_open;
 	uv_timer_t later; /* so that its end comes from the loop */
@@ -18,15 +20,20 @@ struct cp_monitor {
 	void *closed_userdata;
 };
 
-static void put_health(void *userdata, struct cp_metrics_page *page)
+static void put_others(void *userdata, struct cp_metrics_page *page)
 {
 	const struct cp_monitor *monitor = userdata;
+	const struct cp_rest *rest = *monitor->rest;
 	struct cp_http_stats stats;
+	const char *name;
 
-	if (!monitor->health)
-		return;
-	cp_health_get_http(monitor->health, &stats);
-	cp_metrics_host_put_http(page, "health", &stats);
+	if (monitor->health) {
+		cp_health_get_http(monitor->health, &stats);
+		cp_metrics_host_put_http(page, "health", &stats);
+	}
+	for (size_t i = 0; rest && cp_rest_get_http(rest, i, &name, &stats);
+	     i++)
+		cp_metrics_host_put_http(page, name, &stats);
 }
 
 /* Reports whether the address can be taken; it was when the configuration was
@@ -56,7 +63,7 @@ static int open_metrics(struct cp_monitor *monitor,
 		.host = options->host,
 		.connections_max = config->metrics.max_connections,
 		.attachments_max = config->metrics.attachments,
-		.put_others = put_health,
+		.put_others = put_others,
 		.userdata = monitor,
 	};
 	int r;
@@ -105,6 +112,7 @@ int cp_monitor_new(struct cp_monitor **ret,
 		return -ENOMEM;
 	(void)uv_timer_init(options->loop, &monitor->later);
 	monitor->later.data = monitor;
+	monitor->rest = options->rest;
 	/* Its owner closes what was opened, also when this fails. */
 	*ret = monitor;
 	r = open_metrics(monitor, options);

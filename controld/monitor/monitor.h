@@ -11,11 +11,14 @@
 
 struct cp_attach;
 struct cp_monitor;
+struct cp_rest;
 
 struct cp_monitor_options {
 	uv_loop_t *loop;
 	struct cp_attach *manager;
 	struct cp_metrics_host host;
+	/* Where it is as long as it is there; it comes later and goes before. */
+	struct cp_rest *const *rest;
 	const struct cp_config *config; /* for the call */
 };
 

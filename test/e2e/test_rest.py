@@ -3,11 +3,13 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
 from rest import JSON, Rest
+from test_metrics import agent_in
 from world import until
 
 POLICY = {"rules": [{"verdict": "VERDICT_ALLOW", "cidr": "10.20.0.0/16"}]}
@@ -16,6 +18,7 @@ POLICY = {"rules": [{"verdict": "VERDICT_ALLOW", "cidr": "10.20.0.0/16"}]}
 @pytest.fixture
 def rest(clean):
     client = Rest(clean.run_dir / "rest.sock")
+    client.world = clean
     until(lambda: os.path.exists(client.path), "rest.sock is there")
     return client
 
@@ -252,6 +255,32 @@ def test_the_documents_schemas_are_the_messages(rest, stubs):
             elif field.enum_type:
                 assert shown["enum"] == [
                     value.name for value in field.enum_type.values]
+
+
+def test_it_is_counted(rest):
+    def count(page, name, **labels):
+        text = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        return float(re.search(rf"^sentinel_http_{name}{{{text}}} (\S+)$",
+                               page, re.MULTILINE)[1])
+
+    def scrape():
+        return agent.get(port=9102, path="/metrics")["body"]
+
+    agent = agent_in(rest.world)
+    before = scrape()
+    for _ in range(5):
+        assert rest.get("GetStatus").status == 200
+        assert rest.get("Nope").status == 404
+        assert rest.get("Get", id="x").status == 400
+    after = scrape()
+    for name, labels, n in (
+            ("answers_total", {"class": "2xx"}, 5),
+            ("answers_total", {"class": "4xx"}, 10),
+            ("answers_total", {"class": "5xx"}, 0),
+            ("requests_total", {"result": "served"}, 10),
+            ("requests_total", {"result": "refused"}, 5)):
+        labels = {"server": "rest", **labels}
+        assert count(after, name, **labels) - count(before, name, **labels) == n
 
 
 def test_it_stops_and_starts(rest, clean):
