@@ -6,6 +6,7 @@
 #include "controld/api/change.h"
 #include "controld/api/domain.h"
 #include "controld/api/explain.h"
+#include "controld/api/history.h"
 #include "controld/api/lease.h"
 #include "controld/api/pending.h"
 #include "controld/api/read.h"
@@ -63,6 +64,8 @@ static const struct cp_rpc_method methods[] = {
 	UNARY("Explain", explain_request, explain_response, cp_api_explain_call,
 	      cp_api_explain_cancel, CP_RPC_ROLE_VIEWER),
 	READ("GetSeen", get_seen_request, get_seen_response, cp_api_seen_get),
+	READ("GetHistory", get_history_request, get_history_response,
+	     cp_api_history_get),
 	READ("GetStatus", get_status_request, get_status_response,
 	     cp_api_status_get),
 	{

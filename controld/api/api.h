@@ -13,6 +13,7 @@ struct cp_api;
 struct cp_dns_server;
 struct cp_control;
 struct cp_events;
+struct cp_history;
 
 struct cp_api_options {
 	uv_loop_t *loop;
@@ -25,6 +26,7 @@ struct cp_api_options {
 	/* The client of the control plane; NULL: there is none. */
 	const struct cp_control *control;
 	struct cp_events *events;
+	const struct cp_history *history; /* NULL: there is none */
 	const char *warning; /* shown by GetStatus, or NULL */
 	uint64_t max_message_bytes;
 	uint64_t max_connections;

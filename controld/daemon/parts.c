@@ -259,6 +259,28 @@ static void close_monitor(struct cp_daemon *daemon, closed_cb closed)
 		closed(daemon);
 }
 
+/* What was, for those who begin to look. */
+
+static int open_history(struct cp_daemon *daemon, struct sn_diag *diag)
+{
+	struct cp_history_options options = {
+		.loop = &daemon->loop,
+		.manager = daemon->manager,
+		.dns = daemon->dns,
+	};
+
+	(void)diag;
+	return cp_history_new(&daemon->history, &options);
+}
+
+static void close_history(struct cp_daemon *daemon, closed_cb closed)
+{
+	if (daemon->history)
+		cp_history_close(sn_steal(&daemon->history), closed, daemon);
+	else
+		closed(daemon);
+}
+
 /* The local API. */
 
 static int open_api(struct cp_daemon *daemon, struct sn_diag *diag)
@@ -273,6 +295,7 @@ static int open_api(struct cp_daemon *daemon, struct sn_diag *diag)
 		.daemon_id = daemon->daemon_id,
 		.control = daemon->control,
 		.events = daemon->events,
+		.history = daemon->history,
 		.dns = daemon->dns,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
@@ -348,6 +371,7 @@ static const struct {
 	{ open_dns, reload_dns, close_dns, NULL },
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },
+	{ open_history, NULL, close_history, NULL },
 	{ open_api, reload_api, close_api, free_api },
 	{ open_rest, reload_rest, close_rest, NULL },
 };

@@ -3,6 +3,7 @@
 nothing of what workloads ask for unless it is told to."""
 
 import re
+import time
 
 import pytest
 
@@ -87,6 +88,31 @@ def test_the_status_grows_by_what_was_asked_and_sent(site):
         assert value == int(shown[key]), key
     assert after["traffic"]["packets_blocked"] + \
         after["traffic"]["calls_refused"] > 0
+
+
+def test_the_history_has_what_came_in_between(sites, api):
+    """A sample is made every 10 s."""
+    site = sites["cgroup"]
+    site.attach(POLICY)
+
+    def wait_for_next():
+        begun = time.time() * 1000
+        return until(lambda: next((one for one in api.call(
+            "GetHistory").samples if one.time_ms > begun), None),
+            "a sample", limit_s=15, pause_s=0.1)
+
+    before = wait_for_next()
+    for _ in range(4):
+        site.query("other.test")
+    assert not site.is_open("203.0.113.77")
+    refused = int(site.show()["calls_refused"])
+    after = wait_for_next()
+    assert after.dns_blocked - before.dns_blocked == 4
+    assert after.dns_failed == before.dns_failed
+    assert after.blocked - before.blocked == refused > 0
+    assert after.allowed - before.allowed >= 8  # queries and their answers
+    times = [one.time_ms for one in api.call("GetHistory").samples]
+    assert times == sorted(times)
 
 
 def test_denied_names_move_the_events_by_exactly_one(site):
