@@ -24,7 +24,9 @@ dns:
     - {allow: example.com, subdomains: true, ports: [443/tcp], ttl_floor: 5m}
 """
 COMMANDS = ("status", "attach", "detach", "list", "show", "rules", "mode",
-            "allow", "deny", "remove", "apply", "dns-mode", "learnt")
+            "allow", "deny", "remove", "apply", "dns-mode", "learnt", "run",
+            "learn", "diff", "explain", "events", "top", "doctor", "features",
+            "completion")
 
 
 def keys_of(message):

@@ -54,6 +54,27 @@ def test_warnings_do_not_fail(doctor):
     assert "\x1b" not in answer.out
 
 
+@pytest.mark.parametrize("environment, has_colours", [
+    ({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": ""}, True),
+    ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False),
+    ({}, False)])
+def test_colours_are_for_terminals(clean, environment, has_colours):
+    near, far = os.openpty()
+    with subprocess.Popen(
+            [str(clean.bin / "sentinelctl"), "doctor"], stdout=far,
+            stdin=subprocess.DEVNULL, env={
+                "SENTINEL_SOCKET": str(clean.api_path),
+                "PATH": os.environ["PATH"], **environment}) as child:
+        os.close(far)
+        text = b""
+        while b" fail\r\n" not in text:
+            text += os.read(near, 4096)
+        child.wait(timeout=30)
+    os.close(near)
+    assert b"kernel" in text
+    assert (b"\x1b[32mok" in text) == (b"\x1b" in text) == has_colours, text
+
+
 def test_dead_daemon_is_told(doctor, clean):
     clean.kill_dp()
     worlds.until(lambda: clean.ctl("status").code == 1, "cp has noticed")
