@@ -28,6 +28,17 @@ static int check_hosts(const void *field, struct sn_diag *diag)
 	return 0;
 }
 
+/* "" or an absolute path. */
+static int check_file(const void *field, struct sn_diag *diag)
+{
+	const char *path = *(char *const *)field;
+
+	if (!path[0] || path[0] == '/')
+		return 0;
+	sn_diag_set(diag, NULL, "'%.64s' is not an absolute path", path);
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
 static int check_listen(const void *field, struct sn_diag *diag)
 {
 	const char *text = *(char *const *)field;
@@ -42,7 +53,7 @@ int cp_config_rest_check(const void *field, struct sn_diag *diag)
 {
 	const struct cp_config_rest *rest = field;
 
-	if (!rest->listen[0] || (rest->certificate && rest->key))
+	if (!rest->listen[0] || (rest->certificate[0] && rest->key[0]))
 		return 0;
 	sn_diag_set(diag, "listen",
 		    "needs certificate and key: it is served over TLS only");
@@ -70,23 +81,29 @@ const struct cp_config_schema_item cp_config_rest_items[] = {
 	},
 	{
 		.key = "certificate",
-		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
 		IN(certificate),
+		.fallback = "",
+		.check = check_file,
 		.reloadable = true,
 		.description = "Certificate of the TLS server, PEM, and those "
 			       "that lead to its authority.",
 	},
 	{
 		.key = "key",
-		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
 		IN(key),
+		.fallback = "",
+		.check = check_file,
 		.reloadable = true,
 		.description = "Key of the certificate, PEM.",
 	},
 	{
 		.key = "client_ca",
-		.type = CP_CONFIG_SCHEMA_TYPE_PATH,
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
 		IN(client_ca),
+		.fallback = "",
+		.check = check_file,
 		.reloadable = true,
 		.description = "Authorities that certificates of callers lead "
 			       "to; without it callers are not asked for any.",

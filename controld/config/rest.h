@@ -10,7 +10,7 @@
 struct cp_config_rest {
 	bool socket;
 	char *listen; /* "": not over TLS; else cp_http_address_parse() takes it */
-	char *certificate; /* NULL: not stated, as those below */
+	char *certificate; /* "": not stated, as those below */
 	char *key;
 	char *client_ca;
 	char *callers;

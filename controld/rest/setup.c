@@ -21,7 +21,7 @@ static bool load_secrets(const struct cp_config_rest *config,
 	const struct cp_rpc_secrets_files files = {
 		.certificate = config->certificate,
 		.key = config->key,
-		.ca = config->client_ca,
+		.ca = config->client_ca[0] ? config->client_ca : NULL,
 	};
 	char text[sizeof(struct sn_diag)];
 	struct sn_diag diag = { 0 };
@@ -54,8 +54,8 @@ void cp_rest_setup_reload(struct cp_rest *rest, const struct cp_config *config)
 	struct cp_rest_callers *callers = NULL;
 	struct cp_rpc_secrets secrets = { 0 };
 
-	if (!cp_rest_has_remote(rest) || !config->rest.certificate ||
-	    !config->rest.key)
+	if (!cp_rest_has_remote(rest) || !config->rest.certificate[0] ||
+	    !config->rest.key[0])
 		return;
 	if (load_callers(&config->rest, &callers))
 		cp_rest_put_callers(rest, callers);
