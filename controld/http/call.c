@@ -469,6 +469,8 @@ static ssize_t read_stream(void *userdata, uint64_t at, char *to, size_t n)
 
 	if (call->of)
 		call->of->moved_ms = uv_now(call->of->http->options.loop);
+	if (!call->of || call->of->is_cut)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	got = source->given.read(source->given.userdata, at, to, n);
 	if (got == CP_HTTP_CALL_END)
 		return MHD_CONTENT_READER_END_OF_STREAM;

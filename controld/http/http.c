@@ -2,6 +2,7 @@
 #include "controld/http/http.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,6 +267,25 @@ static bool is_overdue(const struct cp_http_connection *connection)
 		now_ms(http) - connection->moved_ms >= STILL_MS);
 }
 
+/* The library does not look at those who wait for a source. */
+static void look_at_streams(struct cp_http *http)
+{
+	struct cp_http_call *call;
+
+	LIST_FOREACH(call, &http->streams, entry)
+	{
+		struct pollfd look = { .events = POLLRDHUP };
+
+		if (!call->of || call->of->is_cut)
+			continue;
+		look.fd = call->of->fd;
+		if (poll(&look, 1, 0) <= 0)
+			continue;
+		cp_http_cut(call->of);
+		cp_http_call_wake(call);
+	}
+}
+
 static void sweep(uv_timer_t *timer)
 {
 	struct cp_http *http = timer->data;
@@ -283,6 +303,7 @@ static void sweep(uv_timer_t *timer)
 		cp_http_cut(connection);
 		has_cut = true;
 	}
+	look_at_streams(http);
 	if (has_cut)
 		cp_http_kick(http);
 }
