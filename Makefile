@@ -90,6 +90,10 @@ $(B)/obj/%.o: %.c $(B)/.flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(INCLUDES) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -MMD -MP -c -o $@ $<
 
+# What is in the program as it stands, which the compiler does not tell.
+$(B)/obj/controld/web/web.o: $(wildcard controld/web/*.html controld/web/*.css \
+			       controld/web/*.svg controld/web/*.js)
+
 # A stamp changes only when its text does, so that another compiler or flag
 # rebuilds and an unchanged one does not.
 stamp = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || \

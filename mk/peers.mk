@@ -19,7 +19,7 @@ install-peers-packages: install-check-packages
 	$(Q)command -v $(NPM) >/dev/null || sh packaging/install-packages node
 	$(Q)sh packaging/install-packages peers
 
-## make check-peers       with @grpc/grpc-js, buf curl, Prometheus, zsh, fish, xterm
+## make check-peers       with @grpc/grpc-js, buf curl, Prometheus, Chromium, zsh, fish, xterm
 check-peers: install-peers-packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(peers)/.installed || \
 		{ echo '0 passed, 1 failed'; exit 1; }

@@ -40,9 +40,15 @@ static void put_headers(struct MHD_Response *response, const char *type)
 static void put_own_headers(struct MHD_Response *response,
 			    const struct cp_http_call *call)
 {
-	for (size_t i = 0; i < call->n_headers; i++)
-		(void)MHD_add_response_header(response, call->headers[i].name,
+	for (size_t i = 0; i < call->n_headers; i++) {
+		const char *name = call->headers[i].name;
+
+		if (strcmp(name, "Cache-Control") == 0)
+			(void)MHD_del_response_header(response, name,
+						      "no-store");
+		(void)MHD_add_response_header(response, name,
 					      call->headers[i].value);
+	}
 }
 
 /* Refusals are answered at once, and nothing more is read. */

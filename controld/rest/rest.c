@@ -16,6 +16,7 @@
 
 enum {
 	STATUS_OK = 200,
+	STATUS_NOT_MODIFIED = 304,
 	/* Of a method two, and the document. */
 	ROUTES_PER_METHOD = 2,
 	DRAIN_LOOK_MS = 20,
@@ -38,12 +39,22 @@ static void answer_page(void *userdata, struct cp_http_call *call)
 	const struct cp_rest *rest = listener->rest;
 	const struct cp_rest_page *page =
 		rest->targets[cp_http_call_get_route(call) - rest->routes].page;
+	const char *has = cp_http_call_get_header(call, "If-None-Match");
 
 	if (page->security_policy)
 		cp_http_call_add_header(call, "Content-Security-Policy",
 					page->security_policy);
 	cp_http_call_add_header(call, "Referrer-Policy", "no-referrer");
-	cp_http_call_reply(call, STATUS_OK, page->type, page->data, page->size);
+	if (page->tag) {
+		cp_http_call_add_header(call, "ETag", page->tag);
+		cp_http_call_add_header(call, "Cache-Control", "no-cache");
+	}
+	if (page->tag && has && strcmp(has, page->tag) == 0)
+		cp_http_call_reply(call, STATUS_NOT_MODIFIED, page->type, NULL,
+				   0);
+	else
+		cp_http_call_reply(call, STATUS_OK, page->type, page->data,
+				   page->size);
 }
 
 /* path: NULL, or one that the route takes. */

@@ -37,6 +37,7 @@ struct cp_rest_page {
 	const void *data;
 	size_t size;
 	const char *security_policy; /* Content-Security-Policy, or NULL */
+	const char *tag; /* ETag, quoted; NULL: it is not to be kept */
 };
 
 /* Tables, and strings without a word beside them, outlive it. */

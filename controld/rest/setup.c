@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/api/api.h"
+#include "controld/web/web.h"
 #include "shared/log.h"
 
 static const char *text_of(const struct sn_diag *diag, int r, char *text,
@@ -94,6 +95,7 @@ int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 	if (config->rest.socket)
 		options.socket_path = path;
 	options.methods = cp_api_get_methods(&options.n_methods);
+	options.pages = cp_web_get_pages(&options.n_pages);
 	r = cp_rest_new(ret, &options);
 	if (r == 0)
 		cp_rest_setup_reload(*ret, config);

@@ -158,7 +158,7 @@ def test_names_that_are_not_ours_lead_nowhere(rest, named, status):
 
 
 @pytest.mark.parametrize("verb,path,status", [
-    ("GET", "/", 404), ("GET", "/v1/", 404), ("GET", "/v1/getstatus", 404),
+    ("GET", "/web/", 404), ("GET", "/v1/", 404), ("GET", "/v1/getstatus", 404),
     ("GET", "/v1/../openapi.json", 404), ("GET", "/v1//GetStatus", 404),
     ("GET", "/v1/GetStatus/", 404), ("GET", "/v1/%47etStatus", 404),
     ("GET", "//v1/GetStatus", 404), ("GET", "/v1/GetStatus%00", 404),
