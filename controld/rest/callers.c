@@ -87,7 +87,8 @@ static int parse_hash(const char *word, struct cp_rest_callers_entry *entry,
 		int low = digit_of(word[2 * i + 1]);
 
 		is_hex = high >= 0 && low >= 0;
-		entry->hash[i] = (uint8_t)(high << 4 | low);
+		if (is_hex)
+			entry->hash[i] = (uint8_t)(high << 4 | low);
 	}
 	/* Not repeated: somebody may have put the token itself there. */
 	return is_hex ? 0 :

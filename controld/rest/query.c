@@ -75,9 +75,9 @@ static json_t *make_value(const ProtobufCFieldDescriptor *field,
 }
 
 static int put(json_t *object, const ProtobufCFieldDescriptor *field,
-	       json_t *value, struct sn_diag *diag)
+	       json_t *given, struct sn_diag *diag)
 {
-	sn_cleanup(decrefp) json_t *owned = value;
+	sn_cleanup(decrefp) json_t *value = given;
 	json_t *there = json_object_get(object, field->name);
 
 	if (!value)

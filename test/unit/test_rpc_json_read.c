@@ -213,7 +213,8 @@ static void bytes_are_base64_of_either_alphabet(void)
 				  message)
 				 ->name;
 		t_eq(bytes->len, cases[i].size);
-		t_true(memcmp(bytes->data, cases[i].bytes, bytes->len) == 0);
+		t_true(bytes->len == 0 ||
+		       memcmp(bytes->data, cases[i].bytes, bytes->len) == 0);
 	}
 }
 
