@@ -65,6 +65,8 @@ SOUND = {
     "sentinel_learnt_write_errors_total": "2x240",
     "sentinel_events_missed_total": "4x240",
     "sentinel_log_suppressed_total": "0x240",
+    'sentinel_http_answers_total{server="rest-tls",class="4xx"}': "0+1x240",
+    'sentinel_http_answers_total{server="health",class="4xx"}': "0+50x240",
 }
 
 # alert: what differs from a sound host, the last second in which it has to be
@@ -85,6 +87,9 @@ SCENES = {
         {"sentinel_link_connects_total": "1x4 1+1x60"}, 75, 150),
     "SentinelDataplaneRefuses": (
         {'sentinel_dp_refused_total{what="peers"}': "3x8 4x60"}, 120, 150),
+    "SentinelCallersRefused": (
+        {'sentinel_http_answers_total{server="rest-tls",class="4xx"}':
+         "0x8 0+10x60"}, 150, 240),
     "SentinelVersionsDiffer": (
         {'sentinel_build_info{version="1",dp_version="1"}': None,
          'sentinel_build_info{version="2",dp_version="1"}': "1x240"},
