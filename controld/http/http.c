@@ -99,6 +99,33 @@ static void connection_changed(void *userdata,
 	*context = ours;
 }
 
+/* Before anything is done for a connection. */
+static enum MHD_Result
+accept_policy(void *userdata, const struct sockaddr *address, socklen_t size)
+{
+	struct cp_http *http = userdata;
+	uint64_t n = (now_ms(http) - http->handshakes_ms) *
+		     CP_HTTP_HANDSHAKES_PER_S / 1000;
+
+	(void)address;
+	(void)size;
+	if (!http->options.tls)
+		return MHD_YES;
+	if (n >= http->n_handshakes) {
+		http->n_handshakes = 0;
+		http->handshakes_ms = now_ms(http);
+	} else {
+		http->n_handshakes -= n;
+		http->handshakes_ms += n * 1000 / CP_HTTP_HANDSHAKES_PER_S;
+	}
+	if (http->n_handshakes >= CP_HTTP_HANDSHAKES_PER_S) {
+		http->stats.n_cut++;
+		return MHD_NO;
+	}
+	http->n_handshakes++;
+	return MHD_YES;
+}
+
 /* Paths and queries stay as they were sent: what is escaped is no route. */
 static size_t keep_escaped(void *userdata, struct MHD_Connection *connection,
 			   char *text)
@@ -181,7 +208,7 @@ static struct MHD_Daemon *start_daemon(struct cp_http *http, int fd)
 	flags |= put_tls(items, &n, options->tls);
 	put_option(items, &n, MHD_OPTION_END, 0, NULL);
 	return MHD_start_daemon(
-		flags, 0, NULL, NULL, cp_http_call_access, http,
+		flags, 0, accept_policy, http, cp_http_call_access, http,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned int)options->connections_max,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CP_HTTP_HEAD_BYTES,

@@ -23,6 +23,8 @@ enum {
 	CP_HTTP_HEAD_BYTES = 16 * 1024, /* of a connection: head and answer's */
 	CP_HTTP_REQUEST_MS = 30000, /* for each of: request, answer, idleness */
 	CP_HTTP_RETRY_MS = 2000, /* to open the listener */
+	/* A handshake takes the loop about a millisecond, whoever asks for it. */
+	CP_HTTP_HANDSHAKES_PER_S = 100, /* and that many at once */
 	CP_HTTP_CLASSES = 6,
 	CP_HTTP_REFUSAL_BYTES = 1024,
 	CP_HTTP_PART_BYTES =
@@ -78,7 +80,7 @@ struct cp_http_stats {
 	bool is_listening;
 	uint64_t n_requests; /* that reached a route */
 	uint64_t n_refused; /* that did not */
-	uint64_t n_cut; /* connections: too slow, idle or too many */
+	uint64_t n_cut; /* connections: too slow, idle, too many or too often */
 	uint64_t n_answers[CP_HTTP_CLASSES]; /* by status / 100 */
 	size_t n_connections;
 	size_t n_streams;

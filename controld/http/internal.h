@@ -63,6 +63,10 @@ struct cp_http {
 	bool has_ended; /* a connection, in this turn */
 	bool is_closing;
 	int told; /* why it does not listen; logged once */
+	/* Handshakes since the moment from which on they are counted; each 1/rate
+	 * of a second one is taken off. */
+	uint64_t handshakes_ms;
+	uint64_t n_handshakes;
 	uint64_t tried_ms;
 	TAILQ_HEAD(, cp_http_connection) connections;
 	LIST_HEAD(, cp_http_call) waiting;

@@ -257,6 +257,72 @@ def test_the_documents_schemas_are_the_messages(rest, stubs):
                     value.name for value in field.enum_type.values]
 
 
+POST = "POST /v1/GetStatus HTTP/1.1\r\nHost: localhost\r\n" \
+    "Content-Type: application/json\r\n"
+SMUGGLED = "GET /v1/List HTTP/1.1\r\nHost: localhost\r\n" \
+    "Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("head,status", [
+    (POST + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", 400),
+    (POST + "Content-Length: 2\r\nContent-Length: 3\r\n", 400),
+    (POST + "Content-Length: +2\r\n", 400),
+    (POST + "Content-Length: 2, 2\r\n", 400),
+    (POST + "Transfer-Encoding: xchunked\r\n", 400),
+    (POST + "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n", 400),
+    (POST + "Content-Length : 2\r\n", 400),
+    (POST.replace("/1.1", "/1.0") + "Transfer-Encoding: chunked\r\n", 400),
+    (POST + "Host: localhost\r\n", 400),
+    (POST.replace("Host", "X"), 400),
+    (POST + "X: " + "y" * 40000 + "\r\n", 431),
+    (POST + "".join(f"X{n}: y\r\n" for n in range(100)), 431),
+    ("GET /v1/List HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n", 413),
+])
+def test_nothing_is_smuggled(rest, head, status):
+    got = rest.raw((head + "\r\n" + SMUGGLED).encode("latin-1"))
+    assert set(re.findall(rb"^HTTP/1\.[01] (\d+) ", got, re.M)) == \
+        {str(status).encode()}, got
+    assert b"attachments" not in got
+    assert rest.get("GetStatus").status == 200
+
+
+def test_those_who_hold_on_keep_nobody_out(rest):
+    """Silent ones, half heads, half bodies, and ones that read nothing."""
+    kept = []
+    for text in ("", "GET /v1/List HTT", POST + "Content-Length: 9\r\n\r\n{",
+                 "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50):
+        for _ in range(24):
+            sock = rest.connect()
+            sock.setblocking(False)
+            try:
+                sock.sendall(text.encode())
+            except BlockingIOError:
+                pass
+            kept.append(sock)
+    for _ in range(10):
+        assert rest.get("GetStatus").status == 200
+    for sock in kept:
+        sock.close()
+
+
+def test_a_lease_ends_with_its_stream(rest, clean):
+    """At once, though nothing is sent."""
+    box = clean.cgroup("leased")
+    message = json.dumps({"attach": {"cgroupPath": str(box)}}).encode()
+    with rest.connect() as sock:
+        sock.sendall(b"POST /v1/Lease HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Type: application/json\r\n"
+                     b"Content-Length: %d\r\n\r\n" % len(message) + message)
+        got = b""
+        while b"attached" not in got:
+            part = sock.recv(4096)
+            assert part, got
+            got += part
+        item, = clean.ok("list")
+        assert item["id"] in got.decode()
+    until(lambda: clean.ok("list") == [], "the lease ends", 5)
+
+
 def test_it_is_counted(rest):
     def count(page, name, **labels):
         text = ",".join(f'{key}="{value}"' for key, value in labels.items())

@@ -201,6 +201,49 @@ def test_who_guesses_has_to_wait(curl):
           "it is forgiven", 30)
 
 
+HANDSHAKES = """
+import socket, ssl, sys, time
+context = ssl.create_default_context(cafile=sys.argv[2])
+done = 0
+until = time.monotonic() + 2
+while time.monotonic() < until:
+    try:
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as s:
+            with context.wrap_socket(s, server_hostname="localhost"):
+                done += 1
+    except OSError:
+        pass
+print(done)
+"""
+
+
+def test_handshakes_take_a_bounded_part_of_the_loop(curl, world, keys):
+    """100 a second and 100 at once; what is beyond is closed before anything is
+    done for it, and callers are served a moment later."""
+    done = subprocess.run(
+        [*world.network.enter("router"), "/usr/bin/python3", "-c", HANDSHAKES,
+         str(PORT), str(keys.folder / "server.pem")], capture_output=True,
+        text=True, timeout=60, check=True)
+    assert 0 < int(done.stdout) <= 320
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it serves", 5)
+
+
+def test_who_does_not_shake_hands_keeps_nobody_out(curl, world):
+    """Many more connections than are served, without a byte."""
+    holder = subprocess.Popen(
+        [*world.network.enter("router"), "/usr/bin/python3", "-c", f"""
+import socket, sys
+socks = [socket.create_connection(("127.0.0.1", {PORT})) for _ in range(100)]
+print("held", flush=True)
+sys.stdin.read()
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it serves", 10)
+    holder.stdin.close()
+    assert holder.wait(timeout=20) == 0
+    holder.stdout.close()
+
+
 def test_older_tls_and_plain_text_are_not_spoken(curl):
     assert curl("/v1/List", token="viewer", options=["--tls-max", "1.2"])[0] == 0
     assert curl("/v1/List", token="viewer",
