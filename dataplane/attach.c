@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "dataplane/attach_cgroup.h"
+#include "dataplane/attach_host.h"
 #include "dataplane/attach_tc.h"
 #include "dataplane/table.h"
 #include "shared/log.h"
@@ -50,6 +51,10 @@ static const struct {
 	[SN_PROGRAM_HOOK_DNS_RETURN] = { .target = SN_TARGET_NONE },
 	[SN_PROGRAM_HOOK_SOCKET_FILTER] = { .target = SN_TARGET_NONE },
 	[SN_PROGRAM_HOOK_ITER_TASK] = { .target = SN_TARGET_NONE },
+	/* Those of the host: dataplane/attach_host.c. */
+	[SN_PROGRAM_HOOK_SYSCALL_EXIT] = { .target = SN_TARGET_NONE },
+	[SN_PROGRAM_HOOK_TRACEPOINT_BTF] = { .target = SN_TARGET_NONE },
+	[SN_PROGRAM_HOOK_TABLE_FLUSH] = { .target = SN_TARGET_NONE },
 };
 
 static bool is_for(size_t program, uint8_t target_type)
@@ -67,7 +72,7 @@ static void write_link_name(char name[LINK_NAME_BYTES], uint32_t slot,
 
 int dp_attach_init(struct dp_attach *attach, struct dp_object *object,
 		   struct dp_slots *slots, const struct dp_options *options,
-		   struct sn_diag *diag)
+		   const struct dp_tracefs *tracefs, struct sn_diag *diag)
 {
 	bool has_tcx = dp_attach_tc_has_tcx();
 	int r;
@@ -76,6 +81,7 @@ int dp_attach_init(struct dp_attach *attach, struct dp_object *object,
 		.object = object,
 		.slots = slots,
 		.pins = object->pins,
+		.tracefs = tracefs,
 		.task_link = -1,
 		.allow_host_role = options->allow_host_role,
 		.tcx = has_tcx && options->tc != DP_OPTIONS_TC_CLSACT,
@@ -170,7 +176,8 @@ static int arm_cgroup(const struct dp_attach *attach, uint32_t slot, int fd,
 	return r;
 }
 
-static int check_request(const struct sn_ipc_attach *request, int fd)
+static int check_request(const struct dp_attach *attach,
+			 const struct sn_ipc_attach *request, int fd)
 {
 	static const uint8_t no_id[SN_ID_BYTES];
 
@@ -180,6 +187,8 @@ static int check_request(const struct sn_ipc_attach *request, int fd)
 		return -EINVAL;
 	if (request->type == SN_TARGET_TC)
 		return fd < 0 ? 0 : -EINVAL;
+	if (request->type == SN_TARGET_HOST)
+		return dp_attach_host_check(attach, request, fd);
 	if (request->type != SN_TARGET_CGROUP || fd < 0 || request->ifindex ||
 	    request->role != SN_ROLE_NONE)
 		return -EINVAL;
@@ -207,6 +216,8 @@ static int check_target(const struct dp_attach *attach,
 	target->attached_at = dp_table_get_now();
 	if (request->type == SN_TARGET_CGROUP)
 		return dp_attach_cgroup_check(attach, fd, peer, target);
+	if (request->type == SN_TARGET_HOST)
+		return 0;
 	if (dp_slots_find_interface(attach->slots, request->ifindex))
 		return -EEXIST;
 	if (is_resolvers(attach, request->ifindex))
@@ -239,7 +250,7 @@ int dp_attach_add(struct dp_attach *attach, const struct sn_ipc_attach *request,
 	uint32_t slot;
 	int r;
 
-	r = check_request(request, fd);
+	r = check_request(attach, request, fd);
 	if (r >= 0)
 		r = check_target(attach, request, fd, peer, &target, &iface);
 	if (r < 0)
@@ -248,11 +259,12 @@ int dp_attach_add(struct dp_attach *attach, const struct sn_ipc_attach *request,
 	if (!slot)
 		return -EMLINK;
 	r = set_initial_policy(attach, slot, request);
-	if (r >= 0)
-		r = target.type == SN_TARGET_TC ?
-			    arm_interface(attach, slot, &iface,
-					  request->ifindex) :
-			    arm_cgroup(attach, slot, fd, target.object);
+	if (r >= 0 && target.type == SN_TARGET_TC)
+		r = arm_interface(attach, slot, &iface, request->ifindex);
+	else if (r >= 0 && target.type == SN_TARGET_CGROUP)
+		r = arm_cgroup(attach, slot, fd, target.object);
+	else if (r >= 0)
+		dp_attach_host_set_slot(attach, slot);
 	if (r < 0) {
 		(void)dp_attach_remove(attach, slot);
 		return r;
@@ -290,6 +302,10 @@ int dp_attach_remove(struct dp_attach *attach, uint32_t slot)
 	uint32_t ifindex = (uint32_t)target->object;
 	int r = 0;
 
+	if (target->type == SN_TARGET_HOST) {
+		dp_attach_host_set_slot(attach, 0);
+		r = dp_attach_host_close(attach, slot, 0);
+	}
 	for (size_t i = 0; r >= 0 && i < SN_PROGRAM_COUNT; i++) {
 		if (!is_for(i, target->type))
 			continue;
@@ -303,7 +319,7 @@ int dp_attach_remove(struct dp_attach *attach, uint32_t slot)
 	if (target->type == SN_TARGET_TC)
 		(void)bpf_map_delete_elem(attach->object->maps[SN_TABLE_IFACES],
 					  &ifindex);
-	else
+	else if (target->type == SN_TARGET_CGROUP)
 		(void)dp_attach_cgroup_set_slot(attach, target->object, 0);
 	dp_slots_close(attach->slots, slot);
 	return 0;
@@ -348,6 +364,8 @@ int32_t dp_attach_get_position(const struct dp_attach *attach, uint32_t slot)
 	int32_t worst = 0;
 	bool has_live = false, has_dead = false;
 
+	if (target->type == SN_TARGET_HOST)
+		return dp_attach_host_get_position(attach, slot);
 	if (target->type == SN_TARGET_TC &&
 	    !dp_attach_tc_exists(attach, (uint32_t)target->object))
 		return SN_IPC_POSITION_GONE;
@@ -415,6 +433,9 @@ static int remove_stray(void *arg, const char *name)
 	target = slot < attach->slots->n ?
 			 dp_slots_get(attach->slots, (uint32_t)slot) :
 			 NULL;
+	if (target && target->type == SN_TARGET_HOST &&
+	    dp_attach_host_has_link(attach, (uint32_t)slot, name))
+		return 0;
 	for (size_t i = 0; target && *end == '-' && i < SN_PROGRAM_COUNT; i++) {
 		if (is_for(i, target->type) &&
 		    strcmp(end + 1, sn_programs_info[i].function) == 0)
@@ -442,6 +463,15 @@ static bool has_filter(const struct dp_attach *attach, uint32_t slot,
 				       sn_programs_info[program].hook);
 }
 
+/* Its pins are removed with those of nobody. */
+static int forget_host(struct dp_attach *attach, uint32_t slot)
+{
+	sn_log(SN_LOG_WARNING,
+	       "host-detached slot=%u: this start is without --runtime", slot);
+	dp_slots_close(attach->slots, slot);
+	return 0;
+}
+
 static int recover_slot(struct dp_attach *attach, uint32_t slot)
 {
 	const struct sn_target *target = &attach->slots->targets[slot];
@@ -458,6 +488,11 @@ static int recover_slot(struct dp_attach *attach, uint32_t slot)
 		if (attach->object->replaced && !attaching)
 			r = move_link(attach, slot, i);
 	}
+	if (r >= 0 && target->type == SN_TARGET_HOST) {
+		if (!attach->object->runtime)
+			return forget_host(attach, slot);
+		r = attaching ? 0 : dp_attach_host_recover(attach, slot);
+	}
 	if (r < 0 || !attaching)
 		return r;
 	sn_log(SN_LOG_WARNING, "attachment-undone slot=%u: it was not complete",
@@ -465,14 +500,56 @@ static int recover_slot(struct dp_attach *attach, uint32_t slot)
 	return dp_attach_remove(attach, slot);
 }
 
+static struct sn_rt_host *get_host(const struct dp_attach *attach)
+{
+	return attach->object->memory[SN_TABLE_RT_HOST];
+}
+
+/* Which instance the programs are that get on hooks. */
+static void begin_host(struct dp_attach *attach)
+{
+	if (!attach->object->runtime)
+		return;
+	attach->instance = attach->object->runtime_replaced ?
+				   attach->object->runtime_instance :
+				   get_host(attach)->instance;
+}
+
 int dp_attach_recover(struct dp_attach *attach)
 {
 	int r;
 
+	begin_host(attach);
 	r = dp_pins_make(attach->pins, "links");
 	for (uint32_t slot = 1; r >= 0 && slot < attach->slots->n; slot++)
 		r = recover_slot(attach, slot);
+	/* From here on the new ones see, and the old, whose pins are nobody's
+	 * now, do not. */
+	if (r >= 0 && attach->object->runtime)
+		__atomic_store_n(&get_host(attach)->instance, attach->instance,
+				 __ATOMIC_RELEASE);
 	if (r >= 0)
 		r = dp_pins_each(attach->pins, "links", remove_stray, attach);
 	return r < 0 ? sn_trace(r) : 0;
+}
+
+int dp_attach_prepare(struct dp_attach *attach, uint32_t slot,
+		      const struct sn_policy *policy)
+{
+	if (attach->slots->targets[slot].type != SN_TARGET_HOST)
+		return 0;
+	return dp_attach_host_open(attach, slot, policy->runtime_events);
+}
+
+void dp_attach_settle(struct dp_attach *attach, uint32_t slot)
+{
+	int r = 0;
+
+	if (attach->slots->targets[slot].type == SN_TARGET_HOST)
+		r = dp_attach_host_settle(attach, slot);
+	if (r < 0)
+		sn_log(SN_LOG_ERROR,
+		       "hooks-kept slot=%u error='%s': programs that no rule "
+		       "needs stay until the next FLIP",
+		       slot, strerror(-r));
 }

@@ -13,6 +13,7 @@
 #include "dataplane/object.h"
 #include "dataplane/options.h"
 #include "dataplane/slots.h"
+#include "dataplane/tracefs.h"
 #include "shared/ipc.h"
 
 struct dp_attach {
@@ -24,12 +25,15 @@ struct dp_attach {
 	bool allow_host_role;
 	bool tcx; /* new interfaces get TCX links, else clsact filters */
 	bool netlink; /* clsact filters may exist */
+	const struct dp_tracefs *tracefs;
+	uint32_t instance; /* of runtime programs that are on hooks */
+	bool hooked[SN_RUNTIME_HOOK_COUNT]; /* they are on this one */
 };
 
 /* Returns 0, or -errno and *diag. */
 int dp_attach_init(struct dp_attach *attach, struct dp_object *object,
 		   struct dp_slots *slots, const struct dp_options *options,
-		   struct sn_diag *diag);
+		   const struct dp_tracefs *tracefs, struct sn_diag *diag);
 void dp_attach_done(struct dp_attach *attach);
 
 /* After an earlier process: undoes what was ATTACHING, removes pins of nobody,
@@ -45,6 +49,13 @@ int dp_attach_add(struct dp_attach *attach, const struct sn_ipc_attach *request,
 /* Ends an attachment, also one whose interface or cgroup is gone. Returns 0, or
  * -errno: it stays, and can be tried again. */
 int dp_attach_remove(struct dp_attach *attach, uint32_t slot);
+
+/* Before a FLIP: programs for what the host's new block wants. 0 or -errno. */
+int dp_attach_prepare(struct dp_attach *attach, uint32_t slot,
+		      const struct sn_policy *policy);
+/* After it, done or refused: none for what the current one does not want. Both
+ * do nothing for other targets. */
+void dp_attach_settle(struct dp_attach *attach, uint32_t slot);
 
 /* sn_ipc_target.position. */
 int32_t dp_attach_get_position(const struct dp_attach *attach, uint32_t slot);

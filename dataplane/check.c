@@ -193,6 +193,20 @@ static bool are_tables(const struct sn_policy *policy)
 	       are_lengths(policy->lengths6, policy->n_lengths6, 128);
 }
 
+int dp_check_host_policy(const struct sn_policy *policy)
+{
+	const struct sn_policy plain = {
+		.generation = policy->generation,
+		.runtime_events = policy->runtime_events,
+	};
+
+	if (memcmp(policy, &plain, sizeof(plain)) != 0 ||
+	    policy->runtime_events >= SN_RT_EVENT_BIT(SN_RT_EVENT_COUNT) ||
+	    (policy->runtime_events & SN_RT_EVENT_BIT(SN_RT_EVENT_NONE)))
+		return -EINVAL;
+	return 0;
+}
+
 int dp_check_policy(const struct sn_policy *policy)
 {
 	if (policy->mode < SN_MODE_DISABLED || policy->mode > SN_MODE_BLOCK_ALL)

@@ -18,3 +18,6 @@ int dp_check_rows(enum sn_table table, uint32_t slot, uint32_t generation,
 
 /* Returns 0 or -EINVAL. Does not look at policy->generation. */
 int dp_check_policy(const struct sn_policy *policy);
+
+/* The same of the host's: nothing but a generation and known events. */
+int dp_check_host_policy(const struct sn_policy *policy);

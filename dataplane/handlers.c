@@ -15,6 +15,7 @@ enum {
 	/* A page that has less room than this is sent: a hash's bucket must
 	 * fit into what one batch asks for. */
 	PAGE_ROWS_MIN = 64,
+	FILTERS_END = SN_IPC_FDS_MAX - 2, /* in an answer to FDS */
 };
 
 /* What a handler works on; fixed and rows point into the two records. */
@@ -50,11 +51,17 @@ static int hello(struct dp_handlers *handlers, struct call *call)
 	answer->n_cpus = object->n_cpus;
 	answer->allow_host_role = handlers->attach->allow_host_role;
 	answer->tcx = handlers->attach->tcx;
+	answer->runtime = object->runtime;
+	answer->tracefs = handlers->attach->tracefs->has;
+	answer->perf_error = handlers->attach->tracefs->error;
+	dp_tracefs_get_missing(handlers->attach->tracefs,
+			       answer->hooks_missing);
 	answer->dns = dp_dns_get(handlers->dns);
 	(void)snprintf(answer->version, sizeof(answer->version), "%s",
 		       SN_VERSION);
 	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
-		answer->capacity[i] = object->capacity[i];
+		answer->capacity[i] = object->maps[i] < 0 ? 0 :
+							    object->capacity[i];
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++)
 		answer->program_error[i] = object->program_errors[i];
 	if (request->protocol != SN_IPC_PROTOCOL ||
@@ -125,7 +132,9 @@ static int attach(struct dp_handlers *handlers, struct call *call)
 {
 	const struct sn_ipc_attach *request = call->request;
 	struct sn_ipc_attach_answer *answer = call->answer;
-	const char *type = request->type == SN_TARGET_TC ? "tc" : "cgroup";
+	const char *type = request->type == SN_TARGET_TC   ? "tc" :
+			   request->type == SN_TARGET_HOST ? "host" :
+							     "cgroup";
 	char id[ID_TEXT_BYTES];
 	int r;
 
@@ -189,6 +198,7 @@ static int check_batch(const struct dp_handlers *handlers, struct call *call,
 	if (!putting)
 		flags |= SN_IPC_TABLE_UNUSED;
 	if (sn_tables_info[table].writer != SN_TABLE_WRITER_CP ||
+	    !dp_table_is_open(handlers->object, table) ||
 	    (request->flags & ~flags))
 		return refuse_row(call, index);
 	if (!dp_slots_get(handlers->slots, request->slot))
@@ -319,7 +329,7 @@ static int table_get(struct dp_handlers *handlers, struct call *call)
 	};
 	const struct sn_table_info *info = &sn_tables_info[page.table];
 
-	if (!dp_table_is_open(page.table) ||
+	if (!dp_table_is_open(handlers->object, page.table) ||
 	    (request->flags & ~(uint32_t)SN_IPC_PAGE_KEYS))
 		return refuse_row(call, 0);
 	if (!(request->flags & SN_IPC_PAGE_KEYS))
@@ -358,7 +368,7 @@ static int check_sweep(const struct dp_handlers *handlers,
 {
 	bool is_cp = sn_tables_info[sweep->table].writer == SN_TABLE_WRITER_CP;
 
-	if (!dp_table_is_open(sweep->table) ||
+	if (!dp_table_is_open(handlers->object, sweep->table) ||
 	    (request->flags & ~(uint32_t)SN_IPC_PAGE_IDLE))
 		return -EINVAL;
 	if (is_cp && (!request->slot || (request->flags & SN_IPC_PAGE_IDLE)))
@@ -393,6 +403,10 @@ static int table_sweep(struct dp_handlers *handlers, struct call *call)
 	r = check_sweep(handlers, request, &sweep);
 	if (r < 0)
 		return r;
+	if (dp_table_has_flush(handlers->object, sweep.table)) {
+		answer->done = 1;
+		return dp_table_flush(handlers->object);
+	}
 	(void)memcpy(answer->cursor, request->cursor, sizeof(answer->cursor));
 	r = dp_table_step(handlers->object, handlers->slots, sweep.table,
 			  answer->cursor, DP_TABLE_STEP, is_swept, &sweep,
@@ -413,21 +427,28 @@ static int table_sweep(struct dp_handlers *handlers, struct call *call)
 static int flip(struct dp_handlers *handlers, struct call *call)
 {
 	const struct sn_ipc_flip *request = call->request;
+	const struct sn_target *target =
+		dp_slots_get(handlers->slots, request->slot);
 	struct sn_policy policy = request->policy;
 	int r;
 
-	if (!dp_slots_get(handlers->slots, request->slot))
+	if (!target)
 		return -ENOENT;
-	r = dp_check_policy(&policy);
+	r = target->type == SN_TARGET_HOST ? dp_check_host_policy(&policy) :
+					     dp_check_policy(&policy);
 	/* The resolver's own questions leave by the host's interfaces. */
-	if (policy.dns &&
-	    handlers->slots->targets[request->slot].role == SN_ROLE_HOST)
+	if (policy.dns && target->role == SN_ROLE_HOST)
 		r = -EINVAL;
 	if (r >= 0)
+		r = dp_attach_prepare(handlers->attach, request->slot, &policy);
+	if (r >= 0)
 		r = dp_slots_flip(handlers->slots, request->slot, &policy);
-	if (r < 0)
+	if (r < 0) {
+		dp_attach_settle(handlers->attach, request->slot);
 		return r;
+	}
 	call->status->applied = 1;
+	dp_attach_settle(handlers->attach, request->slot);
 	return 0;
 }
 
@@ -441,10 +462,18 @@ static int fds(struct dp_handlers *handlers, struct call *call)
 
 	for (size_t i = 0; i < SN_ARRAY_SIZE(tables); i++)
 		call->out->fds[n++] = handlers->object->maps[tables[i]];
-	for (size_t i = 0; i < SN_PROGRAM_COUNT && n < SN_IPC_FDS_MAX; i++) {
+	for (size_t i = 0; i < SN_PROGRAM_COUNT && n < FILTERS_END; i++) {
 		if (sn_programs_info[i].hook == SN_PROGRAM_HOOK_SOCKET_FILTER &&
 		    handlers->object->programs[i] >= 0)
 			call->out->fds[n++] = handlers->object->programs[i];
+	}
+	if (handlers->object->runtime) {
+		call->out->fds[n++] =
+			handlers->object->maps[SN_TABLE_RT_EVENTS];
+		call->out->fds[n++] =
+			handlers->object->maps[SN_TABLE_RT_LEDGER];
+		answer->runtime_bytes =
+			handlers->object->capacity[SN_TABLE_RT_EVENTS];
 	}
 	call->out->n_fds = n;
 	answer->n_fds = (uint32_t)n;

@@ -27,6 +27,7 @@ static struct {
 	struct dp_pins pins;
 	struct dp_object object;
 	struct dp_slots slots;
+	struct dp_tracefs tracefs;
 	struct dp_attach attach;
 	struct dp_dns dns;
 	struct dp_reap reap;
@@ -53,7 +54,7 @@ static int recover(struct sn_diag *diag)
 	if (r < 0)
 		return fail(diag, "slots", r);
 	r = dp_attach_init(&dp.attach, &dp.object, &dp.slots, &dp.options,
-			   diag);
+			   &dp.tracefs, diag);
 	if (r < 0)
 		return r;
 	r = dp_attach_recover(&dp.attach);
@@ -76,12 +77,21 @@ static int start(struct sn_diag *diag)
 {
 	int r;
 
+	if (dp.options.runtime)
+		dp_tracefs_read(&dp.tracefs, dp.options.tracefs);
 	r = dp_pins_open(&dp.pins, dp.options.bpffs, diag);
 	if (r >= 0)
 		r = dp_server_open(&dp.server, dp.options.run_dir,
 				   dp.options.peer_user, diag);
 	if (r >= 0)
 		r = dp_privilege_drop(diag);
+	if (r >= 0)
+		dp_tracefs_probe(&dp.tracefs);
+	if (dp.tracefs.error)
+		sn_log(SN_LOG_WARNING,
+		       "tracepoints-refused error='%s': system calls are not "
+		       "seen (is kernel.perf_event_paranoid above 2?)",
+		       strerror(dp.tracefs.error));
 	if (r >= 0)
 		r = dp_object_open(&dp.object, &dp.pins, &dp.options, diag);
 	if (r >= 0)
@@ -99,7 +109,8 @@ static int start(struct sn_diag *diag)
 	r = dp_server_start(&dp.server, &dp.handlers);
 	if (r < 0)
 		return fail(diag, "listen", r);
-	return dp_privilege_confine(dp.attach.netlink, diag);
+	return dp_privilege_confine(dp.attach.netlink, dp.options.runtime,
+				    diag);
 }
 
 int main(int argc, char **argv)

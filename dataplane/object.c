@@ -2,16 +2,63 @@
 #include "dataplane/object.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "runtime.skel.h"
 #include "sentinel.skel.h"
+#include "shared/runtime.h"
 #include "shared/util.h"
 
 #define OBJECT_VARIABLES "variables" /* pin beside the programs */
+
+/* One of the two objects, and its folders of pins. */
+struct part {
+	bool runtime;
+	const char *maps;
+	const char *maps_new;
+	const char *programs;
+	const char *programs_new;
+	const void *(*get_elf)(size_t *bytes);
+};
+
+static const struct part parts[] = {
+	{ false, "maps", "maps_new", "programs", "programs_new",
+	  sentinel_bpf__elf_bytes },
+	{ true, "runtime_maps", "runtime_maps_new", "runtime_programs",
+	  "runtime_programs_new", runtime_bpf__elf_bytes },
+};
+
+static bool has_table(const struct part *part, size_t table)
+{
+	return sn_tables_info[table].runtime == part->runtime;
+}
+
+static bool has_program(const struct part *part, size_t program)
+{
+	return (sn_programs_info[program].feature == SN_FEATURE_RUNTIME) ==
+	       part->runtime;
+}
+
+/* An object in memory; the skeleton that it is of is not NULL. */
+struct opened {
+	struct bpf_object *object;
+	struct sentinel_bpf *first;
+	struct runtime_bpf *runtime;
+};
+
+static void close_opened(struct opened *opened)
+{
+	sentinel_bpf__destroy(opened->first);
+	runtime_bpf__destroy(opened->runtime);
+	*opened = (struct opened){ 0 };
+}
+
+enum { RT_GENERATIONS = 8 };
 
 static int fail(struct sn_diag *diag, int r, const char *what)
 {
@@ -45,6 +92,10 @@ static uint32_t find_capacity(const struct dp_object *object,
 		return 2 * object->n_slots;
 	case SN_TABLE_CAPACITY_SLOT_CPUS:
 		return object->n_slots * object->n_cpus;
+	case SN_TABLE_CAPACITY_RT_EVENT_CPUS:
+		return (uint32_t)SN_RT_EVENT_SLOTS * object->n_cpus;
+	case SN_TABLE_CAPACITY_RT_GENERATIONS:
+		return RT_GENERATIONS;
 	case SN_TABLE_CAPACITY_SLOTS:
 	case SN_TABLE_CAPACITY_RULES:
 	case SN_TABLE_CAPACITY_PREFIXES:
@@ -54,6 +105,10 @@ static uint32_t find_capacity(const struct dp_object *object,
 	case SN_TABLE_CAPACITY_DENIED:
 	case SN_TABLE_CAPACITY_DNS_NAT:
 	case SN_TABLE_CAPACITY_EVENTS_BYTES:
+	case SN_TABLE_CAPACITY_RT_MATCH:
+	case SN_TABLE_CAPACITY_RT_SUMS:
+	case SN_TABLE_CAPACITY_RT_SUBJECTS:
+	case SN_TABLE_CAPACITY_RT_RING_BYTES:
 	case SN_TABLE_CAPACITY_COUNT:
 		break;
 	}
@@ -62,11 +117,11 @@ static uint32_t find_capacity(const struct dp_object *object,
 
 /* Four lanes of a 64-bit multiply-and-rotate over the object's words. It tells
  * builds apart and is no security property: the pins are root's alone. */
-static void hash_object(uint8_t hash[32])
+static void hash_object(const struct part *part, uint8_t hash[32])
 {
 	uint64_t lanes[4] = { 1, 2, 3, 4 };
 	size_t bytes = 0;
-	const char *elf = sentinel_bpf__elf_bytes(&bytes);
+	const char *elf = part->get_elf(&bytes);
 
 	for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
 		size_t lane = at / sizeof(uint64_t) % 4;
@@ -79,42 +134,66 @@ static void hash_object(uint8_t hash[32])
 	(void)memcpy(hash, lanes, 32);
 }
 
-/* The object as it is built in, with this host's capacities. */
-static int open_skeleton(const struct dp_object *object,
-			 struct sentinel_bpf **ret)
+static int open_first(const struct dp_object *object, struct opened *opened)
 {
-	struct sentinel_bpf *skeleton = sentinel_bpf__open();
+	struct sentinel_bpf *first = sentinel_bpf__open();
 
-	if (!skeleton)
+	if (!first)
 		return sn_trace(-errno);
-	skeleton->rodata->sn_n_cpus = object->n_cpus;
-	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(
-			skeleton->obj, sn_tables_info[i].map);
-		int r = map ? 0 : -ENOENT;
-
-		if (map && object->capacity[i])
-			r = bpf_map__set_max_entries(map, object->capacity[i]);
-		if (r < 0) {
-			sentinel_bpf__destroy(skeleton);
-			return sn_trace(r);
-		}
-	}
-	*ret = skeleton;
+	*opened = (struct opened){ .object = first->obj, .first = first };
+	first->rodata->sn_n_cpus = object->n_cpus;
 	return 0;
 }
 
+static int open_runtime(const struct dp_object *object, struct opened *opened)
+{
+	struct runtime_bpf *runtime = runtime_bpf__open();
+
+	if (!runtime)
+		return sn_trace(-errno);
+	*opened = (struct opened){ .object = runtime->obj, .runtime = runtime };
+	runtime->rodata->sn_n_cpus = object->n_cpus;
+	runtime->rodata->sn_rt_instance = object->runtime_instance;
+	return 0;
+}
+
+/* The object as it is built in, with this host's capacities, over the maps that
+ * are there. */
+static int open_part(const struct dp_object *object, const struct part *part,
+		     struct opened *opened)
+{
+	int r;
+
+	*opened = (struct opened){ 0 };
+	r = part->runtime ? open_runtime(object, opened) :
+			    open_first(object, opened);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(
+			opened->object, sn_tables_info[i].map);
+
+		if (!map)
+			r = has_table(part, i) ? -ENOENT : 0;
+		else if (object->maps[i] >= 0)
+			r = bpf_map__reuse_fd(map, object->maps[i]);
+		else if (object->capacity[i])
+			r = bpf_map__set_max_entries(map, object->capacity[i]);
+	}
+	if (r < 0)
+		close_opened(opened);
+	return r < 0 ? sn_trace(r) : 0;
+}
+
 /* Leaves out programs that no table names. */
-static void choose_programs(struct sentinel_bpf *skeleton,
+static void choose_programs(const struct opened *opened,
 			    const bool wanted[SN_PROGRAM_COUNT])
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, skeleton->obj)(void)
+	bpf_object__for_each_program(program, opened->object)(void)
 		bpf_program__set_autoload(program, false);
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
 		program = bpf_object__find_program_by_name(
-			skeleton->obj, sn_programs_info[i].function);
+			opened->object, sn_programs_info[i].function);
 		if (program)
 			(void)bpf_program__set_autoload(program, wanted[i]);
 	}
@@ -133,11 +212,11 @@ static int write_meta(const struct dp_object *object, int fd)
 }
 
 /* Frozen before anybody could map them writable. */
-static int pin_map(const struct dp_object *object,
-		   struct sentinel_bpf *skeleton, enum sn_table table)
+static int pin_map(const struct dp_object *object, const struct part *part,
+		   const struct opened *opened, enum sn_table table)
 {
 	const struct sn_table_info *info = &sn_tables_info[table];
-	int fd = bpf_object__find_map_fd_by_name(skeleton->obj, info->map);
+	int fd = bpf_object__find_map_fd_by_name(opened->object, info->map);
 	int r;
 
 	if (fd < 0)
@@ -150,28 +229,31 @@ static int pin_map(const struct dp_object *object,
 	if (info->writer == SN_TABLE_WRITER_FROZEN &&
 	    info->shape != SN_TABLE_SHAPE_RING && bpf_map_freeze(fd) < 0)
 		return sn_trace(-errno);
-	return dp_pins_put(object->pins, "maps_new", info->map, fd);
+	return dp_pins_put(object->pins, part->maps_new, info->map, fd);
 }
 
-static int make_maps(const struct dp_object *object, struct sn_diag *diag)
+static int make_maps(const struct dp_object *object, const struct part *part,
+		     struct sn_diag *diag)
 {
 	static const bool none[SN_PROGRAM_COUNT];
-	struct sentinel_bpf *skeleton = NULL;
+	struct opened opened;
 	int r;
 
-	r = dp_pins_make(object->pins, "maps_new");
+	r = dp_pins_make(object->pins, part->maps_new);
 	if (r < 0)
 		return fail(diag, r, "cannot make the folder of the maps");
-	r = open_skeleton(object, &skeleton);
+	r = open_part(object, part, &opened);
 	if (r < 0)
 		return fail(diag, r, "cannot open the BPF object");
-	choose_programs(skeleton, none);
-	r = sentinel_bpf__load(skeleton);
-	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++)
-		r = pin_map(object, skeleton, (enum sn_table)i);
-	sentinel_bpf__destroy(skeleton);
+	choose_programs(&opened, none);
+	r = bpf_object__load(opened.object);
+	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
+		if (has_table(part, i))
+			r = pin_map(object, part, &opened, (enum sn_table)i);
+	}
+	close_opened(&opened);
 	if (r >= 0)
-		r = dp_pins_rename(object->pins, "maps_new", "maps");
+		r = dp_pins_rename(object->pins, part->maps_new, part->maps);
 	return r < 0 ? fail(diag, r, "cannot make the maps") : 0;
 }
 
@@ -250,32 +332,38 @@ static int map_memory(struct dp_object *object, enum sn_table table)
 	return 0;
 }
 
-static int open_map(struct dp_object *object, enum sn_table table,
-		    struct sn_diag *diag)
+static int open_map(struct dp_object *object, const struct part *part,
+		    enum sn_table table, struct sn_diag *diag)
 {
 	const char *name = sn_tables_info[table].map;
 
-	object->maps[table] = dp_pins_get(object->pins, "maps", name);
+	object->maps[table] = dp_pins_get(object->pins, part->maps, name);
 	return object->maps[table] < 0 ? fail(diag, object->maps[table], name) :
 					 0;
 }
 
-static int open_maps(struct dp_object *object, struct sn_diag *diag)
+static int open_maps(struct dp_object *object, const struct part *part,
+		     struct sn_diag *diag)
 {
-	int r;
+	int r = 0;
 
 	/* First whose pins they are: another version's may lack some. */
-	r = open_map(object, SN_TABLE_META, diag);
-	if (r >= 0)
-		r = compare_meta(object, diag);
+	if (!part->runtime) {
+		r = open_map(object, part, SN_TABLE_META, diag);
+		if (r >= 0)
+			r = compare_meta(object, diag);
+	}
 	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
+		if (!has_table(part, i))
+			continue;
 		if (object->maps[i] < 0)
-			r = open_map(object, (enum sn_table)i, diag);
+			r = open_map(object, part, (enum sn_table)i, diag);
 		if (r >= 0)
 			r = compare_map(object, (enum sn_table)i, diag);
 	}
 	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++) {
-		if (sn_tables_info[i].writer != SN_TABLE_WRITER_DP ||
+		if (!has_table(part, i) ||
+		    sn_tables_info[i].writer != SN_TABLE_WRITER_DP ||
 		    sn_tables_info[i].shape != SN_TABLE_SHAPE_ARRAY)
 			continue;
 		r = map_memory(object, (enum sn_table)i);
@@ -286,105 +374,142 @@ static int open_maps(struct dp_object *object, struct sn_diag *diag)
 }
 
 /* Loads the wanted programs over the pinned maps. */
-static int load_wanted(const struct dp_object *object,
+static int load_wanted(const struct dp_object *object, const struct part *part,
 		       const bool wanted[SN_PROGRAM_COUNT],
-		       struct sentinel_bpf **ret)
+		       struct opened *opened)
 {
-	struct sentinel_bpf *skeleton = NULL;
 	int r;
 
-	r = open_skeleton(object, &skeleton);
+	r = open_part(object, part, opened);
 	if (r < 0)
 		return r;
-	choose_programs(skeleton, wanted);
-	for (size_t i = 0; r >= 0 && i < SN_TABLE_COUNT; i++)
-		r = bpf_map__reuse_fd(
-			bpf_object__find_map_by_name(skeleton->obj,
-						     sn_tables_info[i].map),
-			object->maps[i]);
-	if (r >= 0)
-		r = sentinel_bpf__load(skeleton);
-	if (r < 0) {
-		sentinel_bpf__destroy(skeleton);
-		return r;
+	choose_programs(opened, wanted);
+	r = bpf_object__load(opened->object);
+	if (r < 0)
+		close_opened(opened);
+	return r;
+}
+
+/* Returns whether the program loads without the others; else notes why not. */
+static bool try_alone(struct dp_object *object, const struct part *part,
+		      size_t program)
+{
+	bool alone[SN_PROGRAM_COUNT] = { false };
+	struct opened opened;
+	int r;
+
+	alone[program] = true;
+	r = load_wanted(object, part, alone, &opened);
+	if (r >= 0) {
+		close_opened(&opened);
+		return true;
 	}
-	*ret = skeleton;
-	return 0;
+	object->program_errors[program] = -r;
+	sn_log(SN_LOG_WARNING,
+	       "program-refused name=%s error='%s' needs='%s' kernel=%s: its "
+	       "feature is not available",
+	       sn_programs_info[program].function, strerror(-r),
+	       sn_programs_info[program].capability,
+	       sn_programs_info[program].kernel);
+	return false;
+}
+
+/* Programs on tracepoints that this kernel has not: what is known before saves
+ * trying them one by one. */
+static void refuse_missing(struct dp_object *object)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+
+	for (size_t i = 0; kernel && i < SN_RUNTIME_HOOK_COUNT; i++) {
+		const struct sn_runtime_hook *hook = &sn_runtime_hooks[i];
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "btf_trace_%s", hook->name);
+		if (hook->kind == SN_RUNTIME_KIND_BTF &&
+		    btf__find_by_name_kind(kernel, name, BTF_KIND_TYPEDEF) < 0)
+			object->program_errors[hook->program] = ENOENT;
+	}
+	btf__free(kernel);
 }
 
 /* One program that this kernel refuses makes the whole load fail: then each is
  * tried alone, and those that load are loaded together. */
-static int load_possible(struct dp_object *object, struct sentinel_bpf **ret)
+static int load_possible(struct dp_object *object, const struct part *part,
+			 struct opened *opened)
 {
 	bool wanted[SN_PROGRAM_COUNT];
 	size_t n_good = 0;
 
-	(void)memset(wanted, true, sizeof(wanted));
-	(void)memset(object->program_errors, 0, sizeof(object->program_errors));
-	if (load_wanted(object, wanted, ret) == 0)
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		wanted[i] = has_program(part, i);
+		if (wanted[i])
+			object->program_errors[i] = 0;
+	}
+	if (part->runtime)
+		refuse_missing(object);
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++)
+		wanted[i] = wanted[i] && !object->program_errors[i];
+	if (load_wanted(object, part, wanted, opened) == 0)
 		return 0;
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
-		bool alone[SN_PROGRAM_COUNT] = { false };
-		struct sentinel_bpf *skeleton = NULL;
-		int r;
-
-		alone[i] = true;
-		r = load_wanted(object, alone, &skeleton);
-		sentinel_bpf__destroy(skeleton);
-		object->program_errors[i] = r < 0 ? -r : 0;
-		wanted[i] = r >= 0;
+		wanted[i] = wanted[i] && try_alone(object, part, i);
 		n_good += wanted[i];
-		if (r < 0)
-			sn_log(SN_LOG_WARNING,
-			       "program-refused name=%s error='%s' needs='%s' "
-			       "kernel=%s: its feature is not available",
-			       sn_programs_info[i].function, strerror(-r),
-			       sn_programs_info[i].capability,
-			       sn_programs_info[i].kernel);
 	}
-	return n_good ? load_wanted(object, wanted, ret) : -EOPNOTSUPP;
+	return n_good ? load_wanted(object, part, wanted, opened) : -EOPNOTSUPP;
 }
 
-static int pin_programs(const struct dp_object *object,
-			struct sentinel_bpf *skeleton)
+static int pin_programs(const struct dp_object *object, const struct part *part,
+			const struct opened *opened)
 {
-	int r = dp_pins_make(object->pins, "programs_new");
+	int r;
 
+	r = dp_pins_make(object->pins, part->programs_new);
 	for (size_t i = 0; r >= 0 && i < SN_PROGRAM_COUNT; i++) {
 		struct bpf_program *program = bpf_object__find_program_by_name(
-			skeleton->obj, sn_programs_info[i].function);
+			opened->object, sn_programs_info[i].function);
 
-		if (!program || object->program_errors[i])
+		if (!program || !has_program(part, i) ||
+		    object->program_errors[i])
 			continue;
-		r = dp_pins_put(object->pins, "programs_new",
+		r = dp_pins_put(object->pins, part->programs_new,
 				sn_programs_info[i].function,
 				bpf_program__fd(program));
 	}
-	if (r >= 0)
-		r = dp_pins_put(object->pins, "programs_new", OBJECT_VARIABLES,
-				bpf_map__fd(skeleton->maps.bss));
+	if (r >= 0 && opened->first)
+		r = dp_pins_put(object->pins, part->programs_new,
+				OBJECT_VARIABLES,
+				bpf_map__fd(opened->first->maps.bss));
 	return r;
 }
 
-static void close_programs(struct dp_object *object)
+static void close_programs(struct dp_object *object, const struct part *part)
 {
-	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++)
-		sn_closep(&object->programs[i]);
-	sn_closep(&object->variables);
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		if (has_program(part, i))
+			sn_closep(&object->programs[i]);
+	}
+	if (!part->runtime)
+		sn_closep(&object->variables);
 }
 
-/* Returns -ENOENT if a program's pin is missing that has no error noted. */
-static int open_programs(struct dp_object *object, const char *folder)
+/* Returns -ENOENT if a program's pin is missing that has no error noted, but for
+ * optional ones: this kernel refused them when the others were pinned. */
+static int open_programs(struct dp_object *object, const struct part *part,
+			 const char *folder)
 {
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
 		struct bpf_prog_info info = { 0 };
 		uint32_t bytes = sizeof(info);
 		int fd;
 
-		if (object->program_errors[i])
+		if (!has_program(part, i) || object->program_errors[i])
 			continue;
 		fd = dp_pins_get(object->pins, folder,
 				 sn_programs_info[i].function);
+		if (fd == -ENOENT && !sn_programs_info[i].needed) {
+			object->program_errors[i] = EOPNOTSUPP;
+			continue;
+		}
 		if (fd < 0)
 			return fd;
 		object->programs[i] = fd;
@@ -392,64 +517,88 @@ static int open_programs(struct dp_object *object, const char *folder)
 			return sn_trace(-errno);
 		object->program_ids[i] = info.id;
 	}
+	if (part->runtime)
+		return 0;
 	object->variables = dp_pins_get(object->pins, folder, OBJECT_VARIABLES);
 	return object->variables < 0 ? object->variables : 0;
 }
 
-static struct sn_meta *get_meta(const struct dp_object *object)
+static uint8_t *get_hash(const struct dp_object *object,
+			 const struct part *part)
 {
-	return object->memory[SN_TABLE_META];
+	struct sn_meta *meta = object->memory[SN_TABLE_META];
+	struct sn_rt_host *host = object->memory[SN_TABLE_RT_HOST];
+
+	return part->runtime ? host->object_hash : meta->object_hash;
 }
 
-static int load_programs(struct dp_object *object, struct sn_diag *diag)
+static void set_replaced(struct dp_object *object, const struct part *part,
+			 bool replaced)
 {
-	struct sn_meta *meta = get_meta(object);
-	struct sentinel_bpf *skeleton = NULL;
+	if (part->runtime)
+		object->runtime_replaced = replaced;
+	else
+		object->replaced = replaced;
+}
+
+static int load_programs(struct dp_object *object, const struct part *part,
+			 struct sn_diag *diag)
+{
+	struct opened opened;
 	int r;
 
-	(void)memset(meta->object_hash, 0, sizeof(meta->object_hash));
-	r = load_possible(object, &skeleton);
+	(void)memset(get_hash(object, part), 0, 32);
+	r = load_possible(object, part, &opened);
+	if (r == -EOPNOTSUPP && part->runtime)
+		return 0; /* it takes nothing from the other object */
 	if (r < 0)
 		return fail(diag, r, "the kernel takes none of the programs");
-	r = pin_programs(object, skeleton);
-	sentinel_bpf__destroy(skeleton);
+	r = pin_programs(object, part, &opened);
+	close_opened(&opened);
 	if (r < 0)
 		return fail(diag, r, "cannot pin the programs");
-	r = open_programs(object, "programs_new");
+	r = open_programs(object, part, part->programs_new);
 	if (r < 0)
 		return fail(diag, r, "cannot open the programs' pins");
-	object->replaced = true;
+	set_replaced(object, part, true);
 	return 0;
 }
 
-static int open_all(struct dp_object *object, struct sn_diag *diag)
+static int open_all(struct dp_object *object, const struct part *part,
+		    struct sn_diag *diag)
 {
 	uint8_t hash[32];
 	int r;
 
-	r = dp_pins_remove_folder(object->pins, "maps_new");
+	r = dp_pins_remove_folder(object->pins, part->maps_new);
 	if (r >= 0)
-		r = dp_pins_remove_folder(object->pins, "programs_new");
+		r = dp_pins_remove_folder(object->pins, part->programs_new);
 	if (r < 0)
 		return fail(diag, r,
 			    "cannot remove what an earlier start left");
-	r = dp_pins_has(object->pins, "maps");
+	r = dp_pins_has(object->pins, part->maps);
 	if (r < 0)
 		return fail(diag, r, "cannot look for pinned maps");
 	if (r == 0) {
-		r = make_maps(object, diag);
+		r = make_maps(object, part, diag);
 		if (r < 0)
 			return r;
 	}
-	r = open_maps(object, diag);
+	r = open_maps(object, part, diag);
 	if (r < 0)
 		return r;
-	hash_object(hash);
-	if (memcmp(hash, get_meta(object)->object_hash, sizeof(hash)) == 0 &&
-	    open_programs(object, "programs") == 0)
+	if (part->runtime) {
+		const struct sn_rt_host *host =
+			object->memory[SN_TABLE_RT_HOST];
+
+		object->runtime_instance = host->instance + 1;
+	}
+	hash_object(part, hash);
+	if (memcmp(hash, get_hash(object, part), sizeof(hash)) == 0 &&
+	    open_programs(object, part, part->programs) == 0)
 		return 0;
-	close_programs(object);
-	return load_programs(object, diag);
+	close_programs(object, part);
+	return load_programs(object, part, diag);
 }
 
 int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
@@ -468,10 +617,13 @@ int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
 	object->pins = pins;
 	object->n_cpus = (uint32_t)n_cpus;
 	object->n_slots = options->capacity[SN_TABLE_CAPACITY_SLOTS];
+	object->runtime = options->runtime;
 	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
 		object->capacity[i] = find_capacity(object, options,
 						    sn_tables_info[i].capacity);
-	r = open_all(object, diag);
+	r = open_all(object, &parts[0], diag);
+	if (r >= 0 && options->runtime)
+		r = open_all(object, &parts[1], diag);
 	/* Afterwards every failure has its errno and its own line. */
 	(void)libbpf_set_print(NULL);
 	if (r < 0)
@@ -479,22 +631,45 @@ int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
 	return r;
 }
 
-int dp_object_commit(struct dp_object *object)
+static int commit(struct dp_object *object, const struct part *part)
 {
-	uint8_t hash[32];
 	int r;
 
-	if (!object->replaced)
-		return 0;
-	r = dp_pins_remove_folder(object->pins, "programs");
+	r = dp_pins_remove_folder(object->pins, part->programs);
 	if (r >= 0)
-		r = dp_pins_rename(object->pins, "programs_new", "programs");
+		r = dp_pins_rename(object->pins, part->programs_new,
+				   part->programs);
 	if (r < 0)
 		return sn_trace(r);
-	hash_object(hash);
-	(void)memcpy(get_meta(object)->object_hash, hash, sizeof(hash));
-	object->replaced = false;
+	hash_object(part, get_hash(object, part));
+	set_replaced(object, part, false);
 	return 0;
+}
+
+/* What an earlier process had with --runtime and this one has not. */
+static int forget_runtime(const struct dp_object *object)
+{
+	const struct part *part = &parts[1];
+	const char *const folders[] = { part->programs, part->programs_new,
+					part->maps_new, part->maps };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < SN_ARRAY_SIZE(folders); i++)
+		r = dp_pins_remove_folder(object->pins, folders[i]);
+	return r;
+}
+
+int dp_object_commit(struct dp_object *object)
+{
+	int r = 0;
+
+	if (object->replaced)
+		r = commit(object, &parts[0]);
+	if (r >= 0 && object->runtime_replaced)
+		r = commit(object, &parts[1]);
+	if (r >= 0 && !object->runtime)
+		r = forget_runtime(object);
+	return r;
 }
 
 void dp_object_done(struct dp_object *object)
@@ -506,7 +681,8 @@ void dp_object_done(struct dp_object *object)
 		object->memory[i] = NULL;
 		sn_closep(&object->maps[i]);
 	}
-	close_programs(object);
+	for (size_t i = 0; i < SN_ARRAY_SIZE(parts); i++)
+		close_programs(object, &parts[i]);
 }
 
 int dp_object_set_task(struct dp_object *object, uint32_t pid)

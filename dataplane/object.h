@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The BPF object: every map of shared/tables.def and every program of
- * shared/programs.def, loaded or adopted from pins.
+/* The BPF objects: every map of shared/tables.def and every program of
+ * shared/programs.def, loaded or adopted from pins. Those of runtime events are
+ * an object of their own, only opened with --runtime; else its maps and programs
+ * are -1, and what an earlier start left of it is removed.
  *
  * Maps are made once, in `maps_new`, and become valid by the folder's rename
  * to `maps`. Programs are adopted if the pinned maps name the hash of the
@@ -30,7 +32,10 @@ struct dp_object {
 	uint32_t program_ids[SN_PROGRAM_COUNT];
 	int program_errors[SN_PROGRAM_COUNT]; /* 0 or an errno */
 	int variables; /* the map of the programs' writable variables, or -1 */
+	uint32_t runtime_instance; /* of runtime programs that are loaded now */
 	bool replaced; /* programs are new, links have to be moved */
+	bool runtime_replaced; /* the same of the runtime object */
+	bool runtime; /* it is open */
 };
 
 /* Returns 0, or -errno and *diag; what is enforced goes on either way. On

@@ -22,6 +22,8 @@ enum {
 	DNS_LOOPBACK6,
 	DNS_PORT,
 	DNS_RATE,
+	RUNTIME,
+	TRACEFS,
 	VERSION,
 	HELP,
 	CAPACITY = 512, /* + enum sn_table_capacity */
@@ -56,6 +58,10 @@ static const struct {
 	[SN_TABLE_CAPACITY_DENIED] = { 1U << 16, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_DNS_NAT] = { 1U << 16, 16, 1U << 22 },
 	[SN_TABLE_CAPACITY_EVENTS_BYTES] = { 1U << 20, 1U << 16, 1U << 28 },
+	[SN_TABLE_CAPACITY_RT_MATCH] = { 1U << 15, 16, 1U << 20 },
+	[SN_TABLE_CAPACITY_RT_SUMS] = { 1U << 14, 16, 1U << 20 },
+	[SN_TABLE_CAPACITY_RT_SUBJECTS] = { 1U << 12, 16, 1U << 20 },
+	[SN_TABLE_CAPACITY_RT_RING_BYTES] = { 1U << 23, 1U << 16, 1U << 30 },
 };
 
 static const struct option longs[] = {
@@ -71,6 +77,8 @@ static const struct option longs[] = {
 	{ "dns-loopback6", required_argument, NULL, DNS_LOOPBACK6 },
 	{ "dns-port", required_argument, NULL, DNS_PORT },
 	{ "dns-rate", required_argument, NULL, DNS_RATE },
+	{ "runtime", no_argument, NULL, RUNTIME },
+	{ "tracefs", required_argument, NULL, TRACEFS },
 	{ "version", no_argument, NULL, VERSION },
 	{ "help", no_argument, NULL, HELP },
 	{ "slots", required_argument, NULL,
@@ -91,6 +99,14 @@ static const struct option longs[] = {
 	  CAPACITY + SN_TABLE_CAPACITY_DNS_NAT },
 	{ "events-bytes", required_argument, NULL,
 	  CAPACITY + SN_TABLE_CAPACITY_EVENTS_BYTES },
+	{ "runtime-match", required_argument, NULL,
+	  CAPACITY + SN_TABLE_CAPACITY_RT_MATCH },
+	{ "runtime-sums", required_argument, NULL,
+	  CAPACITY + SN_TABLE_CAPACITY_RT_SUMS },
+	{ "runtime-subjects", required_argument, NULL,
+	  CAPACITY + SN_TABLE_CAPACITY_RT_SUBJECTS },
+	{ "runtime-ring-bytes", required_argument, NULL,
+	  CAPACITY + SN_TABLE_CAPACITY_RT_RING_BYTES },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -116,7 +132,9 @@ static int parse_capacity(struct dp_options *options, size_t which,
 			    capacities[which].high);
 		return -EINVAL;
 	}
-	if (which == SN_TABLE_CAPACITY_EVENTS_BYTES && (number & (number - 1)))
+	if ((which == SN_TABLE_CAPACITY_EVENTS_BYTES ||
+	     which == SN_TABLE_CAPACITY_RT_RING_BYTES) &&
+	    (number & (number - 1)))
 		return refuse(diag, option, "not a power of two");
 	options->capacity[which] = (uint32_t)number;
 	return 0;
@@ -288,6 +306,11 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 		if (!sn_log_parse_level(optarg, &options->log_level))
 			return refuse(diag, option, "no such level");
 		return 0;
+	case RUNTIME:
+		options->runtime = true;
+		return 0;
+	case TRACEFS:
+		return parse_directory(&options->tracefs, option, diag);
 	case TC:
 		return parse_tc(&options->tc, diag);
 	case VERSION:
@@ -312,6 +335,7 @@ static int preset(struct dp_options *options, struct sn_diag *diag)
 	options->run_dir = "/run/sentinel";
 	options->bpffs = "/sys/fs/bpf/sentinel";
 	options->peer_user = "sentinel";
+	options->tracefs = "/sys/kernel/tracing";
 	options->log_level = SN_LOG_INFO;
 	for (size_t i = 0; i < SN_TABLE_CAPACITY_COUNT; i++)
 		options->capacity[i] = capacities[i].preset;
@@ -394,12 +418,14 @@ void dp_options_print_help(void)
 		"  --dns-rate N        queries a second of an attachment with"
 		" too many unanswered,\n"
 		"                      0: all of them (" DNS_RATE_PRESET ")\n"
+		"  --runtime           load the programs of runtime events\n"
+		"  --tracefs DIR       for them (/sys/kernel/tracing)\n"
 		"  --log-level LEVEL   error, warning, info, debug or trace\n"
 		"  --version, --help");
 	for (const struct option *o = longs; o->name; o++) {
 		if (o->val < CAPACITY)
 			continue;
-		(void)printf("  --%-12s N    capacity (%u)\n", o->name,
+		(void)printf("  --%-18s N  capacity (%u)\n", o->name,
 			     capacities[o->val - CAPACITY].preset);
 	}
 }

@@ -21,6 +21,7 @@ struct dp_options {
 	const char *run_dir;
 	const char *bpffs;
 	const char *peer_user;
+	const char *tracefs; /* where it is mounted, for runtime events */
 	/* Name resolution: the two ends of the veth pair, the ranges and the
 	 * port of its listeners; ports are in network order. */
 	char dns_devices[2][IF_NAMESIZE];
@@ -37,6 +38,7 @@ struct dp_options {
 	enum dp_options_tc tc;
 	enum sn_log_level log_level;
 	bool allow_host_role;
+	bool runtime; /* load the programs of runtime events */
 	bool show_help;
 	bool show_version;
 };

@@ -159,7 +159,20 @@ static int allow_values(scmp_filter_ctx filter, int call, unsigned int argument,
 	return r;
 }
 
-static int fill(scmp_filter_ctx filter, bool netlink)
+/* Programs on tracepoints, and the run of the one that sends sums. */
+static int allow_runtime(scmp_filter_ctx filter)
+{
+	const unsigned int run = BPF_PROG_TEST_RUN;
+	int r;
+
+	r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(perf_event_open),
+			     0);
+	if (r >= 0)
+		r = allow_values(filter, SCMP_SYS(bpf), 0, &run, 1);
+	return r;
+}
+
+static int fill(scmp_filter_ctx filter, bool netlink, bool runtime)
 {
 	const unsigned int walk = O_PATH | O_DIRECTORY | O_CLOEXEC;
 	const unsigned int barrier = MEMBARRIER_CMD_GLOBAL;
@@ -186,6 +199,8 @@ static int fill(scmp_filter_ctx filter, bool netlink)
 	if (r >= 0)
 		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
 					   SCMP_SYS(mmap), 1, &not_executable);
+	if (r >= 0 && runtime)
+		r = allow_runtime(filter);
 	if (r < 0 || !netlink)
 		return r;
 	r = allow_all(filter, netlink_calls, SN_ARRAY_SIZE(netlink_calls));
@@ -194,14 +209,14 @@ static int fill(scmp_filter_ctx filter, bool netlink)
 	return r;
 }
 
-int dp_privilege_confine(bool netlink, struct sn_diag *diag)
+int dp_privilege_confine(bool netlink, bool runtime, struct sn_diag *diag)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r;
 
 	if (!filter)
 		return refuse(diag, "seccomp", -ENOMEM);
-	r = fill(filter, netlink);
+	r = fill(filter, netlink, runtime);
 	if (r >= 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

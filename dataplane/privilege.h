@@ -15,5 +15,5 @@ int dp_privilege_drop(struct sn_diag *diag);
 
 /* Any other system call ends the process from here on: no program can be
  * loaded, no file opened for reading or writing, nothing executed.
- * netlink: for clsact filters. Returns 0, or -errno and *diag. */
-int dp_privilege_confine(bool netlink, struct sn_diag *diag);
+ * netlink: for clsact filters. runtime: for tracepoints and sums. Returns 0, or -errno and *diag. */
+int dp_privilege_confine(bool netlink, bool runtime, struct sn_diag *diag);

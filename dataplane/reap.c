@@ -113,7 +113,7 @@ void dp_reap_step(struct dp_reap *reap)
 	}
 	judgement.slot_offset =
 		dp_table_get_slot_offset((enum sn_table)reap->table);
-	if (judgement.slot_offset >= 0)
+	if (judgement.slot_offset >= 0 && reap->object->maps[reap->table] >= 0)
 		r = dp_table_step(reap->object, reap->slots,
 				  (enum sn_table)reap->table, reap->cursor,
 				  DP_TABLE_STEP, is_dead, &judgement, &n_seen,

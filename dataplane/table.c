@@ -36,13 +36,32 @@ _Static_assert(CURSOR_KEY + KEY_BYTES_MAX <= SN_IPC_CURSOR_BYTES, "cursor");
 _Static_assert(offsetof(struct sn_flow_key, slot) == 0, "slot first");
 _Static_assert(offsetof(struct sn_fragment_key, slot) == 0, "slot first");
 _Static_assert(offsetof(struct sn_dns_nat_key, slot) == 0, "slot first");
+_Static_assert(offsetof(struct sn_rt_sum_key, slot) == 0, "slot first");
+_Static_assert(offsetof(struct sn_rt_subject, slot) == 0, "slot first");
 
-bool dp_table_is_open(enum sn_table table)
+bool dp_table_is_open(const struct dp_object *object, enum sn_table table)
 {
 	const struct sn_table_info *info = &sn_tables_info[table];
 
+	if (object->maps[table] < 0)
+		return false;
 	return info->writer == SN_TABLE_WRITER_CP ||
 	       info->writer == SN_TABLE_WRITER_BPF;
+}
+
+bool dp_table_has_flush(const struct dp_object *object, enum sn_table table)
+{
+	return table == SN_TABLE_RT_SUMS &&
+	       object->programs[SN_PROGRAM_RT_FLUSH] >= 0;
+}
+
+int dp_table_flush(const struct dp_object *object)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	int program = object->programs[SN_PROGRAM_RT_FLUSH];
+
+	return bpf_prog_test_run_opts(program, &opts) < 0 ? sn_trace(-errno) :
+							    0;
 }
 
 static int find_offset(enum sn_table table, enum sn_check_kind kind)
@@ -388,7 +407,7 @@ int dp_table_find_staged(const struct dp_object *object, struct dp_slots *slots)
 		};
 		uint8_t cursor[SN_IPC_CURSOR_BYTES] = { 0 };
 		uint32_t n_seen = 0, n_deleted = 0;
-		bool done = search.generation_offset < 0;
+		bool done = search.generation_offset < 0 || object->maps[i] < 0;
 
 		while (!done) {
 			int r = dp_table_step(object, slots, table, cursor,

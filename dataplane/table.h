@@ -18,7 +18,11 @@ enum {
 };
 
 /* Has entries of slots that the peer may read. */
-bool dp_table_is_open(enum sn_table table);
+bool dp_table_is_open(const struct dp_object *object, enum sn_table table);
+
+/* Whether its programs have sums that dp_table_flush() sends. */
+bool dp_table_has_flush(const struct dp_object *object, enum sn_table table);
+int dp_table_flush(const struct dp_object *object);
 /* Offsets in the key of its u32; DP_TABLE_NOWHERE: it has none. */
 int dp_table_get_slot_offset(enum sn_table table);
 int dp_table_get_generation_offset(enum sn_table table);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # bpf/*.bpf.c are compiled one by one, joined into one object (maps declared
 # __weak in several files become one) and turned into the skeleton header
-# $(B)/bpf/sentinel.skel.h, which only the dataplane includes.
+# $(B)/bpf/sentinel.skel.h, which only the dataplane includes; those of
+# bpf/runtime/ in the same way into $(B)/bpf/runtime.skel.h.
 
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool \
 	     /usr/bin/bpftool) bpftool)
@@ -9,8 +10,11 @@ VMLINUX_BTF ?= /sys/kernel/btf/vmlinux
 bpf_target := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
 
 bpf_src := $(sort $(wildcard bpf/*.bpf.c))
+runtime_src := $(sort $(wildcard bpf/runtime/*.bpf.c))
 bpf_obj := $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf_src))
-skeleton := $(if $(bpf_src),$(B)/bpf/sentinel.skel.h)
+runtime_obj := $(patsubst bpf/%.c,$(B)/bpf/%.o,$(runtime_src))
+skeleton := $(if $(bpf_src),$(B)/bpf/sentinel.skel.h) \
+	    $(if $(runtime_src),$(B)/bpf/runtime.skel.h)
 # Headers and keys are read by words all over; no aliasing games.
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -fno-strict-aliasing \
 	      -I. -I$(B)/bpf \
@@ -33,26 +37,29 @@ $(B)/bpf/vmlinux.h:
 	$(Q)$(BPFTOOL) btf dump file $(VMLINUX_BTF) format c >$@
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/bpf/.flags | $(B)/bpf/vmlinux.h
+	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) $(bpf_multiarch) -MMD -MP -c -o $@ $<
 
 $(B)/bpf/sentinel.o: $(bpf_obj) $(B)/bpf/.objects
+$(B)/bpf/runtime.o: $(runtime_obj) $(B)/bpf/.objects
+$(B)/bpf/sentinel.o $(B)/bpf/runtime.o:
 	$(call say,BPFOBJ,$@)
 	$(Q)$(BPFTOOL) gen object $@ $(filter %.o,$^)
 
 # Generated code is not held to our warnings.
-$(B)/bpf/sentinel.skel.h: $(B)/bpf/sentinel.o mk/bpf.mk
+$(B)/bpf/%.skel.h: $(B)/bpf/%.o mk/bpf.mk
 	$(call say,SKEL,$@)
 	$(Q)echo '#pragma GCC system_header' >$@
-	$(Q)$(BPFTOOL) gen skeleton $< name sentinel_bpf >>$@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >>$@
 
 $(B)/bpf/.flags: FORCE
 	$(call stamp,$(CLANG) $(BPF_CFLAGS))
 $(B)/bpf/.objects: FORCE
-	$(call stamp,$(bpf_obj))
+	$(call stamp,$(bpf_obj) $(runtime_obj))
 
 ## make bpf               only the BPF programs and their skeleton
 bpf: $(skeleton)
 
--include $(bpf_obj:.o=.d)
+-include $(bpf_obj:.o=.d) $(runtime_obj:.o=.d)
 .PHONY: bpf

@@ -51,7 +51,8 @@ DIRECTION = {
         "never": ("bpf/", "uv.h", "grpc/", "yaml.h", "jansson.h"),
     },
     "dataplane/": {
-        "quoted": ("shared/", "dataplane/", "sentinel.skel.h"),
+        "quoted": ("shared/", "dataplane/", "sentinel.skel.h",
+                   "runtime.skel.h"),
         "never": ("uv.h", "grpc/", "yaml.h", "jansson.h", "protobuf-c/"),
     },
     "controld/": {
@@ -228,7 +229,7 @@ def includes(text):
 
 
 def is_generated(name):
-    return name in ("vmlinux.h", "sentinel.skel.h") or \
+    return name in ("vmlinux.h", "sentinel.skel.h", "runtime.skel.h") or \
         re.fullmatch(r"sentinel/(\w+/)?v1/\w+\.pb-c\.h", name)
 
 

@@ -237,7 +237,8 @@ struct sn_rt_record {
 };
 _Static_assert(sizeof(struct sn_rt_record) == 240, "ABI");
 
-/* Key of sn_rt_sums. */
+/* Key of sn_rt_sums. subject: hash of under what and of whom it was judged, so
+ * that an access which is judged otherwise has an entry of its own. */
 struct sn_rt_sum_key {
 	__u32 slot;
 	__u32 tgid;
@@ -245,31 +246,33 @@ struct sn_rt_sum_key {
 	__u64 dev; /* SN_RT_DEV() */
 	__u64 inode;
 	__u32 event;
-	__u32 pad;
+	__u32 subject;
 };
 _Static_assert(sizeof(struct sn_rt_sum_key) == 40, "ABI");
 
-/* An access adds its bytes, then 1 to state, and belongs to the entry if DEAD
- * was not set there. Only sn_rt_flush takes away: it marks an entry DEAD at a
- * count of 0 and deletes it no sooner than SN_RT_DEAD_NS later, since elements
- * are recycled at once. */
+/* state: DEAD, a tag of the key, and in the lower 32 bits the accesses that were
+ * not sent yet. Elements are recycled at once: an access belongs to the entry only
+ * if it can exchange the state for one more while the tag is its key's, and adds
+ * its bytes then. Only sn_rt_flush takes away; it deletes what had no access for
+ * SN_RT_IDLE_NS, and marks it DEAD by an exchange before. */
 #define SN_RT_SUM_DEAD (1ULL << 63)
-#define SN_RT_DEAD_NS  (100ULL * 1000000ULL)
+#define SN_RT_SUM_TAGS (0x7fffffffULL << 32)
+#define SN_RT_IDLE_NS  (100ULL * 1000000ULL)
 
+/* tid to comm: of the first access. */
 struct sn_rt_sum {
 	__u64 state;
 	__u64 bytes;
-	__u64 subject; /* of whom and under what it was judged */
-	__u64 since; /* first access that was not sent yet; of a dead one, death */
+	__u64 sent; /* when something of it was */
+	__u64 word;
 	__u32 tid;
 	__u32 uid;
 	__u32 gid;
-	__u32 epoch;
+	__u32 call;
 	__u64 cgroup;
-	__u64 word;
 	__u8 comm[16];
 };
-_Static_assert(sizeof(struct sn_rt_sum) == 80, "ABI");
+_Static_assert(sizeof(struct sn_rt_sum) == 72, "ABI");
 
 /* Key of sn_rt_budgets; the value is the time at which its next record is due. */
 struct sn_rt_subject {
@@ -296,5 +299,6 @@ _Static_assert(sizeof(struct sn_rt_count) == 64, "ABI");
 struct sn_rt_host {
 	__u32 slot; /* of the host; 0: it is not attached */
 	__u32 instance; /* programs with another one do nothing */
+	__u8 object_hash[32]; /* of the object that they come from */
 };
-_Static_assert(sizeof(struct sn_rt_host) == 8, "ABI");
+_Static_assert(sizeof(struct sn_rt_host) == 40, "ABI");

@@ -94,8 +94,11 @@ struct sn_ipc_hello_answer {
 	uint8_t allow_host_role;
 	uint8_t tcx; /* 1: TCX links, 0: clsact filters */
 	uint8_t runtime; /* 1: --runtime; else its programs are not loaded */
-	uint8_t tracefs; /* 1: it was read, so that SYSCALL hooks can be made */
-	uint8_t pad[4];
+	uint8_t tracefs; /* 1: it was read, with the numbers of tracepoints */
+	/* Why no SYSCALL hook can be made all the same: an errno of
+	 * perf_event_open(2), or 0. EACCES: kernel.perf_event_paranoid is above
+	 * 2, where CAP_PERFMON is not enough for it. */
+	int32_t perf_error;
 	char version[SN_IPC_VERSION_BYTES]; /* NUL-terminated */
 	struct sn_dns dns;
 	uint32_t capacity[SN_IPC_TABLES_MAX]; /* enum sn_table */

@@ -29,7 +29,7 @@ const char *const sn_runtime_limits[SN_RUNTIME_LIMIT_COUNT] = {
 		.kind = SN_RUNTIME_KIND_##kind_,                        \
 		.call = SN_RT_CALL_##call_,                             \
 		.limit = SN_RUNTIME_LIMIT_##limit_,                     \
-		.program = #program_,                                   \
+		.program = SN_PROGRAM_##program_,                       \
 		.name = #hook_,                                         \
 	},
 const struct sn_runtime_hook sn_runtime_hooks[SN_RUNTIME_HOOK_COUNT] = {

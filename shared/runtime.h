@@ -3,10 +3,7 @@
 
 /* shared/runtime.def as C tables. */
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "shared/abi.h"
+#include "shared/tables.h"
 
 struct sn_runtime_event {
 	const char *name; /* "file_open" */
@@ -46,7 +43,7 @@ struct sn_runtime_hook {
 	enum sn_runtime_kind kind;
 	enum sn_rt_call call;
 	enum sn_runtime_limit limit;
-	const char *program; /* sn_program_info.name */
+	enum sn_program program;
 	const char *name; /* "openat2", "sched_process_exec" */
 };
 

@@ -15,10 +15,13 @@ const struct sn_table_info sn_tables_info[SN_TABLE_COUNT] = {
 		.capacity = SN_TABLE_CAPACITY_##capacity_,                  \
 		.writer = SN_TABLE_WRITER_##writer_,                        \
 		.sealed = SEAL_##seal_,                                     \
+		.runtime = IS_RUNTIME(#map_),                               \
 	},
 #define SN_CHECK(table, checker, part, field, a, b)
 #define SEAL_SEALED true
-#define SEAL_PLAIN  false
+/* "sn_rt_*" */
+#define IS_RUNTIME(map) ((map)[3] == 'r' && (map)[4] == 't' && (map)[5] == '_')
+#define SEAL_PLAIN	false
 #include "shared/tables.def"
 #undef SN_TABLE
 #undef SN_CHECK

@@ -34,6 +34,8 @@ enum sn_table_capacity {
 	SN_TABLE_CAPACITY_SLOTS,
 	SN_TABLE_CAPACITY_SLOTS2,
 	SN_TABLE_CAPACITY_SLOT_CPUS,
+	SN_TABLE_CAPACITY_RT_EVENT_CPUS,
+	SN_TABLE_CAPACITY_RT_GENERATIONS,
 	SN_TABLE_CAPACITY_RULES, /* from here on: one argv option each */
 	SN_TABLE_CAPACITY_PREFIXES,
 	SN_TABLE_CAPACITY_FLOWS,
@@ -42,6 +44,10 @@ enum sn_table_capacity {
 	SN_TABLE_CAPACITY_DENIED,
 	SN_TABLE_CAPACITY_DNS_NAT,
 	SN_TABLE_CAPACITY_EVENTS_BYTES,
+	SN_TABLE_CAPACITY_RT_MATCH,
+	SN_TABLE_CAPACITY_RT_SUMS,
+	SN_TABLE_CAPACITY_RT_SUBJECTS,
+	SN_TABLE_CAPACITY_RT_RING_BYTES,
 	SN_TABLE_CAPACITY_COUNT,
 };
 
@@ -61,6 +67,7 @@ struct sn_table_info {
 	enum sn_table_capacity capacity;
 	enum sn_table_writer writer;
 	bool sealed;
+	bool runtime; /* of the runtime object */
 };
 
 enum sn_check_kind {
@@ -115,6 +122,9 @@ enum sn_program_hook {
 	SN_PROGRAM_HOOK_DNS_RETURN, /* of the resolver's interface, once */
 	SN_PROGRAM_HOOK_SOCKET_FILTER, /* handed to cp for its listeners */
 	SN_PROGRAM_HOOK_ITER_TASK,
+	SN_PROGRAM_HOOK_SYSCALL_EXIT, /* these two by shared/runtime.def */
+	SN_PROGRAM_HOOK_TRACEPOINT_BTF,
+	SN_PROGRAM_HOOK_TABLE_FLUSH, /* run at TABLE_SWEEP of sn_rt_sums */
 };
 
 enum sn_feature {
@@ -122,6 +132,7 @@ enum sn_feature {
 	SN_FEATURE_EGRESS_CGROUP,
 	SN_FEATURE_DNS_TC,
 	SN_FEATURE_DNS_CGROUP,
+	SN_FEATURE_RUNTIME, /* its programs are the runtime object */
 	SN_FEATURE_COUNT,
 };
 

@@ -7,9 +7,7 @@
  * their capacity is a limit, not a reservation. */
 
 #include "bpf/lib/env.h"
-
-/* Possible CPUs; written by sentinel-dp before loading. */
-__weak const volatile __u32 sn_n_cpus = 1;
+#include "bpf/lib/words.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -76,14 +74,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } sn_events __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} sn_words __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -109,6 +109,7 @@ static const char *const feature_names[SN_FEATURE_COUNT] = {
 	[SN_FEATURE_EGRESS_CGROUP] = "egress-cgroup",
 	[SN_FEATURE_DNS_TC] = "dns-tc",
 	[SN_FEATURE_DNS_CGROUP] = "dns-cgroup",
+	[SN_FEATURE_RUNTIME] = "runtime",
 };
 
 /* The first program of the feature that failed, needed ones first; NULL. */
@@ -167,10 +168,38 @@ judge_dns_cgroup(const struct sn_ipc_hello_answer *hello,
 	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
 }
 
+/* Returns whether that is all there is to say. */
+static bool judge_runtime(const struct sn_ipc_hello_answer *hello,
+			  char reason[REASON_BYTES],
+			  Sentinel__V1__FeatureState *state)
+{
+	*state = SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
+	if (!hello->runtime) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "sentinel-dp runs without --runtime");
+		return true;
+	}
+	*state = SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;
+	if (hello->tracefs && !hello->perf_error)
+		return false;
+	if (hello->perf_error)
+		(void)snprintf(reason, REASON_BYTES,
+			       "system calls are not seen: the kernel refuses "
+			       "perf_event_open: %s (set "
+			       "kernel.perf_event_paranoid to 2)",
+			       strerror(abs(hello->perf_error)));
+	else
+		(void)snprintf(reason, REASON_BYTES,
+			       "system calls are not seen: no tracefs was "
+			       "mounted when sentinel-dp started");
+	return true;
+}
+
 static Sentinel__V1__FeatureState
 judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 	      char reason[REASON_BYTES])
 {
+	Sentinel__V1__FeatureState state;
 	const struct sn_program_info *failed;
 	bool is_needed = true;
 	int error = 0;
@@ -180,6 +209,9 @@ judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 			       "sentinel-dp has not connected yet");
 		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
 	}
+	if (feature == SN_FEATURE_RUNTIME &&
+	    judge_runtime(&status->hello, reason, &state))
+		return state;
 	failed = find_failed(&status->hello, feature, true, &error);
 	if (!failed) {
 		failed = find_failed(&status->hello, feature, false, &error);
@@ -205,6 +237,11 @@ judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 		return judge_dns_tc(&status->hello, reason);
 	if (feature == SN_FEATURE_DNS_CGROUP)
 		return judge_dns_cgroup(&status->hello, reason);
+	if (feature == SN_FEATURE_RUNTIME) {
+		(void)snprintf(reason, REASON_BYTES,
+			       "by tracepoints: most events are best effort");
+		return state;
+	}
 	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;
 }
 

@@ -5,9 +5,11 @@
  * verifier gives up at a million, and each kernel counts its own way. */
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
 
+#include "runtime.skel.h"
 #include "sentinel.skel.h"
 #include "shared/tables.h"
 #include "shared/util.h"
@@ -34,33 +36,80 @@ static void kernel_version(char ret[32])
 	(void)snprintf(ret, 32, "%u.%u", major, minor);
 }
 
-static void measure(unsigned long ret[SN_PROGRAM_COUNT])
+static void watch(struct bpf_object *object, bool runtime)
 {
-	struct sentinel_bpf *skeleton = sentinel_bpf__open();
 	struct bpf_program *program;
 	struct bpf_map *map;
 
-	t_not_null(skeleton);
-	bpf_object__for_each_map(map, skeleton->obj)
+	bpf_object__for_each_map(map, object)
 	{
 		if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
 			t_eq(bpf_map__set_max_entries(map, 65536), 0);
 	}
 	for (int i = 0; i < SN_PROGRAM_COUNT; i++) {
-		program = bpf_object__find_program_by_name(
-			skeleton->obj, sn_programs_info[i].function);
+		const struct sn_program_info *info = &sn_programs_info[i];
+
+		if ((info->feature == SN_FEATURE_RUNTIME) != runtime)
+			continue;
+		program = bpf_object__find_program_by_name(object,
+							   info->function);
 		t_not_null(program);
 		t_eq(bpf_program__set_log_level(program, STATS_ONLY), 0);
 		t_eq(bpf_program__set_log_buf(program, logs[i], LOG_BYTES), 0);
 	}
-	t_eq(sentinel_bpf__load(skeleton), 0);
+}
+
+/* A kernel without modules has no tracepoint for them. */
+static void leave_out_modules(struct bpf_object *object)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+
+	t_not_null(kernel);
+	if (btf__find_by_name_kind(kernel, "btf_trace_module_load",
+				   BTF_KIND_TYPEDEF) < 0)
+		t_eq(bpf_program__set_autoload(bpf_object__find_program_by_name(
+						       object, "sn_rt_module"),
+					       false),
+		     0);
+	btf__free(kernel);
+}
+
+/* Once more without our buffers: libbpf prints what the verifier says. */
+static void tell_refusal(void)
+{
+	struct runtime_bpf *runtime = runtime_bpf__open();
+
+	t_not_null(runtime);
+	leave_out_modules(runtime->obj);
+	t_eq(runtime_bpf__load(runtime), 0);
+}
+
+/* 0: it is not for this kernel. */
+static void measure(unsigned long ret[SN_PROGRAM_COUNT])
+{
+	struct sentinel_bpf *first = sentinel_bpf__open();
+	struct runtime_bpf *runtime = runtime_bpf__open();
+
+	t_not_null(first);
+	t_not_null(runtime);
+	(void)memset(logs, 0, sizeof(logs));
+	watch(first->obj, false);
+	watch(runtime->obj, true);
+	leave_out_modules(runtime->obj);
+	t_eq(sentinel_bpf__load(first), 0);
+	if (runtime_bpf__load(runtime) < 0)
+		tell_refusal();
 	for (int i = 0; i < SN_PROGRAM_COUNT; i++) {
 		const char *at = strstr(logs[i], "processed ");
 
+		ret[i] = 0;
+		if (i == SN_PROGRAM_RT_MODULE && !at)
+			continue;
 		t_not_null(at);
 		t_eq(sscanf(at, "processed %lu insns", &ret[i]), 1);
 	}
-	sentinel_bpf__destroy(skeleton);
+	sentinel_bpf__destroy(first);
+	runtime_bpf__destroy(runtime);
 }
 
 static void write_golden(const char *kernel, const unsigned long *counts)

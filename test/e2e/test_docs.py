@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents against the tables that they describe."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def test_architecture_lists_every_message():
                          (ROOT / "shared/ipc.def").read_text(), re.M)
     assert len(defined) > 5
     assert [row[0] for row in rows("## 4. The link")] == defined
+
+
+def test_architecture_lists_every_hook_of_runtime_events():
+    text = (ROOT / "shared/runtime.def").read_text()
+    events = dict(re.findall(r'^SN_RT_EVENT\((\w+), "(\w+)"', text, re.M))
+    limits = dict(re.findall(r'^SN_RT_LIMIT\((\w+), "([^"]+)"', text, re.M))
+    defined = [re.split(r",\s*", row) for row in
+               re.findall(r"^SN_RT_HOOK\(([^)]*)\)", text, re.M)]
+    assert {row[0] for row in defined} == set(events)
+    expected = [[events[event], way.lower(),
+                 ", ".join(row[4] for row in group), limits[limit]]
+                for (event, way, _, _, limit), group in itertools.groupby(
+                    defined, lambda row: (*row[:3], row[3] == "BTF", row[6]))]
+    assert rows("### Runtime events") == expected
 
 
 def test_architecture_lists_every_folder_of_controld():

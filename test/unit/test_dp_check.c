@@ -271,7 +271,66 @@ static void policy_lengths_fall_and_exclude_the_trie(void)
 	POLICY(p.trie6 = 1, -EINVAL);
 }
 
-T_MAIN("dp_check", rule_of_the_slot_and_generation_passes,
+static void policy_of_the_host_is_its_events(void)
+{
+	struct sn_policy policy = { .generation = 7, .runtime_events = 2 };
+
+	t_eq(dp_check_host_policy(&policy), 0);
+	policy.runtime_events = SN_RT_EVENT_BIT(SN_RT_EVENT_COUNT) - 2;
+	t_eq(dp_check_host_policy(&policy), 0);
+	policy.runtime_events = 1;
+	t_eq(dp_check_host_policy(&policy), -EINVAL);
+	policy.runtime_events = SN_RT_EVENT_BIT(SN_RT_EVENT_COUNT);
+	t_eq(dp_check_host_policy(&policy), -EINVAL);
+	policy.runtime_events = 2;
+	policy.mode = SN_MODE_DISABLED;
+	t_eq(dp_check_host_policy(&policy), -EINVAL);
+	policy.mode = 0;
+	policy.pad[3] = 1;
+	t_eq(dp_check_host_policy(&policy), -EINVAL);
+}
+
+static int check_match(struct sn_rt_match_key key)
+{
+	struct {
+		struct sn_rt_match_key key;
+		struct sn_rt_bits bits;
+	} row = { .key = key };
+	uint32_t index = 0;
+
+	return dp_check_rows(SN_TABLE_RT_MATCH, SLOT, GENERATION,
+			     (const uint8_t *)&row, 1, true, &index);
+}
+
+static void values_of_runtime_rules_have_a_field(void)
+{
+	struct sn_rt_match_key key = {
+		.slot = SLOT,
+		.generation = GENERATION,
+		.field = SN_RT_FIELD_EVENT,
+	};
+
+	t_eq(check_match(key), 0);
+	key.field = SN_RT_FIELD_COUNT - 1;
+	t_eq(check_match(key), 0);
+	key.field = SN_RT_FIELD_COUNT;
+	t_eq(check_match(key), -EINVAL);
+	key.field = 0;
+	t_eq(check_match(key), -EINVAL);
+	key.field = SN_RT_FIELD_UID;
+	key.any = 2;
+	t_eq(check_match(key), -EINVAL);
+	key.any = 1;
+	key.pad[5] = 1;
+	t_eq(check_match(key), -EINVAL);
+	key.pad[5] = 0;
+	key.generation++;
+	t_eq(check_match(key), -EINVAL);
+}
+
+T_MAIN("dp_check", policy_of_the_host_is_its_events,
+       values_of_runtime_rules_have_a_field,
+       rule_of_the_slot_and_generation_passes,
        key_of_another_slot_or_generation_is_refused, family_is_known,
        prefix_is_canonical, padding_is_zero,
        items_are_counted_and_nothing_follows_the_last,

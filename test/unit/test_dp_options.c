@@ -114,5 +114,27 @@ static void wrong_resolver_options_are_refused_by_name(void)
 	}
 }
 
-T_MAIN("dp_options", presets_are_those_of_the_documents,
-       resolver_options_are_taken, wrong_resolver_options_are_refused_by_name)
+static void runtime_events_are_asked_for(void)
+{
+	char name[] = "sentinel-dp", runtime[] = "--runtime";
+	char *argv[] = { name, runtime, NULL };
+	struct dp_options options;
+	struct sn_diag diag = { 0 };
+
+	t_eq(parse(&options, &diag, NULL, NULL), 0);
+	t_true(!options.runtime);
+	t_str_eq(options.tracefs, "/sys/kernel/tracing");
+	t_eq(options.capacity[SN_TABLE_CAPACITY_RT_RING_BYTES], 1 << 23);
+	t_eq(dp_options_parse(&options, 2, argv, &diag), 0);
+	t_true(options.runtime);
+	t_eq(parse(&options, &diag, "--tracefs", "/a"), 0);
+	t_str_eq(options.tracefs, "/a");
+	t_eq(parse(&options, &diag, "--tracefs", "a"), -EINVAL);
+	t_eq(parse(&options, &diag, "--runtime-ring-bytes", "65537"), -EINVAL);
+	t_eq(parse(&options, &diag, "--runtime-ring-bytes", "65536"), 0);
+	t_eq(parse(&options, &diag, "--runtime-sums", "15"), -EINVAL);
+}
+
+T_MAIN("dp_options", runtime_events_are_asked_for,
+       presets_are_those_of_the_documents, resolver_options_are_taken,
+       wrong_resolver_options_are_refused_by_name)

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+
+/* Files: open, read, write, and changes of names, permissions and owners.
+ * Programs of this object decide nothing; each that cannot make its record
+ * counts it. */
+
+#include "bpf/lib/runtime/sum.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline __u64 sn_rt_open_argument(__u32 call, int number)
+{
+	__u64 how[2] = { 0 };
+
+	switch (call) {
+	case SN_RT_CALL_OPEN:
+		return sn_rt_argument(number + 1);
+	case SN_RT_CALL_CREAT: /* O_CREAT | O_WRONLY | O_TRUNC */
+		return number ? sn_rt_argument(1) : 01101;
+	case SN_RT_CALL_OPENAT2:
+		bpf_probe_read_user(how, sizeof(how),
+				    (const void *)sn_rt_argument(2));
+		return number ? how[1] : how[0];
+	case SN_RT_CALL_OPEN_BY_HANDLE_AT:
+		return number ? 0 : sn_rt_argument(2);
+	default:
+		return sn_rt_argument(number + 2);
+	}
+}
+
+SEC("tracepoint")
+int sn_rt_open(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+	__u64 flags;
+
+	if (!sn_rt_begin(SN_RT_EVENT_FILE_OPEN, ctx->ret, call))
+		return 0;
+	flags = sn_rt_open_argument(call, 0);
+	/* The mode is read for O_CREAT and O_TMPFILE only. */
+	sn_rt_set_args(flags, flags & 020000100 ?
+				      sn_rt_open_argument(call, 1) & 07777 :
+				      0);
+	if (ctx->ret >= 0)
+		sn_rt_add_fd(ctx->ret);
+	else
+		sn_rt_add_strings(call);
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_read(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+
+	sn_rt_access(SN_RT_EVENT_FILE_READ,
+		     (__s64)sn_rt_argument(sn_rt_shapes[call].in), ctx->ret,
+		     call);
+	return 0;
+}
+
+#define SN_RT_MAP_TYPE	  0x0f
+#define SN_RT_MAP_PRIVATE 2
+#define SN_RT_PROT_WRITE  2
+
+SEC("tracepoint")
+int sn_rt_write(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+	__s64 ret = ctx->ret;
+
+	if (call == SN_RT_CALL_TRUNCATE) {
+		if (!sn_rt_begin(SN_RT_EVENT_FILE_WRITE, ret, call))
+			return 0;
+		sn_rt_add_strings(call);
+		sn_rt_finish(0);
+		return 0;
+	}
+	if (call == SN_RT_CALL_MMAP) {
+		/* What is private is written nowhere. */
+		if (!(sn_rt_argument(2) & SN_RT_PROT_WRITE) ||
+		    (sn_rt_argument(3) & SN_RT_MAP_TYPE) == SN_RT_MAP_PRIVATE)
+			return 0;
+		/* The address tells nothing. */
+		if (ret > 0 || ret < -4095)
+			ret = 0;
+	}
+	sn_rt_access(SN_RT_EVENT_FILE_WRITE,
+		     (__s64)sn_rt_argument(sn_rt_shapes[call].out), ret, call);
+	return 0;
+}
+
+static __always_inline int sn_rt_by_strings(__u32 event, __s64 ret, __u32 call,
+					    __u64 one, __u64 two)
+{
+	if (!sn_rt_begin(event, ret, call))
+		return 0;
+	sn_rt_set_args(one, two);
+	sn_rt_add_strings(call);
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_unlink(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+
+	return sn_rt_by_strings(
+		SN_RT_EVENT_FILE_UNLINK, ctx->ret, call,
+		call == SN_RT_CALL_UNLINKAT ? sn_rt_argument(2) : 0, 0);
+}
+
+SEC("tracepoint")
+int sn_rt_rename(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+
+	return sn_rt_by_strings(
+		SN_RT_EVENT_FILE_RENAME, ctx->ret, call,
+		call == SN_RT_CALL_RENAMEAT2 ? sn_rt_argument(4) : 0, 0);
+}
+
+SEC("tracepoint")
+int sn_rt_link(struct trace_event_raw_sys_exit *ctx)
+{
+	return sn_rt_by_strings(SN_RT_EVENT_FILE_LINK, ctx->ret,
+				sn_rt_get_call(ctx), 0, 0);
+}
+
+static __always_inline int sn_rt_change(__u32 event, __s64 ret, __u32 call,
+					__u64 one, __u64 two)
+{
+	if (!sn_rt_begin(event, ret, call))
+		return 0;
+	sn_rt_set_args(one, two);
+	if (sn_rt_shapes[call].in >= 0)
+		sn_rt_add_fd((__s32)sn_rt_argument(sn_rt_shapes[call].in));
+	else
+		sn_rt_add_strings(call);
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_chmod(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+	int at = call == SN_RT_CALL_CHMOD || call == SN_RT_CALL_FCHMOD ? 1 : 2;
+
+	return sn_rt_change(SN_RT_EVENT_FILE_CHMOD, ctx->ret, call,
+			    sn_rt_argument(at) & 07777, 0);
+}
+
+SEC("tracepoint")
+int sn_rt_chown(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+	int at = call == SN_RT_CALL_FCHOWNAT ? 2 : 1;
+
+	return sn_rt_change(SN_RT_EVENT_FILE_CHOWN, ctx->ret, call,
+			    (__u32)sn_rt_argument(at),
+			    (__u32)sn_rt_argument(at + 1));
+}
+
+/* Sends what is summed and retires what is idle; run by sentinel-dp. */
+SEC("syscall")
+int sn_rt_flush(void *ctx)
+{
+	__u32 zero = 0;
+	struct sn_rt_host *host = bpf_map_lookup_elem(&sn_rt_host, &zero);
+	struct sn_rt_flushing f = { .now = bpf_ktime_get_boot_ns() };
+
+	if (!host)
+		return 0;
+	f.slot = SN_READ(host->slot);
+	bpf_for_each_map_elem(&sn_rt_sums, sn_rt_flush_one, &f, 0);
+	return 0;
+}

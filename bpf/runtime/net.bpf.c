@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+
+/* Sockets of IPv4 and IPv6: connect, accept, bind. */
+
+#include "bpf/lib/runtime/call.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum { SN_RT_INET = 2, SN_RT_INET6 = 10, SN_RT_IN_PROGRESS = 115 };
+
+static __always_inline struct sock *sn_rt_find_sock(__s64 fd)
+{
+	struct file *file = sn_rt_find_file((__s32)fd);
+	__u32 mode = BPF_CORE_READ(file, f_inode, i_mode);
+	struct socket *socket;
+
+	if ((mode & SN_RT_TYPE) != SN_RT_SOCKET)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* Mapped addresses are IPv4. */
+static __always_inline void sn_rt_set_address(struct sn_rt_address *a,
+					      const __u32 *words, int is4,
+					      __u16 port)
+{
+	__u32 *to = (__u32 *)a->address;
+
+	a->port = port;
+	if (!is4 && !words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
+		to[0] = words[3];
+		a->family = SN_FAMILY_IPV4;
+		return;
+	}
+	to[0] = words[0];
+	a->family = is4 ? SN_FAMILY_IPV4 : SN_FAMILY_IPV6;
+	if (is4)
+		return;
+	to[1] = words[1];
+	to[2] = words[2];
+	to[3] = words[3];
+}
+
+/* Both ends as the socket has them. */
+static __always_inline void sn_rt_add_sock(struct sn_rt_record *r,
+					   struct sock *sk)
+{
+	__u32 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	__u16 remote = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	__u32 words[4] = { 0 };
+	int is4 = family == SN_RT_INET;
+
+	r->local.protocol = (__u8)BPF_CORE_READ(sk, sk_protocol);
+	r->remote.protocol = r->local.protocol;
+	if (is4)
+		words[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+	else
+		BPF_CORE_READ_INTO(&words, sk, __sk_common.skc_v6_rcv_saddr);
+	sn_rt_set_address(&r->local, words, is4, bpf_htons(port));
+	if (!remote)
+		return;
+	if (is4)
+		words[0] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	else
+		BPF_CORE_READ_INTO(&words, sk, __sk_common.skc_v6_daddr);
+	sn_rt_set_address(&r->remote, words, is4, remote);
+}
+
+/* The address that was passed. Returns 0 if it is of no IP family. */
+static __always_inline int sn_rt_add_passed_address(struct sn_rt_address *a)
+{
+	struct sockaddr_in6 passed = { 0 };
+	__u64 bytes = sn_rt_argument(2);
+	__u32 words[4] = { 0 };
+
+	if (bytes > sizeof(passed))
+		bytes = sizeof(passed);
+	barrier_var(bytes);
+	if (bytes > sizeof(passed) ||
+	    bpf_probe_read_user(&passed, (__u32)bytes,
+				(const void *)sn_rt_argument(1)))
+		return 0;
+	if (passed.sin6_family == SN_RT_INET)
+		words[0] = passed.sin6_flowinfo; /* where sin_addr is */
+	else if (passed.sin6_family == SN_RT_INET6)
+		__builtin_memcpy(words, &passed.sin6_addr, sizeof(words));
+	else
+		return 0;
+	sn_rt_set_address(a, words, passed.sin6_family == SN_RT_INET,
+			  passed.sin6_port);
+	return 1;
+}
+
+static __always_inline int sn_rt_is_ip(struct sock *sk)
+{
+	__u32 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return sk && (family == SN_RT_INET || family == SN_RT_INET6);
+}
+
+SEC("tracepoint")
+int sn_rt_connect(struct trace_event_raw_sys_exit *ctx)
+{
+	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
+	struct sn_rt_record *r = sn_rt_get_record();
+
+	if (!r || !sn_rt_is_ip(sk) ||
+	    !sn_rt_begin(SN_RT_EVENT_NET_CONNECT, ctx->ret,
+			 sn_rt_get_call(ctx)))
+		return 0;
+	sn_rt_add_sock(r, sk);
+	if ((ctx->ret && ctx->ret != -SN_RT_IN_PROGRESS) || !r->remote.family)
+		(void)sn_rt_add_passed_address(&r->remote);
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_accept(struct trace_event_raw_sys_exit *ctx)
+{
+	__s64 fd = ctx->ret >= 0 ? ctx->ret : (__s32)sn_rt_argument(0);
+	struct sock *sk = sn_rt_find_sock(fd);
+	struct sn_rt_record *r = sn_rt_get_record();
+
+	if (!r || !sn_rt_is_ip(sk) ||
+	    !sn_rt_begin(SN_RT_EVENT_NET_ACCEPT, ctx->ret, sn_rt_get_call(ctx)))
+		return 0;
+	sn_rt_add_sock(r, sk);
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_bind(struct trace_event_raw_sys_exit *ctx)
+{
+	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
+	struct sn_rt_record *r = sn_rt_get_record();
+
+	if (!r || !sn_rt_is_ip(sk) ||
+	    !sn_rt_begin(SN_RT_EVENT_NET_BIND, ctx->ret, sn_rt_get_call(ctx)))
+		return 0;
+	sn_rt_add_sock(r, sk);
+	if (ctx->ret)
+		(void)sn_rt_add_passed_address(&r->local);
+	sn_rt_finish(0);
+	return 0;
+}

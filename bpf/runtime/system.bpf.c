@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+
+/* What changes the system under the processes: mounts, BPF programs, modules;
+ * and files without a name. */
+
+#include "bpf/lib/runtime/call.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("tracepoint")
+int sn_rt_memfd(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+
+	if (!sn_rt_begin(SN_RT_EVENT_MEMFD_CREATE, ctx->ret, call))
+		return 0;
+	sn_rt_set_args(sn_rt_argument(1), 0);
+	if (ctx->ret >= 0)
+		sn_rt_add_fd(ctx->ret);
+	else
+		sn_rt_add_strings(call);
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_mount(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+	int at = call == SN_RT_CALL_MOUNT  ? 3 :
+		 call == SN_RT_CALL_UMOUNT ? 1 :
+					     4;
+
+	if (!sn_rt_begin(SN_RT_EVENT_MOUNT, ctx->ret, call))
+		return 0;
+	sn_rt_set_args(sn_rt_argument(at), 0);
+	sn_rt_add_strings(call);
+	sn_rt_finish(0);
+	return 0;
+}
+
+/* The begin of union bpf_attr for BPF_PROG_LOAD. */
+struct sn_rt_bpf_load {
+	__u32 type;
+	__u32 instructions;
+	__u8 more[40];
+	char name[16];
+};
+
+SEC("tracepoint")
+int sn_rt_bpf(struct trace_event_raw_sys_exit *ctx)
+{
+	__u64 attributes = sn_rt_argument(1);
+	struct sn_rt_bpf_load load = { 0 };
+
+	if ((__u32)sn_rt_argument(0) != BPF_PROG_LOAD ||
+	    !sn_rt_begin(SN_RT_EVENT_BPF_LOAD, ctx->ret, sn_rt_get_call(ctx)))
+		return 0;
+	bpf_probe_read_user(&load, 8, (const void *)attributes);
+	sn_rt_set_args(load.type, load.instructions);
+	/* Calls of older programs end before the name. */
+	if (sn_rt_argument(2) >= sizeof(load))
+		sn_rt_add_string(
+			0,
+			attributes +
+				__builtin_offsetof(struct sn_rt_bpf_load, name),
+			SN_RT_STRING_USER | SN_RT_STRING_TEXT);
+	sn_rt_finish(0);
+	return 0;
+}
+
+#if defined(__TARGET_ARCH_x86)
+enum { SN_RT_NR_FINIT_MODULE = 313 };
+#define SN_RT_CALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
+#elif defined(__TARGET_ARCH_arm64)
+enum { SN_RT_NR_FINIT_MODULE = 273 };
+#define SN_RT_CALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
+#endif
+
+/* The kernel that this is built on may have been made without modules. */
+struct module___named {
+	char name[56];
+} __attribute__((preserve_access_index));
+
+SEC("tp_btf/module_load")
+int BPF_PROG(sn_rt_module, struct module *module)
+{
+	struct pt_regs *regs =
+		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct sn_rt_scratch *s;
+
+	if (!sn_rt_begin(SN_RT_EVENT_MODULE_LOAD, 0, SN_RT_CALL_NONE))
+		return 0;
+	if (SN_RT_CALL_NUMBER(regs) == SN_RT_NR_FINIT_MODULE)
+		sn_rt_add_fd((__s32)sn_rt_argument(0));
+	s = sn_rt_get(SN_RT_PLACE_EVENT);
+	if (s) {
+		s->record.file2.flags = SN_RT_PATH_TEXT;
+		sn_rt_append_string(
+			s, &s->record.file2,
+			(__u64)module + bpf_core_field_offset(
+						struct module___named, name),
+			0);
+	}
+	sn_rt_finish(0);
+	return 0;
+}
+
+SEC("tracepoint")
+int sn_rt_module_failed(struct trace_event_raw_sys_exit *ctx)
+{
+	__u32 call = sn_rt_get_call(ctx);
+
+	if (ctx->ret >= 0 ||
+	    !sn_rt_begin(SN_RT_EVENT_MODULE_LOAD, ctx->ret, call))
+		return 0;
+	if (call == SN_RT_CALL_FINIT_MODULE)
+		sn_rt_add_fd((__s32)sn_rt_argument(0));
+	sn_rt_finish(0);
+	return 0;
+}
