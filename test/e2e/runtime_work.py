@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that makes exactly the system calls that it is told to: lines of
+JSON in, one line out for each. Everything it needs is loaded before the first,
+and its own doings are on pipes, which are no files."""
+
+import ctypes
+import json
+import os
+import platform
+import signal
+import socket
+import sys
+
+# asm/unistd_64.h
+NUMBERS = dict(
+    read=0, write=1, open=2, mmap=9, pread64=17, pwrite64=18, readv=19,
+    writev=20, sendfile64=40, connect=42, accept=43, bind=49, execve=59,
+    truncate=76, ftruncate=77, rename=82, rmdir=84, creat=85, link=86,
+    unlink=87, symlink=88, chmod=90, fchmod=91, chown=92, fchown=93, lchown=94,
+    ptrace=101, mount=165, umount=166, init_module=175, openat=257, fchownat=260,
+    unlinkat=263, renameat=264, linkat=265, symlinkat=266, fchmodat=268,
+    splice=275, fallocate=285, accept4=288, preadv=295, pwritev=296,
+    open_by_handle_at=304, finit_module=313, renameat2=316, memfd_create=319,
+    bpf=321, execveat=322, copy_file_range=326, preadv2=327, pwritev2=328,
+    move_mount=429, openat2=437, fchmodat2=452)
+
+OPENS = {NUMBERS[name] for name in ("open", "openat", "openat2", "creat")}
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.syscall.restype = ctypes.c_long
+KEPT = []
+SOCKETS = []
+
+
+def keep(buffer):
+    KEPT.append(buffer)
+    return ctypes.addressof(buffer)
+
+
+def argument(value):
+    """A number; {"text": hex} in memory; {"words": [...]} of 64 bits;
+    {"vector": n}: an iovec of n bytes; {"room": n} bytes."""
+    if isinstance(value, int):
+        return ctypes.c_long(value)
+    if "text" in value:
+        return ctypes.c_long(keep(ctypes.create_string_buffer(
+            bytes.fromhex(value["text"]))))
+    if "words" in value:
+        return ctypes.c_long(keep((ctypes.c_uint64 * len(value["words"]))(
+            *[argument(one).value % 2 ** 64 for one in value["words"]])))
+    if "vector" in value:
+        data = keep(ctypes.create_string_buffer(b"v" * value["vector"],
+                                                value["vector"]))
+        return ctypes.c_long(keep((ctypes.c_uint64 * 2)(
+            data, value["vector"])))
+    return ctypes.c_long(keep(ctypes.create_string_buffer(value["room"])))
+
+
+def call(name, arguments):
+    KEPT.clear()
+    packed = [argument(one) for one in arguments]
+    packed += [ctypes.c_long(0)] * (6 - len(packed))
+    ctypes.set_errno(0)
+    result = LIBC.syscall(ctypes.c_long(NUMBERS[name]), *packed)
+    return -ctypes.get_errno() if result == -1 else result
+
+
+def fork(arguments):
+    """A child that makes these calls and ends; its pid and status."""
+    pid = LIBC.fork()
+    if pid == 0:
+        for name, *words in arguments["calls"]:
+            call(name, words)
+        os._exit(arguments.get("code", 0))
+    _, status = os.waitpid(pid, 0)
+    return [pid, status]
+
+
+def repeat(count, calls):
+    """The calls in turn, so many times; how many succeeded."""
+    packed = []
+    for name, *words in calls:
+        words = [argument(one) for one in words]
+        packed.append((ctypes.c_long(NUMBERS[name]),
+                       *words, *[ctypes.c_long(0)] * (6 - len(words))))
+    good = 0
+    for _ in range(count):
+        for one in packed:
+            fd = LIBC.syscall(*one)
+            good += fd >= 0
+            if fd > 2 and one[0].value in OPENS:
+                LIBC.close(fd)
+    KEPT.clear()
+    return good
+
+
+def clone(pid, calls):
+    """fork() with a number that is free; the child's pid."""
+    wanted = (ctypes.c_int * 1)(pid)
+    arguments = (ctypes.c_uint64 * 11)(*[0] * 4, signal.SIGCHLD, *[0] * 3,
+                                       ctypes.addressof(wanted), 1, 0)
+    made = LIBC.syscall(ctypes.c_long(435), arguments,
+                        ctypes.c_long(88))
+    if made == 0:
+        for name, *words in calls:
+            call(name, words)
+        os._exit(0)
+    if made < 0:
+        return -ctypes.get_errno()
+    os.waitpid(made, 0)
+    return made
+
+
+def accept(name):
+    """The far end of it is this process' own."""
+    server, client = socket.socket(), socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    client.connect(server.getsockname())
+    fd = call(name, [server.fileno(), 0, 0, 0])
+    found = [fd, server.getsockname()[1], client.getsockname()[1]]
+    os.close(fd)
+    server.close()
+    client.close()
+    return found
+
+
+DOINGS = {"fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
+          "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
+          "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,
+          "close": os.close, "pipe": lambda: os.pipe(),
+          "socket": lambda *kind: SOCKETS.append(socket.socket(*kind)) or
+          SOCKETS[-1].fileno()}
+
+
+def main():
+    assert platform.machine() == "x86_64"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print(json.dumps({"pid": os.getpid()}), flush=True)
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        if name in DOINGS:
+            result = DOINGS[name](*arguments)
+        else:
+            result = call(name, arguments)
+        print(json.dumps(result), flush=True)
+
+
+main()
