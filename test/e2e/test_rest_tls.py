@@ -191,10 +191,21 @@ def test_two_tokens_are_none(curl, keys):
 
 
 def test_who_guesses_has_to_wait(curl):
-    """A certificate is no guess."""
-    statuses = [curl("/v1/List", token=f"{n:064x}")[0] for n in range(14)]
-    assert statuses[:10] == [401] * 10 and 429 in statuses[10:]
+    """Ten at once, then one in two seconds; a certificate is no guess."""
+    def guess():
+        statuses = []
+        while not statuses or statuses[-1] == 401:
+            assert len(statuses) < 100
+            statuses.append(curl("/v1/List", token=f"{len(statuses):064x}")[0])
+        return statuses
+
+    assert guess()[:10] == [401] * 10
+    # One may be forgiven between two calls.
     status, body = curl("/v1/List", token="viewer")
+    for _ in range(5):
+        if status == 200:
+            guess()
+            status, body = curl("/v1/List", token="viewer")
     assert status == 429 and body["code"] == "RESOURCE_EXHAUSTED"
     assert curl("/v1/List", cert="client")[0] == 200
     until(lambda: curl("/v1/List", token="viewer")[0] == 200,

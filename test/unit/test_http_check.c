@@ -40,6 +40,10 @@ static void heads_that_could_be_read_in_two_ways_are_refused(void)
 	t_eq(JUDGE("Host", "a", "Content-Length ", "1"), 400);
 	t_eq(JUDGE("Host", "a", "X", "a\rb"), 400);
 	t_eq(JUDGE("Host", "a", "Host", "a"), 400);
+	t_eq(JUDGE("Host", "a", "Authorization", "b", "authorization", "b"),
+	     400);
+	t_eq(JUDGE("Host", "a", "Origin", "b", "Origin", "c"), 400);
+	t_eq(JUDGE("Host", "a", "X", "b", "X", "c"), 0);
 	t_eq(JUDGE("X", "a"), 400);
 	t_eq(judge("HTTP/1.0", "/",
 		   (const char *const[]){ "Transfer-Encoding", "chunked",
