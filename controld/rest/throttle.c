@@ -95,5 +95,8 @@ void cp_rest_throttle_fail(struct cp_rest_throttle *throttle,
 	if (i == NONE)
 		i = take(throttle, place, now_ms);
 	forgive(throttle, i, now_ms);
-	throttle->places[i].n_failures++;
+	/* What came beyond the limit is not held against the place, where others
+	 * may be as well. */
+	if (throttle->places[i].n_failures < CP_REST_THROTTLE_BURST)
+		throttle->places[i].n_failures++;
 }

@@ -200,6 +200,21 @@ static void failures_of_one_place_are_limited_and_forgiven(void)
 					make_place("192.0.2.1", &from), later));
 }
 
+/* Unknown certificates are counted and never refused for their number. */
+static void a_place_that_failed_for_long_is_forgiven_as_soon(void)
+{
+	static struct cp_rest_throttle throttle;
+	struct sockaddr_storage from;
+
+	fail_often(&throttle, "192.0.2.1", 1000);
+	for (int i = 0; i < 10000; i++)
+		cp_rest_throttle_fail(&throttle, make_place("192.0.2.1", &from),
+				      1000);
+	t_false(cp_rest_throttle_is_over(&throttle,
+					 make_place("192.0.2.1", &from),
+					 1000 + CP_REST_THROTTLE_REFILL_MS));
+}
+
 static void a_network_of_ipv6_is_one_place(void)
 {
 	static struct cp_rest_throttle throttle;
@@ -236,4 +251,5 @@ T_MAIN("rest_callers", a_token_is_found_by_its_hash, a_hash_is_of_one_kind,
        lines_that_are_wrong_are_named, callers_are_bounded,
        a_file_that_others_can_read_is_refused,
        failures_of_one_place_are_limited_and_forgiven,
+       a_place_that_failed_for_long_is_forgiven_as_soon,
        a_network_of_ipv6_is_one_place, the_quietest_place_gives_way)
