@@ -64,6 +64,20 @@ void cp_rest_setup_reload(struct cp_rest *rest, const struct cp_config *config)
 		cp_rest_put_secrets(rest, &secrets);
 }
 
+/* api.sock has a shorter name, and what is there without rest.sock starts. */
+static bool has_path(const char *run_dir, char path[CP_REST_PATH_BYTES])
+{
+	int n = snprintf(path, CP_REST_PATH_BYTES, "%s/rest.sock", run_dir);
+
+	if (n > 0 && n < CP_REST_PATH_BYTES)
+		return true;
+	sn_log(SN_LOG_WARNING,
+	       "rest-socket error='%s/rest.sock is too long for a socket': not "
+	       "served",
+	       run_dir);
+	return false;
+}
+
 int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 		      const struct cp_config *config, struct sn_diag *diag)
 {
@@ -77,7 +91,7 @@ int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 		.gid = setup->gid,
 	};
 	char path[CP_REST_PATH_BYTES];
-	int n, r;
+	int r;
 
 	*ret = NULL;
 	options.has_remote = config->rest.listen[0] != '\0';
@@ -85,15 +99,10 @@ int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 	    cp_http_address_parse(config->rest.listen, &options.address,
 				  diag) != 0)
 		return -EINVAL;
-	if (!config->rest.socket && !options.has_remote)
-		return 0;
-	n = snprintf(path, sizeof(path), "%s/rest.sock", setup->run_dir);
-	if (n < 0 || (size_t)n >= sizeof(path)) {
-		sn_diag_set(diag, NULL, "%s is too long", setup->run_dir);
-		return -ENAMETOOLONG;
-	}
-	if (config->rest.socket)
+	if (config->rest.socket && has_path(setup->run_dir, path))
 		options.socket_path = path;
+	if (!options.socket_path && !options.has_remote)
+		return 0;
 	options.methods = cp_api_get_methods(&options.n_methods);
 	options.pages = cp_web_get_pages(&options.n_pages);
 	r = cp_rest_new(ret, &options);

@@ -17,9 +17,11 @@ struct cp_rest_setup {
 	const char *version;
 };
 
-/* *ret is NULL if nothing of it is configured. diag is filled for what is not
- * plainly the machine. */
-/* The files that the listener over TLS needs are read; where one is refused, it is
+/* *ret is NULL if nothing of it is configured, or no more than a socket whose
+ * path does not fit, which is told. diag is filled for what is not plainly the
+ * machine.
+ *
+ * The files that the listener over TLS needs are read; where one is refused, it is
  * told, and there is no listener, or nobody who may call. */
 int cp_rest_setup_new(struct cp_rest **ret, const struct cp_rest_setup *setup,
 		      const struct cp_config *config, struct sn_diag *diag);

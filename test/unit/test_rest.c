@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "controld/rest/openapi.h"
+#include "controld/rest/setup.h"
 #include "controld/rpc/call.h"
 #include "sentinel/v1/daemon.pb-c.h"
 #include "shared/log.h"
@@ -451,6 +452,42 @@ static void an_unread_stream_does_not_hold_up_a_stop(void)
 	end();
 }
 
+/* api.sock's address just fits where rest.sock's does not. */
+static void a_folder_too_long_for_the_socket_keeps_nothing_from_starting(void)
+{
+	static char too_long[CP_REST_PATH_BYTES - sizeof("/rest.sock") + 2];
+	char none[] = "", address[] = "127.0.0.1:1";
+	struct cp_config config = { .rest = { .socket = true,
+					      .listen = none,
+					      .certificate = none,
+					      .key = none,
+					      .max_connections = 2 } };
+	struct cp_rest_setup setup = {
+		.loop = &loop,
+		.run_dir = too_long,
+		.gid = (gid_t)-1,
+		.version = "1",
+	};
+	struct sn_diag diag = { 0 };
+
+	begin();
+	(void)memset(too_long, 'x', sizeof(too_long) - 1);
+	cp_rest_close(sn_steal(&rest), 0, closed, NULL);
+	turn_until(is_closed);
+	t_eq(cp_rest_setup_new(&rest, &setup, &config, &diag), 0);
+	t_null(rest);
+	config.rest.listen = address;
+	for (int i = 0; i < 2; i++) {
+		config.rest.socket = i;
+		t_eq(cp_rest_setup_new(&rest, &setup, &config, &diag), 0);
+		t_true(cp_rest_has_remote(rest));
+		is_closed = false;
+		cp_rest_close(sn_steal(&rest), 0, closed, NULL);
+		turn_until(is_closed);
+	}
+	end();
+}
+
 static void a_method_without_a_role_is_for_the_strongest(void)
 {
 	const struct cp_rpc_method *later = &methods[1], *up = &methods[3];
@@ -477,4 +514,5 @@ T_MAIN("rest", a_call_is_answered_by_its_handler,
        a_stream_that_fails_later_has_an_event_for_it,
        a_reader_that_leaves_cancels_its_stream, a_head_of_a_stream_is_no_stream,
        a_stop_ends_streams_at_once, an_unread_stream_does_not_hold_up_a_stop,
+       a_folder_too_long_for_the_socket_keeps_nothing_from_starting,
        a_method_without_a_role_is_for_the_strongest)
