@@ -11,6 +11,7 @@
 #include "controld/rest/answer.h"
 #include "controld/rest/internal.h"
 #include "controld/rest/query.h"
+#include "controld/rest/remote.h"
 #include "controld/rpc/json_read.h"
 #include "controld/rpc/message.h"
 #include "controld/rpc/status.h"
@@ -27,7 +28,7 @@ struct cp_rest_call {
 	struct cp_rpc_call base;
 	struct cp_rest *rest;
 	struct cp_http_call *http; /* NULL: answered, or (streams) gone */
-	char name[CP_REST_NAME_BYTES];
+	struct cp_rest_caller caller;
 	/* Callbacks that are running; the call is not freed under them. */
 	unsigned int depth;
 	bool is_stream;
@@ -321,16 +322,16 @@ static struct cp_rest_call *new_call(struct cp_rest_listener *listener,
 				     struct cp_http_call *http,
 				     const struct cp_rpc_method *method)
 {
-	const struct cp_rest_caller *caller = cp_http_call_get_data(http);
 	struct cp_rest_call *call = calloc(1, sizeof(*call));
 
 	if (!call)
 		return NULL;
 	call->base.transport = &transport;
 	call->base.method = method;
-	call->base.peer = caller->peer;
-	(void)memcpy(call->name, caller->name, sizeof(call->name));
-	call->base.name = call->name[0] ? call->name : NULL;
+	(void)memcpy(&call->caller, cp_http_call_get_data(http),
+		     sizeof(call->caller));
+	call->base.peer = call->caller.peer;
+	call->base.name = call->caller.name[0] ? call->caller.name : NULL;
 	call->rest = listener->rest;
 	call->http = http;
 	call->is_stream = method->kind == CP_RPC_KIND_SERVER_STREAM;
@@ -394,20 +395,39 @@ void cp_rest_call_pulse(struct cp_rest *rest)
 	}
 }
 
+/* Takes it from its handler. */
+static void end_one(struct cp_rest_call *call, int code, const char *text)
+{
+	begin_callback(call);
+	cancel(call);
+	call->is_ended = false;
+	fail(&call->base, code, text);
+	end_callback(call);
+}
+
+void cp_rest_call_look_again(struct cp_rest *rest)
+{
+	struct cp_rest_call *call, *next;
+
+	for (call = LIST_FIRST(&rest->calls); call; call = next) {
+		next = LIST_NEXT(call, link);
+		if (!call->is_ended && call->is_stream &&
+		    !cp_rest_remote_may_go_on(rest, &call->caller,
+					      call->base.method))
+			end_one(call, GRPC_STATUS_UNAUTHENTICATED,
+				"the credential is not good any more");
+	}
+}
+
 static void end_all(struct cp_rest *rest, bool streams_only)
 {
 	struct cp_rest_call *call, *next;
 
 	for (call = LIST_FIRST(&rest->calls); call; call = next) {
 		next = LIST_NEXT(call, link);
-		if (call->is_ended || (streams_only && !call->is_stream))
-			continue;
-		begin_callback(call);
-		cancel(call);
-		call->is_ended = false;
-		fail(&call->base, GRPC_STATUS_UNAVAILABLE,
-		     "sentinel-cp is stopping");
-		end_callback(call);
+		if (!call->is_ended && (!streams_only || call->is_stream))
+			end_one(call, GRPC_STATUS_UNAVAILABLE,
+				"sentinel-cp is stopping");
 	}
 }
 

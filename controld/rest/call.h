@@ -16,6 +16,9 @@ void cp_rest_call_begin(void *userdata, struct cp_http_call *http);
 /* So that a reader who went away, and one who stopped reading, are noticed. */
 void cp_rest_call_pulse(struct cp_rest *rest);
 
+/* Ends the streams of those who might not open them any more. */
+void cp_rest_call_look_again(struct cp_rest *rest);
+
 /* Does no handler have a call? */
 bool cp_rest_call_is_idle(const struct cp_rest *rest);
 

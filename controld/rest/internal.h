@@ -71,4 +71,8 @@ struct cp_rest_caller {
 	struct ucred peer;
 	enum cp_rpc_role role;
 	char name[CP_REST_NAME_BYTES];
+	/* Over TLS: of what it showed. */
+	bool is_remote;
+	enum cp_rest_callers_kind kind;
+	uint8_t hash[CP_REST_CALLERS_HASH_BYTES];
 };

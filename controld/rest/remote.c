@@ -159,6 +159,24 @@ unsigned int cp_rest_remote_judge(const struct cp_rest_listener *listener,
 	caller->peer.uid = (uid_t)-1;
 	caller->peer.gid = (gid_t)-1;
 	caller->role = entry->role;
+	caller->is_remote = true;
+	caller->kind = entry->kind;
+	(void)memcpy(caller->hash, entry->hash, sizeof(caller->hash));
 	(void)snprintf(caller->name, sizeof(caller->name), "%s", entry->name);
 	return 0;
+}
+
+bool cp_rest_remote_may_go_on(const struct cp_rest *rest,
+			      const struct cp_rest_caller *caller,
+			      const struct cp_rpc_method *method)
+{
+	const struct cp_rest_callers_entry *entry = NULL;
+
+	if (!caller->is_remote)
+		return true;
+	if (rest->callers)
+		entry = cp_rest_callers_find(rest->callers, caller->kind,
+					     caller->hash);
+	return entry && time(NULL) < entry->until_s &&
+	       entry->role <= method->role;
 }

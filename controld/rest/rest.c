@@ -208,6 +208,7 @@ void cp_rest_put_callers(struct cp_rest *rest, struct cp_rest_callers *callers)
 {
 	cp_rest_callers_free(rest->callers);
 	rest->callers = callers;
+	cp_rest_call_look_again(rest);
 }
 
 void cp_rest_put_secrets(struct cp_rest *rest, struct cp_rpc_secrets *secrets)
@@ -230,7 +231,10 @@ void cp_rest_put_secrets(struct cp_rest *rest, struct cp_rpc_secrets *secrets)
 
 static void pulse(uv_timer_t *timer)
 {
-	cp_rest_call_pulse(sn_container_of(timer, struct cp_rest, pulse));
+	struct cp_rest *rest = sn_container_of(timer, struct cp_rest, pulse);
+
+	cp_rest_call_look_again(rest);
+	cp_rest_call_pulse(rest);
 }
 
 static void copy_options(struct cp_rest *rest,

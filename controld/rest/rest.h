@@ -67,8 +67,8 @@ int cp_rest_new(struct cp_rest **ret, const struct cp_rest_options *options);
 
 bool cp_rest_has_remote(const struct cp_rest *rest);
 
-/* Who may call over TLS, from the next request on; at first nobody. Takes the
- * list. */
+/* Who may call over TLS, from the next request on; at first nobody. Streams of
+ * who may not any more end. Takes the list. */
 void cp_rest_put_callers(struct cp_rest *rest, struct cp_rest_callers *callers);
 
 /* Certificate, key and perhaps authorities of callers, which it takes; at first

@@ -75,9 +75,12 @@ class Keys:
                            input=pem).stdout
         return hashlib.sha256(der).hexdigest()
 
-    def write_callers(self, without=()):
+    def write_callers(self, without=(), soon=None):
+        """soon: seconds until the token `later` expires."""
         past = "2020-01-01T00:00:00Z"
-        future = (datetime.datetime.utcnow() + datetime.timedelta(days=1)
+        lasts = datetime.timedelta(days=1) if soon is None else \
+            datetime.timedelta(seconds=soon)
+        future = (datetime.datetime.utcnow() + lasts
                   ).strftime("%Y-%m-%dT%H:%M:%SZ")
         lines = ["# who may"]
         for name, role, until_time in (
@@ -272,14 +275,19 @@ def test_names_of_the_host_are_as_configured(curl):
                     options=["-H", f"Origin: {origin}"])[0] == wanted
 
 
-def test_a_reload_takes_callers_and_certificate_over(curl, world, keys):
+def follow(world, keys, token):
     stream = subprocess.Popen(
         [*world.network.enter("router"), "curl", "-sSN", "--cacert",
          str(keys.folder / "server.pem"), "-H",
-         "Authorization: Bearer " + keys.tokens["viewer"],
+         "Authorization: Bearer " + keys.tokens[token],
          URL + "/v1/WatchEvents?follow=true"], stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL)
     assert stream.stdout.readline().startswith(b"retry")
+    return stream
+
+
+def test_a_reload_takes_callers_and_certificate_over(curl, world, keys):
+    stream = follow(world, keys, "viewer")
     keys.write_callers(without=("later",))
     world.cp.send_signal(signal.SIGHUP)
     until(lambda: curl("/v1/List", token="later")[0] == 401, "it is forgotten")
@@ -301,6 +309,22 @@ def test_a_reload_takes_callers_and_certificate_over(curl, world, keys):
     until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it is shown")
     stream.wait(timeout=20)
     stream.stdout.close()
+
+
+def test_a_stream_ends_with_what_it_was_opened_with(curl, world, keys):
+    """A list without the token, and one in which it expires."""
+    stays = follow(world, keys, "viewer")
+    streams = [follow(world, keys, name) for name in ("operator", "later")]
+    keys.write_callers(without=("operator",), soon=4)
+    world.cp.send_signal(signal.SIGHUP)
+    for stream in streams:
+        text, _ = stream.communicate(timeout=30)
+        assert b"event: error" in text and b"UNAUTHENTICATED" in text
+        assert stream.returncode == 0
+    assert stays.poll() is None
+    stays.kill()
+    stays.communicate()
+    keys.write_callers()
 
 
 def test_a_list_that_others_can_read_lets_nobody_in(curl, world, keys):
