@@ -116,7 +116,24 @@ static enum MHD_Result check_header(void *userdata, enum MHD_ValueKind kind,
 {
 	(void)kind;
 	cp_http_check_header(userdata, key, value);
+	cp_http_check_place(userdata, key, value);
 	return MHD_YES;
+}
+
+static void check_head(struct MHD_Connection *connection, const char *path,
+		       const char *method, const char *version,
+		       struct cp_http_check *check)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	bool has_query = MHD_get_connection_values(connection,
+						   MHD_GET_ARGUMENT_KIND, NULL,
+						   NULL) > 0;
+
+	cp_http_check_line(check, method, path, has_query, version);
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND,
+					check_header, check);
+	cp_http_check_end(check, method, info ? info->header_size : 0);
 }
 
 static struct cp_http_connection *
@@ -166,8 +183,7 @@ static enum MHD_Result begin(struct cp_http *http,
 	call->http = http;
 	call->connection = connection;
 	call->of = connection_of(connection);
-	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND,
-					check_header, &check);
+	check_head(connection, path, method, version, &check);
 	status = find(http, call, &check, path, method, version, &allow);
 	if (!status && options->guard)
 		status = options->guard(options->userdata, call, &reason);

@@ -85,6 +85,45 @@ void cp_http_check_header(struct cp_http_check *check, const char *key,
 	count_decider(check, key);
 }
 
+static uintptr_t at(const char *part)
+{
+	return (uintptr_t)part;
+}
+
+/* Behind the NUL of a part. */
+static uintptr_t behind(const char *part)
+{
+	return at(part) + strlen(part) + 1;
+}
+
+void cp_http_check_line(struct cp_http_check *check, const char *method,
+			const char *path, bool has_query, const char *version)
+{
+	uintptr_t end = behind(path);
+
+	/* An empty query leaves its mark only. */
+	if (at(path) != behind(method) ||
+	    (!has_query && at(version) != end && at(version) != end + 1))
+		check->is_wrong = true;
+	check->next = behind(version) + 1;
+}
+
+void cp_http_check_place(struct cp_http_check *check, const char *key,
+			 const char *value)
+{
+	if (!value || at(key) != check->next)
+		check->is_wrong = true;
+	/* What it skips before a value is white space. */
+	check->next = behind(value ? value : key) + 1;
+}
+
+void cp_http_check_end(struct cp_http_check *check, const char *method,
+		       size_t size)
+{
+	if (check->next + 2 != at(method) + size)
+		check->is_wrong = true;
+}
+
 unsigned int cp_http_check_done(const struct cp_http_check *check,
 				const char *version, const char *path)
 {

@@ -277,6 +277,16 @@ SMUGGLED = "GET /v1/List HTTP/1.1\r\nHost: localhost\r\n" \
     (POST + "X: " + "y" * 40000 + "\r\n", 431),
     (POST + "".join(f"X{n}: y\r\n" for n in range(100)), 431),
     ("GET /v1/List HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n", 413),
+    # Folded lines, bytes that end a text early, and ends of lines that are none.
+    (POST + "Transfer-Encoding:\r\n chunked\r\n", 400),
+    (POST + "Content-:" + " " * 30 + "2\r\n Length\r\n", 400),
+    (POST + "Origin: http://\r\n\tother.example\r\n", 400),
+    (POST + "Content-Length: 2\0000\r\n", 400),
+    (POST + "\0X: y\r\nContent-Length: 2\r\n", 400),
+    (POST + "\0\r\nContent-Length: 2\r\n", 400),
+    (POST.replace("localhost", "localhost\0.other.example"), 400),
+    (POST.replace("/v1/GetStatus", "/v1/GetStatus\0/x"), 400),
+    (POST.replace("\r\n", "\n") + "X: y\n", 400),
 ])
 def test_nothing_is_smuggled(rest, head, status):
     got = rest.raw((head + "\r\n" + SMUGGLED).encode("latin-1"))
@@ -284,6 +294,23 @@ def test_nothing_is_smuggled(rest, head, status):
         {str(status).encode()}, got
     assert b"attachments" not in got
     assert rest.get("GetStatus").status == 200
+
+
+@pytest.mark.parametrize("head", [
+    "GET /v1/List?pageSize=1&pageToken= HTTP/1.1\r\nHost:localhost\r\nX:\r\n",
+    "GET /v1/List? HTTP/1.1\r\nHost: \t localhost\r\nCookie: a=b; c\r\n",
+    "GET /v1/List HTTP/1.0\r\n",
+    "GET /v1/List HTTP/1.1\r\nHost: localhost\r\nX: " + "y" * 4000 + "\r\n",
+])
+def test_heads_may_come_in_pieces(rest, head):
+    with rest.connect() as sock:
+        for at in range(0, len(head), 7):
+            sock.sendall(head[at:at + 7].encode())
+        sock.sendall(b"Connection: close\r\n\r\n")
+        got = b""
+        while part := sock.recv(1 << 16):
+            got += part
+    assert re.match(rb"HTTP/1\.[01] 200 ", got), got
 
 
 def test_those_who_hold_on_keep_nobody_out(rest):

@@ -54,6 +54,55 @@ static void heads_that_could_be_read_in_two_ways_are_refused(void)
 	     400);
 }
 
+/* As the library hands a head on: every end of a part in it is NUL already. */
+static unsigned int judge_bytes(const char *head, size_t size, size_t version,
+				size_t n_headers, const size_t (*headers)[2])
+{
+	struct cp_http_check check = { 0 };
+
+	cp_http_check_line(&check, head, head + 4, false, head + version);
+	for (size_t i = 0; i < n_headers; i++) {
+		cp_http_check_header(&check, head + headers[i][0],
+				     head + headers[i][1]);
+		cp_http_check_place(&check, head + headers[i][0],
+				    head + headers[i][1]);
+	}
+	cp_http_check_end(&check, head, size);
+	return cp_http_check_done(&check, "HTTP/1.1", "/");
+}
+
+#define BYTES(head, version, ...)                                \
+	judge_bytes(head, sizeof(head) - 1, version,             \
+		    sizeof((const size_t[][2]){ __VA_ARGS__ }) / \
+			    sizeof(size_t[2]),                   \
+		    (const size_t[][2]){ __VA_ARGS__ })
+#define LINE "GET\0/\0HTTP/1.1\0\0"
+
+static void heads_of_which_all_is_handed_on_pass(void)
+{
+	t_eq(BYTES(LINE "Host\0 a\0\0\0\0", 6, { 16, 22 }), 0);
+	t_eq(BYTES(LINE "Host\0a\0\0X\0  \0\0\0\0", 6, { 16, 21 }, { 24, 28 }),
+	     0);
+	t_eq(BYTES("GET\0/\0\0HTTP/1.1\0\0Host\0 a\0\0\0\0", 7, { 17, 23 }), 0);
+}
+
+static void heads_of_which_something_is_missing_are_refused(void)
+{
+	/* a NUL in a value, one that ends the head, a name from elsewhere, LF
+	 * without CR, a NUL in the path */
+	t_eq(BYTES(LINE "Host\0 a\0b\0\0\0\0", 6, { 16, 22 }), 400);
+	t_eq(BYTES(LINE "Host\0 a\0b\0\0X\0 y\0\0\0\0", 6, { 16, 22 },
+		   { 27, 30 }),
+	     400);
+	t_eq(BYTES(LINE "Host\0 a\0\0\0X: y\0\0", 6, { 16, 22 }), 400);
+	t_eq(BYTES(LINE "Host\0 a\0\0X\0 y\0\0\0\0X\0", 6, { 16, 22 },
+		   { 34, 28 }),
+	     400);
+	t_eq(BYTES(LINE "Host\0 a\0\0", 6, { 16, 22 }), 400);
+	t_eq(BYTES("GET\0/\0x\0HTTP/1.1\0\0Host\0 a\0\0\0\0", 8, { 18, 24 }),
+	     400);
+}
+
 static void bodies_are_seen(void)
 {
 	struct cp_http_check check = { 0 };
@@ -88,5 +137,7 @@ static void addresses_are_numbers_with_a_port(void)
 }
 
 T_MAIN("http_check", heads_that_can_be_read_in_one_way_pass,
-       heads_that_could_be_read_in_two_ways_are_refused, bodies_are_seen,
+       heads_that_could_be_read_in_two_ways_are_refused,
+       heads_of_which_all_is_handed_on_pass,
+       heads_of_which_something_is_missing_are_refused, bodies_are_seen,
        addresses_are_numbers_with_a_port)
