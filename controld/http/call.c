@@ -197,14 +197,17 @@ static enum MHD_Result begin(struct cp_http *http,
 	return MHD_YES;
 }
 
-/* Takes what came of the body. False: it is too large, or no memory. */
+/* Takes what came of the body. One that says its size as it goes may become too
+ * large, and is told so at its end. False: no memory. */
 static bool take_body(struct cp_http_call *call, const char *data, size_t size)
 {
 	size_t capacity = call->capacity ? call->capacity : BODY_BYTES_FIRST;
 	char *body;
 
 	if (size > call->route->body_max - call->size)
-		return false;
+		call->is_too_large = true;
+	if (call->is_too_large)
+		return true;
 	while (capacity < call->size + size)
 		capacity *= 2;
 	if (capacity != call->capacity) {
@@ -239,6 +242,9 @@ static enum MHD_Result dispatch(struct cp_http *http, struct cp_http_call *call)
 {
 	if (call->response)
 		return send_response(call);
+	if (call->is_too_large)
+		return refuse(http, call->connection, call,
+			      MHD_HTTP_CONTENT_TOO_LARGE, NULL, NULL);
 	if (call->is_dispatched)
 		return MHD_NO; /* closed, or no memory for an answer */
 	call->is_dispatched = true;
@@ -271,7 +277,7 @@ enum MHD_Result cp_http_call_access(void *userdata,
 	if (*size == 0)
 		return dispatch(http, call);
 	if (!take_body(call, data, *size))
-		return MHD_NO; /* in the midst of a body only the cut is left */
+		return MHD_NO;
 	*size = 0;
 	return MHD_YES;
 }

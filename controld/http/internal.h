@@ -49,6 +49,7 @@ struct cp_http_call {
 	bool by_route;
 	bool by_source;
 	bool is_dispatched;
+	bool is_too_large; /* the body; what is left of it is not kept */
 	bool is_suspended;
 };
 
