@@ -463,13 +463,25 @@ static bool has_filter(const struct dp_attach *attach, uint32_t slot,
 				       sn_programs_info[program].hook);
 }
 
-/* Its pins are removed with those of nobody. */
-static int forget_host(struct dp_attach *attach, uint32_t slot)
+/* The tables may be others than those of the attachment, or there are none; its
+ * pins are removed with those of nobody. No failure keeps the other slots from
+ * being taken over. */
+static void recover_host(struct dp_attach *attach, uint32_t slot)
 {
-	sn_log(SN_LOG_WARNING,
-	       "host-detached slot=%u: this start is without --runtime", slot);
-	dp_slots_close(attach->slots, slot);
-	return 0;
+	int r;
+
+	if (!dp_attach_host_is_slot(attach, slot)) {
+		sn_log(SN_LOG_WARNING,
+		       "host-detached slot=%u: its tables are not there", slot);
+		dp_slots_close(attach->slots, slot);
+		return;
+	}
+	r = dp_attach_host_recover(attach, slot);
+	if (r < 0)
+		sn_log(SN_LOG_ERROR,
+		       "hooks-missing slot=%u error='%s': some events are not "
+		       "seen until the next FLIP",
+		       slot, strerror(-r));
 }
 
 static int recover_slot(struct dp_attach *attach, uint32_t slot)
@@ -488,11 +500,8 @@ static int recover_slot(struct dp_attach *attach, uint32_t slot)
 		if (attach->object->replaced && !attaching)
 			r = move_link(attach, slot, i);
 	}
-	if (r >= 0 && target->type == SN_TARGET_HOST) {
-		if (!attach->object->runtime)
-			return forget_host(attach, slot);
-		r = attaching ? 0 : dp_attach_host_recover(attach, slot);
-	}
+	if (r >= 0 && !attaching && target->type == SN_TARGET_HOST)
+		recover_host(attach, slot);
 	if (r < 0 || !attaching)
 		return r;
 	sn_log(SN_LOG_WARNING, "attachment-undone slot=%u: it was not complete",
@@ -515,6 +524,18 @@ static void begin_host(struct dp_attach *attach)
 				   get_host(attach)->instance;
 }
 
+/* One that an earlier process gave back before it could say so there. */
+static void forget_slot(const struct dp_attach *attach)
+{
+	const struct sn_target *target;
+
+	if (!attach->object->runtime)
+		return;
+	target = dp_slots_get(attach->slots, get_host(attach)->slot);
+	if (!target || target->type != SN_TARGET_HOST)
+		dp_attach_host_set_slot(attach, 0);
+}
+
 int dp_attach_recover(struct dp_attach *attach)
 {
 	int r;
@@ -523,6 +544,8 @@ int dp_attach_recover(struct dp_attach *attach)
 	r = dp_pins_make(attach->pins, "links");
 	for (uint32_t slot = 1; r >= 0 && slot < attach->slots->n; slot++)
 		r = recover_slot(attach, slot);
+	if (r >= 0)
+		forget_slot(attach);
 	/* From here on the new ones see, and the old, whose pins are nobody's
 	 * now, do not. */
 	if (r >= 0 && attach->object->runtime)

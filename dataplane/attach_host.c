@@ -112,6 +112,11 @@ int dp_attach_host_check(const struct dp_attach *attach,
 	return get_record(attach)->slot ? -EEXIST : 0;
 }
 
+bool dp_attach_host_is_slot(const struct dp_attach *attach, uint32_t slot)
+{
+	return attach->object->runtime && get_record(attach)->slot == slot;
+}
+
 void dp_attach_host_set_slot(const struct dp_attach *attach, uint32_t slot)
 {
 	if (attach->object->runtime)
@@ -122,13 +127,17 @@ void dp_attach_host_set_slot(const struct dp_attach *attach, uint32_t slot)
 int dp_attach_host_open(struct dp_attach *attach, uint32_t slot,
 			uint64_t events)
 {
-	int r = 0;
+	int first = 0;
 
-	for (size_t i = 0; r >= 0 && i < SN_RUNTIME_HOOK_COUNT; i++) {
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
+		int r = 0;
+
 		if (!attach->hooked[i] && is_wanted(attach, i, events))
 			r = add_link(attach, slot, i);
+		if (first >= 0)
+			first = r;
 	}
-	return r;
+	return first;
 }
 
 int dp_attach_host_close(struct dp_attach *attach, uint32_t slot,
@@ -181,10 +190,7 @@ int dp_attach_host_recover(struct dp_attach *attach, uint32_t slot)
 		r = dp_attach_host_open(attach, slot, events);
 	if (r >= 0)
 		r = dp_attach_host_close(attach, slot, events);
-	if (r < 0)
-		return sn_trace(r);
-	dp_attach_host_set_slot(attach, slot);
-	return 0;
+	return r < 0 ? sn_trace(r) : 0;
 }
 
 bool dp_attach_host_has_link(const struct dp_attach *attach, uint32_t slot,

@@ -13,11 +13,14 @@
 int dp_attach_host_check(const struct dp_attach *attach,
 			 const struct sn_ipc_attach *request, int fd);
 
+/* Whether it is the one whose rules hold. */
+bool dp_attach_host_is_slot(const struct dp_attach *attach, uint32_t slot);
+
 /* Names the slot whose rules hold; 0: none, and programs do nothing. */
 void dp_attach_host_set_slot(const struct dp_attach *attach, uint32_t slot);
 
 /* Puts programs on the hooks of these events where they are not yet. Returns 0,
- * or -errno: what is attached is as before, and maybe more. */
+ * or the first -errno: what is attached is as before, and maybe more. */
 int dp_attach_host_open(struct dp_attach *attach, uint32_t slot,
 			uint64_t events);
 
@@ -29,7 +32,7 @@ int dp_attach_host_close(struct dp_attach *attach, uint32_t slot,
 int dp_attach_host_settle(struct dp_attach *attach, uint32_t slot);
 
 /* After an earlier process: the hooks of what the current block wants, with the
- * programs of this build. 0 or -errno. */
+ * programs of this build. 0, or -errno: some hooks are missing. */
 int dp_attach_host_recover(struct dp_attach *attach, uint32_t slot);
 
 /* Whether a pin is of a link that is in use. */

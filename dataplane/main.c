@@ -109,8 +109,7 @@ static int start(struct sn_diag *diag)
 	r = dp_server_start(&dp.server, &dp.handlers);
 	if (r < 0)
 		return fail(diag, "listen", r);
-	return dp_privilege_confine(dp.attach.netlink, dp.options.runtime,
-				    diag);
+	return dp_privilege_confine(dp.attach.netlink, dp.object.runtime, diag);
 }
 
 int main(int argc, char **argv)

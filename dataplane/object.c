@@ -58,8 +58,6 @@ static void close_opened(struct opened *opened)
 	*opened = (struct opened){ 0 };
 }
 
-enum { RT_GENERATIONS = 8 };
-
 static int fail(struct sn_diag *diag, int r, const char *what)
 {
 	sn_diag_set(diag, NULL, "%s: %s", what, strerror(-r));
@@ -77,42 +75,6 @@ print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 	sn_log(SN_LOG_WARNING, "libbpf text='%.*s'", (int)strcspn(text, "\n"),
 	       text);
 	return 0;
-}
-
-static uint32_t find_capacity(const struct dp_object *object,
-			      const struct dp_options *options,
-			      enum sn_table_capacity capacity)
-{
-	switch (capacity) {
-	case SN_TABLE_CAPACITY_NONE:
-		return 0;
-	case SN_TABLE_CAPACITY_ONE:
-		return 1;
-	case SN_TABLE_CAPACITY_SLOTS2:
-		return 2 * object->n_slots;
-	case SN_TABLE_CAPACITY_SLOT_CPUS:
-		return object->n_slots * object->n_cpus;
-	case SN_TABLE_CAPACITY_RT_EVENT_CPUS:
-		return (uint32_t)SN_RT_EVENT_SLOTS * object->n_cpus;
-	case SN_TABLE_CAPACITY_RT_GENERATIONS:
-		return RT_GENERATIONS;
-	case SN_TABLE_CAPACITY_SLOTS:
-	case SN_TABLE_CAPACITY_RULES:
-	case SN_TABLE_CAPACITY_PREFIXES:
-	case SN_TABLE_CAPACITY_FLOWS:
-	case SN_TABLE_CAPACITY_FLOWS_NEW:
-	case SN_TABLE_CAPACITY_FRAGMENTS:
-	case SN_TABLE_CAPACITY_DENIED:
-	case SN_TABLE_CAPACITY_DNS_NAT:
-	case SN_TABLE_CAPACITY_EVENTS_BYTES:
-	case SN_TABLE_CAPACITY_RT_MATCH:
-	case SN_TABLE_CAPACITY_RT_SUMS:
-	case SN_TABLE_CAPACITY_RT_SUBJECTS:
-	case SN_TABLE_CAPACITY_RT_RING_BYTES:
-	case SN_TABLE_CAPACITY_COUNT:
-		break;
-	}
-	return options->capacity[capacity];
 }
 
 /* Four lanes of a 64-bit multiply-and-rotate over the object's words. It tells
@@ -601,6 +563,65 @@ static int open_all(struct dp_object *object, const struct part *part,
 	return load_programs(object, part, diag);
 }
 
+static void close_part(struct dp_object *object, const struct part *part)
+{
+	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
+		if (!has_table(part, i))
+			continue;
+		if (object->memory[i])
+			(void)munmap(object->memory[i],
+				     object->memory_bytes[i]);
+		object->memory[i] = NULL;
+		sn_closep(&object->maps[i]);
+	}
+	close_programs(object, part);
+}
+
+/* What an earlier process left of runtime events. */
+static int forget_runtime(const struct dp_object *object)
+{
+	const struct part *part = &parts[1];
+	const char *const folders[] = { part->programs, part->programs_new,
+					part->maps_new, part->maps };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < SN_ARRAY_SIZE(folders); i++)
+		r = dp_pins_remove_folder(object->pins, folders[i]);
+	return r;
+}
+
+/* Nothing that is wrong with it may cost the first object anything: pins that do
+ * not fit are made anew, and if that fails too it is as if it had not been asked
+ * for. */
+static void try_runtime(struct dp_object *object)
+{
+	const struct part *part = &parts[1];
+	char text[SN_DIAG_TEXT_BYTES];
+	struct sn_diag diag = { 0 };
+	int r = open_all(object, part, &diag);
+
+	if (r < 0) {
+		sn_log(SN_LOG_WARNING,
+		       "runtime-anew error='%s': what is pinned of runtime "
+		       "events is removed and made anew",
+		       sn_diag_format(&diag, text, sizeof(text)));
+		close_part(object, part);
+		r = forget_runtime(object);
+		r = r < 0 ? r : open_all(object, part, &diag);
+	}
+	object->runtime = r >= 0;
+	if (object->runtime)
+		return;
+	sn_log(SN_LOG_ERROR,
+	       "runtime-refused error='%s': there are no runtime events",
+	       sn_diag_format(&diag, text, sizeof(text)));
+	close_part(object, part);
+	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
+		if (has_program(part, i))
+			object->program_errors[i] = -r;
+	}
+}
+
 int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
 		   const struct dp_options *options, struct sn_diag *diag)
 {
@@ -617,13 +638,12 @@ int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
 	object->pins = pins;
 	object->n_cpus = (uint32_t)n_cpus;
 	object->n_slots = options->capacity[SN_TABLE_CAPACITY_SLOTS];
-	object->runtime = options->runtime;
 	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
-		object->capacity[i] = find_capacity(object, options,
-						    sn_tables_info[i].capacity);
+		object->capacity[i] = dp_options_get_capacity(
+			options, sn_tables_info[i].capacity, object->n_cpus);
 	r = open_all(object, &parts[0], diag);
 	if (r >= 0 && options->runtime)
-		r = open_all(object, &parts[1], diag);
+		try_runtime(object);
 	/* Afterwards every failure has its errno and its own line. */
 	(void)libbpf_set_print(NULL);
 	if (r < 0)
@@ -646,19 +666,6 @@ static int commit(struct dp_object *object, const struct part *part)
 	return 0;
 }
 
-/* What an earlier process had with --runtime and this one has not. */
-static int forget_runtime(const struct dp_object *object)
-{
-	const struct part *part = &parts[1];
-	const char *const folders[] = { part->programs, part->programs_new,
-					part->maps_new, part->maps };
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && i < SN_ARRAY_SIZE(folders); i++)
-		r = dp_pins_remove_folder(object->pins, folders[i]);
-	return r;
-}
-
 int dp_object_commit(struct dp_object *object)
 {
 	int r = 0;
@@ -674,15 +681,8 @@ int dp_object_commit(struct dp_object *object)
 
 void dp_object_done(struct dp_object *object)
 {
-	for (size_t i = 0; i < SN_TABLE_COUNT; i++) {
-		if (object->memory[i])
-			(void)munmap(object->memory[i],
-				     object->memory_bytes[i]);
-		object->memory[i] = NULL;
-		sn_closep(&object->maps[i]);
-	}
 	for (size_t i = 0; i < SN_ARRAY_SIZE(parts); i++)
-		close_programs(object, &parts[i]);
+		close_part(object, &parts[i]);
 }
 
 int dp_object_set_task(struct dp_object *object, uint32_t pid)

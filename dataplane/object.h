@@ -3,8 +3,8 @@
 
 /* The BPF objects: every map of shared/tables.def and every program of
  * shared/programs.def, loaded or adopted from pins. Those of runtime events are
- * an object of their own, only opened with --runtime; else its maps and programs
- * are -1, and what an earlier start left of it is removed.
+ * an object of their own, only opened with --runtime; else, or if that fails, its
+ * maps and programs are -1, and what an earlier start left of it is removed.
  *
  * Maps are made once, in `maps_new`, and become valid by the folder's rename
  * to `maps`. Programs are adopted if the pinned maps name the hash of the

@@ -32,6 +32,7 @@ enum {
 enum { DIRECTORY_BYTES_MAX = 80 }; /* a socket's path has 108 */
 enum { PREFIX_BYTES = INET6_ADDRSTRLEN + 4 };
 enum { DNS_RATE_MAX = 1000000 };
+enum { RT_GENERATIONS = 8 };
 
 /* 198.18.0.0/15 is for benchmarks of devices (RFC 2544); the others are unique
  * local addresses (RFC 4193). */
@@ -393,6 +394,42 @@ int dp_options_parse(struct dp_options *options, int argc, char **argv,
 		return -EINVAL;
 	}
 	return check(options, diag);
+}
+
+uint32_t dp_options_get_capacity(const struct dp_options *options,
+				 enum sn_table_capacity capacity,
+				 uint32_t n_cpus)
+{
+	switch (capacity) {
+	case SN_TABLE_CAPACITY_NONE:
+		return 0;
+	case SN_TABLE_CAPACITY_ONE:
+		return 1;
+	case SN_TABLE_CAPACITY_SLOTS2:
+		return 2 * options->capacity[SN_TABLE_CAPACITY_SLOTS];
+	case SN_TABLE_CAPACITY_SLOT_CPUS:
+		return options->capacity[SN_TABLE_CAPACITY_SLOTS] * n_cpus;
+	case SN_TABLE_CAPACITY_RT_EVENT_CPUS:
+		return (uint32_t)SN_RT_EVENT_SLOTS * n_cpus;
+	case SN_TABLE_CAPACITY_RT_GENERATIONS:
+		return RT_GENERATIONS;
+	case SN_TABLE_CAPACITY_SLOTS:
+	case SN_TABLE_CAPACITY_RULES:
+	case SN_TABLE_CAPACITY_PREFIXES:
+	case SN_TABLE_CAPACITY_FLOWS:
+	case SN_TABLE_CAPACITY_FLOWS_NEW:
+	case SN_TABLE_CAPACITY_FRAGMENTS:
+	case SN_TABLE_CAPACITY_DENIED:
+	case SN_TABLE_CAPACITY_DNS_NAT:
+	case SN_TABLE_CAPACITY_EVENTS_BYTES:
+	case SN_TABLE_CAPACITY_RT_MATCH:
+	case SN_TABLE_CAPACITY_RT_SUMS:
+	case SN_TABLE_CAPACITY_RT_SUBJECTS:
+	case SN_TABLE_CAPACITY_RT_RING_BYTES:
+	case SN_TABLE_CAPACITY_COUNT:
+		break;
+	}
+	return options->capacity[capacity];
 }
 
 void dp_options_print_help(void)

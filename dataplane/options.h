@@ -48,5 +48,10 @@ struct dp_options {
 int dp_options_parse(struct dp_options *options, int argc, char **argv,
 		     struct sn_diag *diag);
 
+/* Entries that a table of this kind has. */
+uint32_t dp_options_get_capacity(const struct dp_options *options,
+				 enum sn_table_capacity capacity,
+				 uint32_t n_cpus);
+
 /* Prints the usage on stdout. */
 void dp_options_print_help(void);

@@ -173,10 +173,15 @@ static bool judge_runtime(const struct sn_ipc_hello_answer *hello,
 			  char reason[REASON_BYTES],
 			  Sentinel__V1__FeatureState *state)
 {
+	int error;
+
 	*state = SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
 	if (!hello->runtime) {
-		(void)snprintf(reason, REASON_BYTES,
-			       "sentinel-dp runs without --runtime");
+		error = hello->program_error[SN_PROGRAM_RT_OPEN];
+		(void)snprintf(reason, REASON_BYTES, "%s%s",
+			       error ? "sentinel-dp could not load it: " :
+				       "sentinel-dp runs without --runtime",
+			       error ? strerror(error) : "");
 		return true;
 	}
 	*state = SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL;

@@ -2,6 +2,7 @@
 """Runtime events for tests of sentinel-dp alone: rules, the ring and the ledger
 as a peer of its socket sees them, packed by hand from shared/abi_runtime.h."""
 
+import ctypes
 import json
 import mmap
 import os
@@ -297,6 +298,20 @@ def traced(bare, tmp_path):
 @pytest.fixture
 def runtime(traced):
     return Runtime(traced.connect())
+
+
+def find_identifier(folder):
+    return int((folder / "tracefs/events/syscalls/sys_exit_rmdir/id")
+               .read_text())
+
+
+def open_event(identifier):
+    """A counter of a tracepoint, as perf(1) has it, for this thread."""
+    attributes = struct.pack("=IIQQQQQ", 2, 64, identifier, 1, 0, 0, 1)
+    fd = dp_host.LIBC.syscall(298, ctypes.create_string_buffer(
+        attributes, 64), 0, -1, -1, 8)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return fd
 
 
 def child(code, *words, **more):
