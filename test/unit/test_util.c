@@ -162,6 +162,46 @@ static void log_prints_nothing_below_the_level(void)
 	t_true(capture(SN_LOG_WARNING, "loud", out, sizeof(out)) > 0);
 }
 
+/* Returns how many lines of n were written. format: a constant that begins with
+ * `audit ` or not. */
+static unsigned int write_many(bool is_audit, unsigned int n)
+{
+	sn_cleanup(sn_freep) char *out = malloc(n * 32UL + 1);
+	int saved = dup(STDERR_FILENO);
+	unsigned int n_lines = 0;
+	FILE *file = tmpfile();
+	size_t size;
+
+	t_true(saved >= 0);
+	t_not_null(file);
+	t_not_null(out);
+	t_eq(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+	for (unsigned int i = 0; i < n; i++) {
+		if (is_audit)
+			sn_log(SN_LOG_INFO, "audit n=%u", i);
+		else
+			sn_log(SN_LOG_INFO, "kind n=%u", i);
+	}
+	t_eq(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	(void)close(saved);
+	rewind(file);
+	size = fread(out, 1, n * 32UL, file);
+	(void)fclose(file);
+	for (size_t i = 0; i < size; i++)
+		n_lines += out[i] == '\n';
+	return n_lines;
+}
+
+static void log_limits_lines_of_one_kind_but_not_the_audit_trail(void)
+{
+	uint64_t before = sn_log_count_suppressed();
+
+	t_eq(write_many(false, SN_LOG_BURST + 5), SN_LOG_BURST);
+	t_eq(sn_log_count_suppressed() - before, 5);
+	t_eq(write_many(true, SN_LOG_BURST + 5), SN_LOG_BURST + 5);
+	t_eq(sn_log_count_suppressed() - before, 5);
+}
+
 static void log_cuts_a_long_line_but_ends_it(void)
 {
 	char longer[4096];
@@ -182,4 +222,6 @@ T_MAIN("util", steal_hands_out_the_pointer_and_leaves_null,
        diag_formats_what_is_known, diag_cuts_long_text_and_says_so,
        log_level_names_are_parsed_exactly,
        log_line_carries_the_priority_and_cannot_be_forged,
-       log_prints_nothing_below_the_level, log_cuts_a_long_line_but_ends_it)
+       log_prints_nothing_below_the_level,
+       log_limits_lines_of_one_kind_but_not_the_audit_trail,
+       log_cuts_a_long_line_but_ends_it)
