@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-# Programs of test/bench; bench.bpf.c is compiled like those of bpf/ and loaded
+# Programs of test/bench; its .bpf.c are compiled like those of bpf/ and loaded
 # by the tools only.
 
 bench_dir := $(B)/test/bench
-bench_tools := kernel connect wire flip dns
+bench_tools := kernel connect wire flip dns runtime
+# Those that are made of sentinel-cp's own parts.
+bench_cp_tools := dns-upstream runtime-message
 bench_programs := $(patsubst %,$(bench_dir)/bench-%,$(bench_tools))
 bench_helpers := $(call obj,test/bench/prefixes.c)
-bench_objects := $(call obj,$(patsubst %,test/bench/%.c,$(bench_tools)) \
-		   test/bench/dns_upstream.c) $(bench_helpers)
+bench_cp_programs := $(patsubst %,$(bench_dir)/bench-%,$(bench_cp_tools))
+bench_objects := $(call obj,$(patsubst %,test/bench/%.c,$(bench_tools) \
+		   $(subst -,_,$(bench_cp_tools)))) $(bench_helpers)
+bench_bpf := $(bench_dir)/bench.bpf.o $(bench_dir)/ring.bpf.o
 
 $(bench_programs): $(bench_dir)/bench-%: $(B)/obj/test/bench/%.o \
 		   $(bench_helpers) $(B)/libshared.a
@@ -16,14 +20,16 @@ $(bench_programs): $(bench_dir)/bench-%: $(B)/obj/test/bench/%.o \
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(call pkg,libbpf libelf zlib,-lbpf -lelf -lz) \
 		-pthread
 
-$(bench_dir)/bench-dns-upstream: $(B)/obj/test/bench/dns_upstream.o \
-				 $(B)/libcp.a $(B)/libshared.a
+$(bench_dir)/bench-dns-upstream: $(B)/obj/test/bench/dns_upstream.o
+$(bench_dir)/bench-runtime-message: $(B)/obj/test/bench/runtime_message.o
+$(B)/obj/test/bench/runtime_message.o: | $(proto_headers)
+$(bench_cp_programs): $(B)/libcp.a $(B)/libshared.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(cp_libs)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(cp_libs)
 
-$(bench_dir)/bench.bpf.o: test/bench/bench.bpf.c $(B)/bpf/.flags \
-			  | $(B)/bpf/vmlinux.h
+$(bench_bpf): $(bench_dir)/%.bpf.o: test/bench/%.bpf.c $(B)/bpf/.flags \
+				    | $(B)/bpf/vmlinux.h
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) $(bpf_multiarch) -MMD -MP -c -o $@ $<
@@ -37,8 +43,7 @@ bench: install-bench-packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) bench-builds
 	$(Q)SENTINEL_BUILD=$(abspath $(B)) $(PYTHON) -B test/bench/bench.py
 
-bench-builds: all $(bench_programs) $(bench_dir)/bench-dns-upstream \
-	      $(bench_dir)/bench.bpf.o
+bench-builds: all $(bench_programs) $(bench_cp_programs) $(bench_bpf)
 
--include $(bench_objects:.o=.d) $(bench_dir)/bench.bpf.d
+-include $(bench_objects:.o=.d) $(bench_bpf:.o=.d)
 .PHONY: bench bench-builds install-bench-packages

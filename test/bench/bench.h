@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* What test/bench/bench.bpf.c and its loader share. */
+/* What test/bench/bench.bpf.c and ring.bpf.c share with their loaders. */
 
 #include "shared/abi.h"
 
@@ -47,4 +47,17 @@ struct bench_lpm6_key {
 struct bench_lpm_value {
 	__u32 verdict;
 	__u32 rule_id;
+};
+
+/* Of ring.bpf.c. n_full is an answer. */
+struct bench_ring_job {
+	__u64 cgroup;
+	__u64 n_full;
+	__u32 record_bytes;
+	__u32 pad;
+};
+
+struct bench_ring_record {
+	__u64 number; /* of this CPU */
+	__u8 rest[1024 - 8];
 };

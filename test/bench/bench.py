@@ -27,6 +27,7 @@ import world as worlds  # noqa: E402
 from control import bench_control  # noqa: E402
 from resolver import bench_dns  # noqa: E402
 from report import Report, Target  # noqa: E402
+from runtime import bench_runtime  # noqa: E402
 from stream import bench_stream  # noqa: E402
 from wire import bench_connect, bench_wire  # noqa: E402
 
@@ -35,14 +36,14 @@ TOOLS = worlds.BUILD / "test" / "bench"
 LIMIT_S = 900
 
 
-def run_tool(name, *arguments, cpu=None, prefix=(), text_in=None):
+def run_tool(name, *arguments, cpu=None, prefix=(), text_in=None, fds=()):
     """Runs one of our programs before all others on its CPUs; its JSON lines.
     Raises on a wrong packet."""
     pin = ["taskset", "-c", str(cpu)] if cpu is not None else []
     done = subprocess.run(
         ["nice", "-n", "-20", *map(str, prefix), *pin, str(TOOLS / f"bench-{name}"),
          *map(str, arguments)], text=True, input=text_in, capture_output=True,
-        timeout=LIMIT_S, check=False)
+        timeout=LIMIT_S, check=False, pass_fds=fds)
     if done.returncode:
         raise RuntimeError(f"bench-{name}: {done.stderr.strip()}")
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -113,6 +114,7 @@ SECTIONS = {
     "control": lambda report: with_world(report, bench_control),
     "stream": lambda report: with_world(report, bench_stream),
     "dns": lambda report: with_world(report, bench_dns),
+    "runtime": lambda report: bench_runtime(report, run_tool, QUICK),
 }
 
 

@@ -9,7 +9,10 @@ from html import escape
 PREFERRED = {"ns": "lower", "us": "lower", "ms": "lower",
              "packets/s": "higher", "Gbit/s": "higher",
              "packets/CPU s": "higher", "Gbit/CPU s": "higher",
-             "answers/s": "higher", "answers/CPU s": "higher"}
+             "answers/s": "higher", "answers/CPU s": "higher",
+             "records/s": "higher", "records/CPU s": "higher",
+             "CPU us": "lower", "bytes": "lower",
+             "%": "higher"}
 BAR, GAP, LEFT, WIDTH, RIGHT = 16, 6, 330, 420, 230
 
 
