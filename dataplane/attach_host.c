@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "dataplane/opener.h"
 #include "shared/util.h"
 
 enum {
@@ -65,7 +66,7 @@ static int make_link(const struct dp_attach *attach, size_t hook)
 		link = bpf_link_create(program, 0, BPF_TRACE_RAW_TP, NULL);
 		return link < 0 ? sn_trace(-errno) : link;
 	}
-	event = dp_tracefs_open_event(attach->tracefs->ids[hook]);
+	event = dp_opener_open(attach->tracefs, (uint32_t)hook);
 	if (event < 0)
 		return sn_trace(event);
 	link = bpf_link_create(program, event, BPF_PERF_EVENT, &opts);

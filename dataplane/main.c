@@ -11,6 +11,7 @@
 #include "dataplane/dns.h"
 #include "dataplane/handlers.h"
 #include "dataplane/object.h"
+#include "dataplane/opener.h"
 #include "dataplane/options.h"
 #include "dataplane/pins.h"
 #include "dataplane/privilege.h"
@@ -77,8 +78,10 @@ static int start(struct sn_diag *diag)
 {
 	int r;
 
-	if (dp.options.runtime)
+	if (dp.options.runtime) {
 		dp_tracefs_read(&dp.tracefs, dp.options.tracefs);
+		dp_opener_start(&dp.tracefs);
+	}
 	r = dp_pins_open(&dp.pins, dp.options.bpffs, diag);
 	if (r >= 0)
 		r = dp_server_open(&dp.server, dp.options.run_dir,
@@ -86,11 +89,12 @@ static int start(struct sn_diag *diag)
 	if (r >= 0)
 		r = dp_privilege_drop(diag);
 	if (r >= 0)
-		dp_tracefs_probe(&dp.tracefs);
+		dp_opener_probe(&dp.tracefs);
 	if (dp.tracefs.error)
 		sn_log(SN_LOG_WARNING,
 		       "tracepoints-refused error='%s': system calls are not "
-		       "seen (is kernel.perf_event_paranoid above 2?)",
+		       "seen (kernel.perf_event_paranoid above 2 takes "
+		       "CAP_SYS_ADMIN at the start)",
 		       strerror(dp.tracefs.error));
 	if (r >= 0)
 		r = dp_object_open(&dp.object, &dp.pins, &dp.options, diag);

@@ -15,7 +15,13 @@
 
 #include "shared/util.h"
 
-static const cap_value_t kept[] = { CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON };
+struct kept {
+	cap_value_t values[3];
+	int n;
+};
+
+static const struct kept own = { { CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON }, 3 };
+static const struct kept openers = { { CAP_SYS_ADMIN }, 1 };
 
 static int refuse(struct sn_diag *diag, const char *what, int r)
 {
@@ -23,19 +29,19 @@ static int refuse(struct sn_diag *diag, const char *what, int r)
 	return sn_trace(r);
 }
 
-static bool is_kept(cap_value_t value)
+static bool is_kept(const struct kept *kept, cap_value_t value)
 {
-	for (size_t i = 0; i < SN_ARRAY_SIZE(kept); i++) {
-		if (kept[i] == value)
+	for (int i = 0; i < kept->n; i++) {
+		if (kept->values[i] == value)
 			return true;
 	}
 	return false;
 }
 
-static int drop_bounding(void)
+static int drop_bounding(const struct kept *kept)
 {
 	for (cap_value_t value = 0; value <= cap_max_bits(); value++) {
-		if (is_kept(value) || cap_get_bound(value) != 1)
+		if (is_kept(kept, value) || cap_get_bound(value) != 1)
 			continue;
 		if (cap_drop_bound(value) < 0)
 			return -errno;
@@ -43,17 +49,17 @@ static int drop_bounding(void)
 	return 0;
 }
 
-static int set_kept(void)
+static int set_kept(const struct kept *kept)
 {
 	cap_t caps = cap_init();
 	int r = 0;
 
 	if (!caps)
 		return -ENOMEM;
-	if (cap_set_flag(caps, CAP_PERMITTED, SN_ARRAY_SIZE(kept), kept,
-			 CAP_SET) < 0 ||
-	    cap_set_flag(caps, CAP_EFFECTIVE, SN_ARRAY_SIZE(kept), kept,
-			 CAP_SET) < 0 ||
+	if (cap_set_flag(caps, CAP_PERMITTED, kept->n, kept->values, CAP_SET) <
+		    0 ||
+	    cap_set_flag(caps, CAP_EFFECTIVE, kept->n, kept->values, CAP_SET) <
+		    0 ||
 	    cap_set_proc(caps) < 0)
 		r = -errno;
 	(void)cap_free(caps);
@@ -64,13 +70,13 @@ int dp_privilege_drop(struct sn_diag *diag)
 {
 	int r;
 
-	r = drop_bounding();
+	r = drop_bounding(&own);
 	if (r < 0)
 		return refuse(diag, "cannot limit the bounding set", r);
 	if (cap_reset_ambient() < 0)
 		return refuse(diag, "cannot clear ambient capabilities",
 			      -errno);
-	r = set_kept();
+	r = set_kept(&own);
 	if (r < 0)
 		return refuse(diag,
 			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
@@ -221,4 +227,31 @@ int dp_privilege_confine(bool netlink, bool runtime, struct sn_diag *diag)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r < 0 ? refuse(diag, "seccomp", r) : 0;
+}
+
+int dp_privilege_confine_opener(void)
+{
+	static const int calls[] = {
+		SCMP_SYS(perf_event_open), SCMP_SYS(recvmsg),
+		SCMP_SYS(sendmsg),	   SCMP_SYS(close),
+		SCMP_SYS(exit_group),	   SCMP_SYS(restart_syscall),
+	};
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r;
+
+	if (!filter)
+		return -ENOMEM;
+	r = drop_bounding(&openers);
+	if (r >= 0 && cap_reset_ambient() < 0)
+		r = -errno;
+	if (r >= 0)
+		r = set_kept(&openers);
+	if (r >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	if (r >= 0)
+		r = allow_all(filter, calls, SN_ARRAY_SIZE(calls));
+	if (r >= 0)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r < 0 ? sn_trace(r) : 0;
 }

@@ -17,3 +17,7 @@ int dp_privilege_drop(struct sn_diag *diag);
  * loaded, no file opened for reading or writing, nothing executed.
  * netlink: for clsact filters. runtime: for tracepoints and sums. Returns 0, or -errno and *diag. */
 int dp_privilege_confine(bool netlink, bool runtime, struct sn_diag *diag);
+
+/* Of the process that opens tracepoints (dataplane/opener.h): CAP_SYS_ADMIN and
+ * the calls that it makes, nothing else. 0 or -errno. */
+int dp_privilege_confine_opener(void);

@@ -33,6 +33,7 @@ void dp_tracefs_read(struct dp_tracefs *tracefs, const char *root)
 	struct stat st;
 
 	(void)memset(tracefs, 0, sizeof(*tracefs));
+	tracefs->opener = -1;
 	(void)snprintf(path, sizeof(path), "%s/events/syscalls", root);
 	tracefs->has = stat(path, &st) == 0;
 	for (size_t i = 0; tracefs->has && i < SN_RUNTIME_HOOK_COUNT; i++) {
@@ -58,22 +59,6 @@ int dp_tracefs_open_event(uint32_t id)
 			  PERF_FLAG_FD_CLOEXEC);
 
 	return fd < 0 ? -errno : (int)fd;
-}
-
-void dp_tracefs_probe(struct dp_tracefs *tracefs)
-{
-	int fd = -1;
-
-	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT && fd < 0; i++) {
-		if (!tracefs->ids[i])
-			continue;
-		fd = dp_tracefs_open_event(tracefs->ids[i]);
-		if (fd < 0) {
-			tracefs->error = -fd;
-			(void)memset(tracefs->ids, 0, sizeof(tracefs->ids));
-		}
-	}
-	sn_closep(&fd);
 }
 
 void dp_tracefs_get_missing(const struct dp_tracefs *tracefs,

@@ -13,15 +13,12 @@
 struct dp_tracefs {
 	uint32_t ids[SN_RUNTIME_HOOK_COUNT]; /* 0: there is none */
 	bool has; /* a tracefs was there */
+	int opener; /* socket of the process that opens events, or -1 */
 	int error; /* errno with which the kernel refuses an event, or 0 */
 };
 
 /* root: where it is mounted. What is missing is told by HELLO. */
 void dp_tracefs_read(struct dp_tracefs *tracefs, const char *root);
-
-/* With the privileges that stay: no tracepoint is of use if the kernel gives no
- * event for one. */
-void dp_tracefs_probe(struct dp_tracefs *tracefs);
 
 /* An event for programs on a tracepoint: an fd or -errno. They run on every CPU,
  * wherever it was opened; it is never enabled, since they are all that it is

@@ -27,6 +27,8 @@ install: all man
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/sentinel.conf
 	install -D -m 0644 packaging/systemd/sentinel.tmpfiles.conf \
 		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sentinel.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/sentinel/sentinel-dp.service.d \
+		packaging/systemd/runtime.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/sentinel/policies etc/policies/*.yaml
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/sentinel/dashboards \
 		$(wildcard packaging/dashboards/*)

@@ -63,6 +63,7 @@ struct sn_ipc_header {
  *  -ENODEV     there is no such interface; -ENOTDIR: not a cgroup2 directory
  *  -EPERM      argv does not allow this target or role
  *  -EOPNOTSUPP the hook or link type is not supported here
+ *  -EPIPE      what opens tracepoints for sentinel-dp is gone
  *  -EINVAL     a row or field is not legal; index says which
  *  -ENOSPC     table full; -EMLINK: no free slot; -ENOMEM
  *  -ESTALE     the generation is neither current nor staged
@@ -97,7 +98,7 @@ struct sn_ipc_hello_answer {
 	uint8_t tracefs; /* 1: it was read, with the numbers of tracepoints */
 	/* Why no SYSCALL hook can be made all the same: an errno of
 	 * perf_event_open(2), or 0. EACCES: kernel.perf_event_paranoid is above
-	 * 2, where CAP_PERFMON is not enough for it. */
+	 * 2, and sentinel-dp was started without CAP_SYS_ADMIN. */
 	int32_t perf_error;
 	char version[SN_IPC_VERSION_BYTES]; /* NUL-terminated */
 	struct sn_dns dns;

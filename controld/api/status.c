@@ -190,8 +190,8 @@ static bool judge_runtime(const struct sn_ipc_hello_answer *hello,
 	if (hello->perf_error)
 		(void)snprintf(reason, REASON_BYTES,
 			       "system calls are not seen: the kernel refuses "
-			       "perf_event_open: %s (set "
-			       "kernel.perf_event_paranoid to 2)",
+			       "perf_event_open: %s (sentinel-dp was started "
+			       "without CAP_SYS_ADMIN)",
 			       strerror(abs(hello->perf_error)));
 	else
 		(void)snprintf(reason, REASON_BYTES,
