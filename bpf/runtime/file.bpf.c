@@ -54,9 +54,8 @@ int sn_rt_read(struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
-	sn_rt_access(SN_RT_EVENT_FILE_READ,
-		     (__s64)sn_rt_argument(sn_rt_shapes[call].in), ctx->ret,
-		     call);
+	sn_rt_access_fd(SN_RT_EVENT_FILE_READ,
+			sn_rt_argument(sn_rt_shapes[call].in), ctx->ret, call);
 	return 0;
 }
 
@@ -86,8 +85,8 @@ int sn_rt_write(struct trace_event_raw_sys_exit *ctx)
 		if (ret > 0 || ret < -4095)
 			ret = 0;
 	}
-	sn_rt_access(SN_RT_EVENT_FILE_WRITE,
-		     (__s64)sn_rt_argument(sn_rt_shapes[call].out), ret, call);
+	sn_rt_access_fd(SN_RT_EVENT_FILE_WRITE,
+			sn_rt_argument(sn_rt_shapes[call].out), ret, call);
 	return 0;
 }
 
@@ -162,6 +161,51 @@ int sn_rt_chown(struct trace_event_raw_sys_exit *ctx)
 	return sn_rt_change(SN_RT_EVENT_FILE_CHOWN, ctx->ret, call,
 			    (__u32)sn_rt_argument(at),
 			    (__u32)sn_rt_argument(at + 1));
+}
+
+extern int LINUX_KERNEL_VERSION __kconfig;
+
+#define SN_RT_VERSION(major, minor) ((major) << 16 | (minor) << 8)
+
+/* What a completed request returned: since Linux 6.16 the tracepoint has the
+ * completion itself. */
+static __always_inline __s64 sn_rt_uring_result(__u64 *ctx)
+{
+	struct io_uring_cqe *cqe;
+
+	if (LINUX_KERNEL_VERSION < SN_RT_VERSION(6, 16))
+		return (__s32)ctx[3];
+	cqe = (struct io_uring_cqe *)ctx[2];
+	return BPF_CORE_READ(cqe, res);
+}
+
+/* By whichever thread of the process completed it. */
+static __always_inline int sn_rt_uring(__u64 *ctx, __u32 event, __u32 vectored,
+				       __u32 fixed, __u32 plain)
+{
+	struct io_kiocb *request = (struct io_kiocb *)ctx[1];
+	__u32 opcode = BPF_CORE_READ(request, opcode);
+
+	if (!request ||
+	    (opcode != vectored && opcode != fixed && opcode != plain))
+		return 0;
+	sn_rt_access(event, (__u64)BPF_CORE_READ(request, file),
+		     sn_rt_uring_result(ctx), SN_RT_CALL_IO_URING);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int sn_rt_uring_read(__u64 *ctx)
+{
+	return sn_rt_uring(ctx, SN_RT_EVENT_FILE_READ, IORING_OP_READV,
+			   IORING_OP_READ_FIXED, IORING_OP_READ);
+}
+
+SEC("tp_btf/io_uring_complete")
+int sn_rt_uring_write(__u64 *ctx)
+{
+	return sn_rt_uring(ctx, SN_RT_EVENT_FILE_WRITE, IORING_OP_WRITEV,
+			   IORING_OP_WRITE_FIXED, IORING_OP_WRITE);
 }
 
 /* Sends what is summed and retires what is idle; run by sentinel-dp. */

@@ -30,8 +30,8 @@ def sh(*command, check=True):
     return subprocess.run(command, text=True, capture_output=True, check=check)
 
 
-def wait_for(condition, what):
-    end = time.monotonic() + LIMIT_S
+def wait_for(condition, what, limit_s=LIMIT_S):
+    end = time.monotonic() + limit_s
     while time.monotonic() < end:
         found = condition()
         if found:
@@ -93,7 +93,8 @@ class Host:
                 str(self.bpffs / "sentinel"), "--peer-user", user, *small,
                 *options]
 
-    def start(self, *options, small=SMALL, user="root", cgroup=None):
+    def start(self, *options, small=SMALL, user="root", cgroup=None,
+              limit_s=LIMIT_S):
         def enter():
             if cgroup:
                 (cgroup / "cgroup.procs").write_text(str(os.getpid()))
@@ -103,7 +104,7 @@ class Host:
                 self.command(*options, small=small, user=user), stderr=log,
                 preexec_fn=enter)
         wait_for(lambda: self.process.poll() is not None or self.connects(),
-                 "dp listens")
+                 "dp listens", limit_s)
         assert self.process.poll() is None, self.log.read_text()[-2000:]
 
     def connects(self):

@@ -9,6 +9,7 @@ import os
 import re
 import struct
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -30,6 +31,7 @@ CUT, STRING, UNREACHABLE, DELETED, MEMFD, TEXT = 1, 2, 4, 8, 16, 32
 ARGUMENTS = 1
 LEDGER = ("generated", "sent", "over_budget", "ring_full", "failed", "summed")
 RING_BYTES = 1 << 24
+START_S = 120  # an emulated machine has to verify many programs
 SMALL = [*dp_host.SMALL, "--runtime", "--runtime-ring-bytes", str(RING_BYTES),
          "--runtime-match", "4096", "--runtime-sums", "64",
          "--runtime-subjects", "1024"]
@@ -275,10 +277,6 @@ class Runtime:
 
 
 def mount_tracefs(folder):
-    """And what Debian's kernels refuse to CAP_PERFMON by default."""
-    paranoid = Path("/proc/sys/kernel/perf_event_paranoid")
-    if int(paranoid.read_text()) > 2:
-        paranoid.write_text("2")
     folder.mkdir()
     dp_host.sh("mount", "-t", "tracefs", "tracefs", str(folder))
     return folder
@@ -289,7 +287,7 @@ def traced(bare, tmp_path):
     """A sentinel-dp with --runtime, and what it needs."""
     folder = mount_tracefs(tmp_path / "tracefs")
     bare.options = ["--tracefs", str(folder)]
-    bare.start(*bare.options, small=SMALL)
+    bare.start(*bare.options, small=SMALL, limit_s=START_S)
     yield bare
     bare.stop()
     dp_host.sh("umount", str(folder))
@@ -314,11 +312,15 @@ def open_event(identifier):
     return fd
 
 
-def child(code, *words, **more):
-    """A python process that runs code; its output."""
-    return subprocess.run(["/usr/bin/python3", "-I", "-c", code,
-                           *map(str, words)], text=True, capture_output=True,
-                          timeout=60, check=True, **more).stdout
+def open_read(work, path):
+    fd = work.do("open", text(path), os.O_RDONLY)
+    if fd >= 0:
+        work.do("close", fd)
+    return fd
+
+
+def paths(records):
+    return [record.file.path for record in records]
 
 
 class Work:
@@ -340,10 +342,16 @@ class Work:
         self.pid = json.loads(self.process.stdout.readline())["pid"]
         self.start = start_ticks(self.pid)
 
-    def do(self, name, *arguments):
+    def begin(self, name, *arguments):
         self.process.stdin.write(json.dumps([name, *arguments]) + "\n")
         self.process.stdin.flush()
+
+    def result(self):
         return json.loads(self.process.stdout.readline())
+
+    def do(self, name, *arguments):
+        self.begin(name, *arguments)
+        return self.result()
 
     def end(self):
         self.process.stdin.close()
@@ -387,3 +395,36 @@ def on_disk(path):
 def start_ticks(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
                .split()[19])
+
+
+@pytest.fixture
+def works(traced):
+    """Makes processes, each in its cgroup."""
+    if not dp_host.cgroup_root():
+        pytest.skip("no cgroup2 mount of the whole tree")
+    made = []
+
+    def make(name):
+        made.append(Work(traced, name))
+        return made[-1]
+    yield make
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def work(works):
+    return works("work")
+
+
+def read_during(runtime, doing, meanwhile=lambda: None):
+    """Reads the ring while something is done; what that returned."""
+    done = []
+    thread = threading.Thread(target=lambda: done.append(doing()))
+    thread.start()
+    while thread.is_alive():
+        meanwhile()
+        runtime.read()
+    thread.join()
+    runtime.read()
+    return done[0]

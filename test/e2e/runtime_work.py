@@ -5,10 +5,12 @@ and its own doings are on pipes, which are no files."""
 
 import ctypes
 import json
+import mmap
 import os
 import platform
 import signal
 import socket
+import struct
 import sys
 
 # asm/unistd_64.h
@@ -110,6 +112,41 @@ def clone(pid, calls):
     return made
 
 
+def uring(opcode, fd, size):
+    """One request through a ring of its own; its result."""
+    parameters = (ctypes.c_uint32 * 30)()
+    ring = LIBC.syscall(ctypes.c_long(425), ctypes.c_long(1), parameters)
+    if ring < 0:
+        return -ctypes.get_errno()
+    submit, complete = parameters[10:], parameters[20:]
+    rings = mmap.mmap(ring, 4096, mmap.MAP_SHARED)
+    entries = mmap.mmap(ring, 4096, mmap.MAP_SHARED, offset=0x10000000)
+    buffer = ctypes.create_string_buffer(size)
+    # struct io_uring_sqe: opcode, flags, ioprio, fd, off, addr, len
+    struct.pack_into("=BBHiQQI", entries, 0, opcode, 0, 0, fd, 0,
+                     ctypes.addressof(buffer), size)
+    struct.pack_into("=I", rings, submit[6], 0)
+    struct.pack_into("=I", rings, submit[1], 1)
+    LIBC.syscall(ctypes.c_long(426), ctypes.c_long(ring), *map(
+        ctypes.c_long, (1, 1, 1, 0, 0)))
+    _, result = struct.unpack_from("=Qi", rings, complete[5])
+    entries.close()
+    rings.close()
+    os.close(ring)
+    return result
+
+
+def listen():
+    """A socket, whose port is told; a signal lets calls go on."""
+    server = socket.socket()
+    SOCKETS.append(server)
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.siginterrupt(signal.SIGUSR1, False)
+    return [server.fileno(), server.getsockname()[1]]
+
+
 def accept(name):
     """The far end of it is this process' own."""
     server, client = socket.socket(), socket.socket()
@@ -124,7 +161,8 @@ def accept(name):
     return found
 
 
-DOINGS = {"fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
+DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
+          "uring": uring, "listen": listen,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,
           "close": os.close, "pipe": lambda: os.pipe(),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runtime events of sentinel-dp: which paths are told, which rules match, what
-is summed, counted and never told, and what holds when rules or daemons change."""
+is summed, counted and never told, and what holds while rules change."""
 
 import os
 import shutil
 import signal
-import struct
+import socket
 import subprocess
 import threading
 import time
@@ -13,47 +13,14 @@ from pathlib import Path
 
 import pytest
 
-import dp_client as dp
 import dp_host
 import runtime_host as rt
-from dp_host import bare, refused, wait_for  # noqa: F401
-from runtime_host import runtime, text, traced  # noqa: F401
+from dp_host import bare, wait_for  # noqa: F401
+from runtime_host import (open_read, paths, read_during, runtime,  # noqa: F401
+                          text, traced, work, works)
 
 CWD = -100
 SECOND_NS = 10 ** 9
-
-
-@pytest.fixture
-def works(traced):  # noqa: F811
-    """Makes processes, each in its cgroup."""
-    if not dp_host.cgroup_root():
-        pytest.skip("no cgroup2 mount of the whole tree")
-    made = []
-
-    def make(name):
-        made.append(rt.Work(traced, name))
-        return made[-1]
-    yield make
-    for one in made:
-        one.end()
-
-
-@pytest.fixture
-def work(works):
-    return works("work")
-
-
-def read_during(runtime, doing, meanwhile=lambda: None):  # noqa: F811
-    """Reads the ring while something is done; what that returned."""
-    done = []
-    thread = threading.Thread(target=lambda: done.append(doing()))
-    thread.start()
-    while thread.is_alive():
-        meanwhile()
-        runtime.read()
-    thread.join()
-    runtime.read()
-    return done[0]
 
 
 @pytest.fixture
@@ -67,17 +34,6 @@ def opens(runtime, work):  # noqa: F811
         return runtime.events()
     opens_set = []
     return take
-
-
-def open_read(work, path):
-    fd = work.do("open", text(path), os.O_RDONLY)
-    if fd >= 0:
-        work.do("close", fd)
-    return fd
-
-
-def paths(records):
-    return [record.file.path for record in records]
 
 
 def test_prefix_ends_at_a_boundary(opens, work, tmp_path):
@@ -476,6 +432,27 @@ def test_reused_number_is_another_process(runtime, work, tmp_path):  # noqa: F81
     assert records[2].start == records[3].start > records[0].start
 
 
+def test_call_that_is_made_again_after_a_signal_is_one(runtime,  # noqa: F811
+                                                       work):
+    def switches():
+        text = Path(f"/proc/{work.pid}/status").read_text()
+        return int(text.split("voluntary_ctxt_switches:")[1].split()[0])
+
+    def waits():
+        return Path(f"/proc/{work.pid}/syscall").read_text().startswith("43 ")
+    server, port = work.do("listen")
+    runtime.set(rt.rule("NET_ACCEPT", cgroup=[work.cgroup_id]))
+    work.begin("call", "accept", [server, 0, 0])
+    wait_for(waits, "it waits for a connection")
+    before = switches()
+    os.kill(work.pid, signal.SIGUSR1)
+    wait_for(lambda: switches() > before and waits(), "it waits again")
+    with socket.create_connection(("127.0.0.1", port)):
+        fd = work.result()
+    found, = runtime.events()
+    assert found.result == fd >= 0
+
+
 def test_thousands_of_short_processes_are_all_told(runtime, work,  # noqa: F811
                                                    tmp_path):
     runtime.set(rt.rule("PROCESS_FORK", "PROCESS_EXIT",
@@ -575,117 +552,3 @@ def test_processes_can_be_left_out(runtime, work, tmp_path):  # noqa: F811
     runtime.set(mine, left_out=[(work.pid, work.start - 1)])
     open_read(work, tmp_path)
     assert len(runtime.events()) == 1
-
-
-def test_host_is_attached_once_and_detached_whole(runtime, traced):  # noqa: F811
-    peer = runtime.peer
-    refused("EEXIST", peer.attach, bytes(16 * [9]), dp.WHOLE_HOST, role=0)
-    runtime.set(rt.rule("FILE_OPEN", "PROCESS_EXEC"))
-    row, = peer.list()
-    assert (row["type"], row["position"]) == (dp.WHOLE_HOST, 0)
-    assert traced.links()
-    peer.detach(runtime.identity, runtime.slot)
-    assert not traced.links()
-    wait_for(lambda: peer.stats()["dirty"] == 0, "the slot is swept")
-    assert not peer.get("RT_MATCH") and not peer.get("RT_SETTINGS")
-
-
-def test_link_that_somebody_took_is_told(runtime, traced):  # noqa: F811
-    runtime.set(rt.rule("FILE_UNLINK"))
-    (traced.bpffs / "sentinel" / "links" / traced.links()[0]).unlink()
-    row, = runtime.peer.list()
-    assert row["position"] == -3
-
-
-def test_host_policy_has_events_and_nothing_else(runtime):  # noqa: F811
-    peer, slot = runtime.peer, runtime.slot
-    for block in (struct.pack("=IB15x4xQ", 1, 2, 2),
-                  struct.pack("=I16x4xQ", 1, 1),
-                  struct.pack("=I16x4xQ", 1, 1 << 40)):
-        refused("EINVAL", peer.flip, slot, block)
-    peer.flip(slot, struct.pack("=I16x4xQ", 1, 2))
-
-
-def test_without_runtime_nothing_of_it_is_there(bare):  # noqa: F811
-    bare.start()
-    peer = bare.connect()
-    refused("EPERM", peer.attach, dp_host.ID, dp.WHOLE_HOST, role=0)
-    refused("EINVAL", peer.get, "RT_SUMS")
-    pins = os.listdir(bare.bpffs / "sentinel")
-    assert not [name for name in pins if name.startswith("runtime")]
-
-
-def restart(traced, how, *options, small=rt.SMALL):  # noqa: F811
-    traced.stop(how)
-    traced.start(*options, small=small)
-    return traced.connect()
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_events_go_on_without_the_daemon_and_are_adopted(
-        runtime, traced, work, tmp_path, how):  # noqa: F811
-    (tmp_path / "file").touch()
-    runtime.set(rt.rule("FILE_OPEN", cgroup=[work.cgroup_id]))
-    before = traced.links()
-    traced.stop(how)
-    assert open_read(work, tmp_path / "file") >= 0
-    traced.start(*traced.options, small=rt.SMALL)
-    assert open_read(work, tmp_path / "file") >= 0
-    again = rt.Runtime(traced.connect())
-    assert traced.links() == before
-    assert again.slot == runtime.slot
-    assert len(again.events()) == 2
-    again.set()
-    assert not traced.links()
-
-
-def test_replaced_programs_tell_each_event_once(runtime, traced, work,  # noqa: F811
-                                                tmp_path):
-    (tmp_path / "file").touch()
-    runtime.set(rt.rule("FILE_OPEN", cgroup=[work.cgroup_id]))
-    before = traced.links()
-    traced.stop()
-    pin = traced.bpffs / "sentinel" / "runtime_maps" / "sn_rt_host"
-    record = struct.pack("=II32s", runtime.slot, 1, b"of another build")
-    dp_host.sh("bpftool", "map", "update", "pinned", str(pin), "key", *"0000",
-               "value", *map(str, record))
-    rounds, done = 20000, []
-    thread = threading.Thread(target=lambda: done.append(work.do(
-        "repeat", rounds, [["open", text(tmp_path / "file"), 0]])))
-    thread.start()
-    traced.start(*traced.options, small=rt.SMALL)
-    again = rt.Runtime(traced.connect())
-    while thread.is_alive():
-        again.read()
-    thread.join()
-    again.read()
-    assert not set(traced.links()) & set(before)
-    assert len(traced.links()) == len(before)
-    assert done == [rounds]
-    counts = again.counts("FILE_OPEN")
-    assert counts["generated"] == rounds
-    assert counts["sent"] == len([one for one in again.seen
-                                  if one.kind == rt.EVENT])
-
-
-def test_start_without_runtime_takes_it_off(runtime, traced):  # noqa: F811
-    runtime.set(rt.rule("FILE_OPEN", "PROCESS_EXEC"))
-    assert traced.links()
-    peer = restart(traced, signal.SIGTERM, small=dp_host.SMALL)
-    assert not traced.links()
-    assert not peer.list()
-    pins = os.listdir(traced.bpffs / "sentinel")
-    assert not [name for name in pins if name.startswith("runtime")]
-
-
-def test_without_tracefs_only_processes_are_seen(bare, tmp_path):  # noqa: F811
-    bare.start("--tracefs", str(tmp_path / "nothing"), small=rt.SMALL)
-    peer = bare.connect()
-    syscalls = {row for row, hook in enumerate(rt.HOOKS) if hook[3] != "BTF"}
-    assert rt.missing(peer) == syscalls
-    runtime = rt.Runtime(peer)  # noqa: F811
-    work = rt.Work(bare)
-    runtime.set(rt.rule("FILE_OPEN", "PROCESS_EXIT", cgroup=[work.cgroup_id]))
-    work.do("fork", {"calls": [["open", text("/"), 0]]})
-    assert [one.name for one in runtime.events()] == ["PROCESS_EXIT"]
-    work.end()

@@ -3,6 +3,7 @@
 field of it is what was done."""
 
 import ctypes
+import errno
 import os
 import socket
 import struct
@@ -89,8 +90,19 @@ def handle(path):
     return buffer.raw[:8 + struct.unpack_from("=I", buffer.raw)[0]]
 
 
+def ring(scene, opcode):
+    result = scene.work.do("uring", opcode, scene.fd(), 5)
+    if result in (-errno.ENOSYS, -errno.EPERM):
+        pytest.skip("no io_uring here")
+    scene.expect(file=known(scene.file), bytes=5,
+                 flags=rt.FIRST | rt.IO_URING)
+    return result
+
+
 def reading(hook):
     def do(scene):
+        if hook == "io_uring_complete":
+            return ring(scene, 22)
         fd, out = scene.fd(), scene.fd(scene.other)
         _, pipe = scene.work.do("pipe")
         calls = {
@@ -108,6 +120,8 @@ def reading(hook):
 
 def writing(hook):
     def do(scene):
+        if hook == "io_uring_complete":
+            return ring(scene, 23)
         fd, source = scene.fd(), scene.fd(scene.other)
         scene.other.write_bytes(b"source")
         read_end, write_end = scene.work.do("pipe")
@@ -330,7 +344,8 @@ class Stage:
     def __init__(self, host, folder):
         self.host = host
         self.tracefs = rt.mount_tracefs(folder / "tracefs")
-        host.start("--tracefs", str(self.tracefs), small=rt.SMALL)
+        host.start("--tracefs", str(self.tracefs), small=rt.SMALL,
+                   limit_s=rt.START_S)
         self.peer = host.connect()
         self.runtime = rt.Runtime(self.peer)
         self.work = rt.Work(host)
@@ -373,21 +388,29 @@ def check_address(address, expected):
     assert address.port == expected[1]
 
 
+def check_thread(record, scene):
+    if record.tid == record.tgid:
+        assert record.comm == scene.expected.get("comm", b"python3")
+    else:
+        # A worker of the ring's.
+        assert record.flags & rt.IO_URING
+        assert record.comm == b"iou-wrk-%d" % record.tgid
+
+
 def check(record, scene, event, hook, result, times):
     expected = scene.expected
-    call = hook[5] if hook[3] != "BTF" else "NONE"
-    args = [rt.CALLS.index(call), *expected["args"]]
+    args = [rt.CALLS.index(hook[5]), *expected["args"]]
     assert [one for one, want in zip(record.args, args) if want is not ...] == \
         [want for want in args if want is not ...]
     assert (record.name, record.result) == (event, result)
     assert (record.count, record.bytes, record.flags) == \
         (1, expected["bytes"], expected["flags"])
-    assert record.tgid == record.tid == (scene.pid or scene.work.pid)
+    assert record.tgid == (scene.pid or scene.work.pid)
+    check_thread(record, scene)
     if expected.get("start", True):
         assert record.start // 10 ** 7 == scene.work.start
     assert (record.uid, record.gid) == (0, 0)
     assert record.cgroup == scene.work.cgroup_id
-    assert record.comm == expected.get("comm", b"python3")
     assert times[0] <= record.time <= times[1]
     check_file(record.file, expected.get("file", NOTHING))
     check_file(record.file2, expected.get("file2", NOTHING))
@@ -404,10 +427,10 @@ def find_scene(event, hook):
     rt.HOOKS[row][0:5:4]))
 def test_each_row_is_seen_once_with_every_field(stage, tmp_path, row):
     hook = rt.HOOKS[row]
-    event, _, program, _, name, _, limit = hook
+    event, _, program, _, name, _, _ = hook
     if row in rt.missing(stage.peer) or rt.program_error(stage.peer, program):
         pytest.skip(f"this kernel has no {name}")
-    if event == "MODULE_LOAD" and limit == "EXACT":
+    if name == "module_load":
         pytest.skip("there is no module to load")
     do = find_scene(event, name)
     assert do, "every row of the table is done here"

@@ -66,8 +66,6 @@ struct {
 struct sn_rt_process {
 	__u32 epoch; /* in which it was introduced */
 	__u32 exited; /* 1: that was told */
-	__u64 exe_dev;
-	__u64 exe_inode;
 };
 
 struct {
@@ -132,8 +130,22 @@ struct {
 	__type(value, struct sn_rt_scratch);
 } sn_rt_scratches __weak SEC(".maps");
 
-/* Paths grow from the end of path or base to its beginning. */
+struct sn_rt_walk {
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	struct dentry *root;
+	struct vfsmount *root_mnt;
+	struct dentry *left; /* where the file's own mount was left */
+	__u32 at; /* begin of what is there, in the buffer */
+	__u32 inside_at; /* the same when `left` was set */
+	__u32 flags; /* enum sn_rt_path_flag */
+	__u32 into_base;
+};
+
+/* Paths grow from the end of path or base to its beginning. The walk is not on
+ * the stack for the reason that `hashing` is not. */
 struct sn_rt_buffer {
+	struct sn_rt_walk walk;
 	__u8 path[SN_RT_PATH_MAX + SN_RT_NAME_MAX];
 	__u8 base[SN_RT_PATH_MAX + SN_RT_NAME_MAX];
 };

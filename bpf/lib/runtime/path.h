@@ -7,30 +7,18 @@
 
 #include "bpf/lib/runtime/maps.h"
 
-struct sn_rt_walk {
-	struct dentry *dentry;
-	struct vfsmount *mnt;
-	struct dentry *root;
-	struct vfsmount *root_mnt;
-	struct dentry *left; /* where the file's own mount was left */
-	__u32 at; /* begin of what is there, in the buffer */
-	__u32 inside_at; /* the same when `left` was set */
-	__u32 flags; /* enum sn_rt_path_flag */
-	__u32 into_base;
-};
-
 /* Returns 1 if it does not fit. */
-static __always_inline int sn_rt_prepend(struct sn_rt_walk *w,
+static __always_inline int sn_rt_prepend(struct sn_rt_buffer *b,
 					 struct dentry *dentry, int slash)
 {
-	struct sn_rt_buffer *b = sn_rt_get_buffer();
+	struct sn_rt_walk *w = &b->walk;
 	__u32 len = BPF_CORE_READ(dentry, d_name.len);
 	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
 	__u8 *to;
 	__u32 at;
 
 	len &= SN_RT_NAME_MAX - 1;
-	if (!b || w->at < len + 1 || w->at > SN_RT_PATH_MAX) {
+	if (w->at < len + 1 || w->at > SN_RT_PATH_MAX) {
 		w->flags |= SN_RT_PATH_CUT;
 		return 1;
 	}
@@ -53,13 +41,19 @@ static __always_inline void sn_rt_leave(struct sn_rt_walk *w)
 	w->inside_at = w->at;
 }
 
-static long sn_rt_step(__u32 i, struct sn_rt_walk *w)
+static long sn_rt_step(__u32 i, void *unused)
 {
-	struct dentry *dentry = w->dentry;
-	struct vfsmount *mnt = w->mnt;
-	struct dentry *parent;
+	struct sn_rt_buffer *b = sn_rt_get_buffer();
+	struct dentry *dentry, *parent;
 	struct mount *mount, *above;
+	struct vfsmount *mnt;
+	struct sn_rt_walk *w;
 
+	if (!b)
+		return 1;
+	w = &b->walk;
+	dentry = w->dentry;
+	mnt = w->mnt;
 	if (dentry == w->root && mnt == w->root_mnt) {
 		sn_rt_leave(w);
 		return 1;
@@ -81,24 +75,28 @@ static long sn_rt_step(__u32 i, struct sn_rt_walk *w)
 	if (parent == dentry || !parent) {
 		/* Of a file system that has no tree, or a tree that was cut off. */
 		w->flags |= SN_RT_PATH_UNREACHABLE;
-		(void)sn_rt_prepend(w, dentry, 0);
+		(void)sn_rt_prepend(b, dentry, 0);
 		return 1;
 	}
-	if (sn_rt_prepend(w, dentry, 1))
+	if (sn_rt_prepend(b, dentry, 1))
 		return 1;
 	w->dentry = parent;
 	return 0;
 }
 
 /* Up to the root of the file system, whatever is mounted. */
-static long sn_rt_base_step(__u32 i, struct sn_rt_walk *w)
+static long sn_rt_base_step(__u32 i, void *unused)
 {
-	struct dentry *dentry = w->dentry;
-	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	struct sn_rt_buffer *b = sn_rt_get_buffer();
+	struct dentry *dentry, *parent;
 
-	if (parent == dentry || !parent || sn_rt_prepend(w, dentry, 1))
+	if (!b)
 		return 1;
-	w->dentry = parent;
+	dentry = b->walk.dentry;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (parent == dentry || !parent || sn_rt_prepend(b, dentry, 1))
+		return 1;
+	b->walk.dentry = parent;
 	return 0;
 }
 
@@ -126,43 +124,44 @@ static __always_inline __u32 sn_rt_append(struct sn_rt_scratch *s,
 SN_GLOBAL int sn_rt_add_path(__u64 dentry, __u64 mnt, __u32 place, __u32 second)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct sn_rt_walk w = {
-		.dentry = (struct dentry *)dentry,
-		.mnt = (struct vfsmount *)mnt,
-		.at = SN_RT_PATH_MAX,
-	};
 	struct sn_rt_buffer *b = sn_rt_get_buffer();
 	struct sn_rt_scratch *s = sn_rt_get(place);
 	struct sn_rt_file *file;
+	struct sn_rt_walk *w;
 	__u32 inside = 0;
 
 	if (!s || !b)
 		return 0;
-	w.root = BPF_CORE_READ(task, fs, root.dentry);
-	w.root_mnt = BPF_CORE_READ(task, fs, root.mnt);
-	if (bpf_loop(SN_RT_COMPONENTS, sn_rt_step, &w, 0) == SN_RT_COMPONENTS)
-		w.flags |= SN_RT_PATH_CUT;
-	if (w.at == SN_RT_PATH_MAX) {
-		w.at--;
+	w = &b->walk;
+	__builtin_memset(w, 0, sizeof(*w));
+	w->dentry = (struct dentry *)dentry;
+	w->mnt = (struct vfsmount *)mnt;
+	w->at = SN_RT_PATH_MAX;
+	w->root = BPF_CORE_READ(task, fs, root.dentry);
+	w->root_mnt = BPF_CORE_READ(task, fs, root.mnt);
+	if (bpf_loop(SN_RT_COMPONENTS, sn_rt_step, NULL, 0) == SN_RT_COMPONENTS)
+		w->flags |= SN_RT_PATH_CUT;
+	if (w->at == SN_RT_PATH_MAX) {
+		w->at--;
 		b->path[SN_RT_PATH_MAX - 1] = '/';
-	} else if (w.left) {
-		inside = SN_RT_PATH_MAX - w.inside_at;
+	} else if (w->left) {
+		inside = SN_RT_PATH_MAX - w->inside_at;
 	}
 	file = second ? &s->record.file2 : &s->record.file;
 	file->inside_bytes = (__u16)inside;
 	file->path_bytes =
-		(__u16)sn_rt_append(s, b->path + (w.at & (SN_RT_PATH_MAX - 1)),
-				    SN_RT_PATH_MAX - w.at);
-	if (w.left) {
-		w.dentry = w.left;
-		w.at = SN_RT_PATH_MAX;
-		w.into_base = 1;
-		bpf_loop(SN_RT_COMPONENTS, sn_rt_base_step, &w, 0);
+		(__u16)sn_rt_append(s, b->path + (w->at & (SN_RT_PATH_MAX - 1)),
+				    SN_RT_PATH_MAX - w->at);
+	if (w->left) {
+		w->dentry = w->left;
+		w->at = SN_RT_PATH_MAX;
+		w->into_base = 1;
+		bpf_loop(SN_RT_COMPONENTS, sn_rt_base_step, NULL, 0);
 		file->base_bytes = (__u16)sn_rt_append(
-			s, b->base + (w.at & (SN_RT_PATH_MAX - 1)),
-			SN_RT_PATH_MAX - w.at);
+			s, b->base + (w->at & (SN_RT_PATH_MAX - 1)),
+			SN_RT_PATH_MAX - w->at);
 	}
-	file->flags |= w.flags;
+	file->flags |= w->flags;
 	return 0;
 }
 

@@ -8,13 +8,6 @@
 
 enum { SN_RT_TRIES = 3 };
 
-/* The race test builds once without the re-check, to see that it would tell. */
-#ifdef SN_TEST_NO_RECHECK
-enum { SN_RT_RECHECKS = 0 };
-#else
-enum { SN_RT_RECHECKS = 1 };
-#endif
-
 /* USER_HZ: the unit of start times in /proc. */
 #define SN_RT_TICK_NS 10000000ULL
 
@@ -55,8 +48,6 @@ static __always_inline int sn_rt_is_current(const struct sn_rt_scratch *s)
 	__u32 slot = s->slot;
 	__u64 *word;
 
-	if (!SN_RT_RECHECKS)
-		return 1;
 	sn_barrier();
 	word = bpf_map_lookup_elem(&sn_words, &slot);
 	return word && SN_READ(*word) == s->record.word;
@@ -87,17 +78,33 @@ static __always_inline void sn_rt_end(void)
 		SN_WRITE(s->in_use, 0);
 }
 
+/* ERESTARTSYS to ERESTART_RESTARTBLOCK: the process sees none of these. The call
+ * is made again, or was cut short by a signal. */
+static __always_inline int sn_rt_is_interrupted(__s64 result)
+{
+	return result <= -512 && result >= -516;
+}
+
+/* Whether these are the programs that do anything, and for whom. */
+static __always_inline __u32 sn_rt_get_slot(void)
+{
+	__u32 zero = 0;
+	struct sn_rt_host *host = bpf_map_lookup_elem(&sn_rt_host, &zero);
+
+	if (!host || SN_READ(host->instance) != sn_rt_instance)
+		return 0;
+	return SN_READ(host->slot);
+}
+
 /* Begins the record of an event of the current process. Returns 1 if a rule may
  * want it; then sn_rt_send() or sn_rt_end() has to follow. */
 SN_GLOBAL int sn_rt_begin(__u32 event, __s64 result, __u64 call)
 {
-	__u32 zero = 0;
-	struct sn_rt_host *host = bpf_map_lookup_elem(&sn_rt_host, &zero);
 	struct sn_rt_scratch *s = sn_rt_get(SN_RT_PLACE_EVENT);
+	__u32 slot = sn_rt_get_slot();
 	struct sn_rt_count *count;
 
-	if (!host || !s || !SN_READ(host->slot) ||
-	    SN_READ(host->instance) != sn_rt_instance)
+	if (!s || !slot || sn_rt_is_interrupted(result))
 		return 0;
 	if (__sync_lock_test_and_set(&s->in_use, 1)) {
 		count = sn_rt_get_count(event);
@@ -109,7 +116,7 @@ SN_GLOBAL int sn_rt_begin(__u32 event, __s64 result, __u64 call)
 	}
 	__builtin_memset(&s->record, 0, sizeof(s->record));
 	s->used = 0;
-	s->slot = SN_READ(host->slot);
+	s->slot = slot;
 	s->record.kind = SN_RT_KIND_EVENT;
 	s->record.event = (__u8)event;
 	s->record.result = result;

@@ -107,11 +107,16 @@ static __always_inline void sn_rt_sum_begin(struct sn_rt_scratch *s)
 	bpf_map_update_elem(&sn_rt_sums, &key, &sum, BPF_NOEXIST);
 }
 
-/* Pipes, sockets and the like are no files. */
+#define SN_RT_ANON_INODE_MAGIC 0x09041934
+
+/* Pipes, sockets and the like are no files; what has the one inode of anonymous
+ * ones says that it is regular since Linux 6.17. */
 static __always_inline int sn_rt_is_file(struct inode *inode)
 {
 	__u32 type = BPF_CORE_READ(inode, i_mode) & SN_RT_TYPE;
 
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == SN_RT_ANON_INODE_MAGIC)
+		return 0;
 	return type == SN_RT_REGULAR || type == SN_RT_BLOCK ||
 	       type == SN_RT_CHARS;
 }
@@ -123,10 +128,10 @@ static __always_inline int sn_rt_is_summed(__s64 result, __u32 call)
 	       call != SN_RT_CALL_FTRUNCATE && call != SN_RT_CALL_FALLOCATE;
 }
 
-/* A read or write through a descriptor that returned `result`. */
-SN_GLOBAL int sn_rt_access(__u32 event, __s64 fd, __s64 result, __u32 call)
+/* A read or write of a file that returned `result`. */
+SN_GLOBAL int sn_rt_access(__u32 event, __u64 address, __s64 result, __u32 call)
 {
-	struct file *file = sn_rt_find_file((__s32)fd);
+	struct file *file = (struct file *)address;
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct sn_rt_scratch *s = sn_rt_get(SN_RT_PLACE_EVENT);
 	int is_sum = sn_rt_is_summed(result, call);
@@ -138,13 +143,15 @@ SN_GLOBAL int sn_rt_access(__u32 event, __s64 fd, __s64 result, __u32 call)
 		sn_rt_set_args(sn_rt_argument(2), sn_rt_argument(3));
 	else if (result > 0)
 		s->record.bytes = (__u64)result;
+	if (call == SN_RT_CALL_IO_URING)
+		s->record.flags |= SN_RT_IO_URING;
 	sn_rt_add_inode(&s->record.file, inode);
 	if (is_sum && sn_rt_sum_add(s)) {
 		sn_rt_end();
 		return 0;
 	}
 	__builtin_memset(&s->record.file, 0, sizeof(s->record.file));
-	sn_rt_add_file((__u64)file, SN_RT_PLACE_EVENT, 0);
+	sn_rt_add_file(address, SN_RT_PLACE_EVENT, 0);
 	if (sn_rt_judge()) {
 		if (is_sum)
 			s->record.flags |= SN_RT_FIRST;
@@ -153,6 +160,12 @@ SN_GLOBAL int sn_rt_access(__u32 event, __s64 fd, __s64 result, __u32 call)
 	}
 	sn_rt_end();
 	return 0;
+}
+
+static __always_inline void sn_rt_access_fd(__u32 event, __u64 fd, __s64 result,
+					    __u32 call)
+{
+	sn_rt_access(event, (__u64)sn_rt_find_file((__s32)fd), result, call);
 }
 
 struct sn_rt_flushing {
