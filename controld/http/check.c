@@ -50,9 +50,10 @@ static bool parse_length(const char *text, uint64_t *ret)
 /* Where two readers could each believe another one of two. */
 static void count_decider(struct cp_http_check *check, const char *key)
 {
-	static const char *const deciders[] = { "Authorization", "Content-Type",
-						"Last-Event-ID", "Origin",
-						"Sec-Fetch-Site" };
+	static const char *const deciders[] = {
+		"Authorization", "Content-Type",   "Last-Event-ID",
+		"Origin",	 "Sec-Fetch-Dest", "Sec-Fetch-Site"
+	};
 
 	for (unsigned int i = 0; i < SN_ARRAY_SIZE(deciders); i++) {
 		if (strcasecmp(key, deciders[i]) != 0)

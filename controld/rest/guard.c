@@ -97,6 +97,18 @@ static bool is_our_origin(const struct cp_http_call *call)
 		strcasecmp(origin + strlen(scheme), host) == 0);
 }
 
+/* A link on a page of another site leads to a whole page of ours, which may not
+ * be framed, and asks for the rest by itself. */
+static bool is_followed_link(const struct cp_rest_target *target,
+			     const struct cp_http_call *call)
+{
+	const char *dest = cp_http_call_get_header(call, "Sec-Fetch-Dest");
+
+	return target->kind == CP_REST_KIND_PAGE && dest &&
+	       strcmp(dest, "document") == 0 &&
+	       !cp_http_call_get_header(call, "Origin");
+}
+
 /* What a page of another site can send without being asked is not JSON. */
 static bool is_json(const struct cp_http_call *call)
 {
@@ -193,7 +205,7 @@ unsigned int cp_rest_guard(void *userdata, struct cp_http_call *call,
 		*text = "Host is no name of this server";
 		return STATUS_MISDIRECTED;
 	}
-	if (!is_our_origin(call)) {
+	if (!is_our_origin(call) && !is_followed_link(target, call)) {
 		*text = "pages of other sites may not ask";
 		return STATUS_FORBIDDEN;
 	}

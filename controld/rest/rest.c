@@ -45,6 +45,9 @@ static void answer_page(void *userdata, struct cp_http_call *call)
 		cp_http_call_add_header(call, "Content-Security-Policy",
 					page->security_policy);
 	cp_http_call_add_header(call, "Referrer-Policy", "no-referrer");
+	/* Who opens it in a window of theirs gets no hold of that. */
+	cp_http_call_add_header(call, "Cross-Origin-Opener-Policy",
+				"same-origin");
 	if (page->tag) {
 		cp_http_call_add_header(call, "ETag", page->tag);
 		cp_http_call_add_header(call, "Cache-Control", "no-cache");

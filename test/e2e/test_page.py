@@ -48,6 +48,7 @@ def test_each_file_is_served_as_it_is_with_strict_headers(rest):
         assert headers["content-type"] == TYPES[file.suffix[1:]]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
         assert dict(part.split(" ", 1) for part in headers[
             "content-security-policy"].split("; ")) == POLICY
         assert rest.ask("HEAD", path).body == ""
@@ -78,6 +79,19 @@ def test_the_page_is_for_this_host_alone(rest):
     # A link from elsewhere is how most come to a page; it carries nothing.
     assert rest.ask("GET", "/", headers=[
         "Sec-Fetch-Site: none"]).status == 200
+
+
+@pytest.mark.parametrize("path,headers,status", [
+    ("/", ["Sec-Fetch-Dest: document"], 200),
+    ("/", ["Sec-Fetch-Dest: iframe"], 403),
+    ("/", ["Sec-Fetch-Dest: document", "Origin: null"], 403),
+    ("/web/page.js", ["Sec-Fetch-Dest: script"], 403),
+    ("/v1/GetStatus", ["Sec-Fetch-Dest: document"], 403),
+    ("/openapi.json", ["Sec-Fetch-Dest: document"], 403)])
+def test_links_of_other_sites_lead_to_the_page_and_no_further(rest, path,
+                                                              headers, status):
+    assert rest.ask("GET", path, headers=[
+        "Sec-Fetch-Site: cross-site", *headers]).status == status
 
 
 def test_nothing_is_inline_and_nothing_is_elsewhere():
