@@ -287,10 +287,12 @@ def traced(bare, tmp_path):
     """A sentinel-dp with --runtime, and what it needs."""
     folder = mount_tracefs(tmp_path / "tracefs")
     bare.options = ["--tracefs", str(folder)]
-    bare.start(*bare.options, small=SMALL, limit_s=START_S)
-    yield bare
-    bare.stop()
-    dp_host.sh("umount", str(folder))
+    try:
+        bare.start(*bare.options, small=SMALL, limit_s=START_S)
+        yield bare
+    finally:
+        bare.stop()
+        dp_host.sh("umount", str(folder))
 
 
 @pytest.fixture

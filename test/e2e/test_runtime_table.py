@@ -354,7 +354,6 @@ class Stage:
         self.work.end()
         self.runtime.ring.close()
         self.host.stop()
-        dp_host.sh("umount", str(self.tracefs))
 
 
 @pytest.fixture(scope="module")
@@ -371,6 +370,7 @@ def stage(tmp_path_factory):
         made.end()
     finally:
         host.end()
+        dp_host.sh("umount", str(folder / "tracefs"), check=False)
 
 
 def check_file(file, expected):
