@@ -11,6 +11,7 @@ TAILQ_HEAD(ages, cp_runtime_process);
 struct cp_runtime_processes {
 	size_t n;
 	size_t n_max;
+	size_t n_bytes; /* of texts */
 	uint64_t n_evicted;
 	struct ages living; /* the one heard of longest ago first */
 	struct ages ended; /* in the order of their ends */
@@ -43,9 +44,16 @@ static struct ages *ages_of(struct cp_runtime_processes *processes,
 	return process->exited ? &processes->ended : &processes->living;
 }
 
+static size_t size_of(const struct cp_runtime_process *process)
+{
+	return process->exe_path.size + process->exe_base.size +
+	       process->cgroup_path.size;
+}
+
 static void drop(struct cp_runtime_processes *processes,
 		 struct cp_runtime_process *process)
 {
+	processes->n_bytes -= size_of(process);
 	TAILQ_REMOVE(ages_of(processes, process), process, by_age);
 	LIST_REMOVE(process, in_bucket);
 	processes->n--;
@@ -133,17 +141,20 @@ static struct cp_runtime_process *make(const struct cp_runtime_record *record)
 	return process;
 }
 
-static void make_room(struct cp_runtime_processes *processes)
+static void make_room(struct cp_runtime_processes *processes, size_t bytes)
 {
-	struct cp_runtime_process *process = TAILQ_FIRST(&processes->ended);
+	while (processes->n > 0 &&
+	       (processes->n >= processes->n_max ||
+		processes->n_bytes + bytes > CP_RUNTIME_PROCESSES_BYTES_MAX)) {
+		struct cp_runtime_process *process =
+			TAILQ_FIRST(&processes->ended);
 
-	if (processes->n < processes->n_max)
-		return;
-	if (!process) {
-		process = TAILQ_FIRST(&processes->living);
-		processes->n_evicted++;
+		if (!process) {
+			process = TAILQ_FIRST(&processes->living);
+			processes->n_evicted++;
+		}
+		drop(processes, process);
 	}
-	drop(processes, process);
 }
 
 int cp_runtime_processes_put(struct cp_runtime_processes *processes,
@@ -158,7 +169,8 @@ int cp_runtime_processes_put(struct cp_runtime_processes *processes,
 	old = find(processes, head->tgid, head->start);
 	if (old)
 		drop(processes, old);
-	make_room(processes);
+	make_room(processes, size_of(fresh));
+	processes->n_bytes += size_of(fresh);
 	LIST_INSERT_HEAD(bucket_of(processes, fresh->tgid, fresh->start), fresh,
 			 in_bucket);
 	TAILQ_INSERT_TAIL(&processes->living, fresh, by_age);

@@ -35,6 +35,8 @@ struct cp_runtime_process {
 	char comm[SN_COMM_BYTES]; /* when it was introduced */
 };
 
+enum { CP_RUNTIME_PROCESSES_BYTES_MAX = 32 << 20 /* of all texts */ };
+
 struct cp_runtime_processes;
 
 /* n_max: at least 1. */

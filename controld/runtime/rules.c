@@ -106,6 +106,34 @@ static int put(struct cp_runtime_rules *rules, struct cp_runtime_term term)
 	return 0;
 }
 
+/* Of the last rule. */
+static void note_event(struct cp_runtime_rules *rules, uint64_t event)
+{
+	rules->events |= SN_RT_EVENT_BIT(event);
+	rules->by_event[event].words[(rules->n - 1) / 64] |=
+		1ULL << (rules->n - 1) % 64;
+}
+
+int cp_runtime_rules_put_rule(struct cp_runtime_rules *rules,
+			      const struct cp_runtime_rule *rule)
+{
+	struct cp_runtime_rule *fresh = &rules->rules[rules->n];
+	int r = 0;
+
+	if (rules->n == SN_RT_RULES_MAX)
+		return CP_RUNTIME_RULES_E_FULL;
+	(void)memcpy(fresh->name, rule->name, sizeof(fresh->name));
+	rules->n++;
+	for (size_t i = 0; r == 0 && i < rule->n_terms; i++) {
+		const struct cp_runtime_term *term = &rule->terms[i];
+
+		r = put(rules, *term);
+		if (r == 0 && term->field == SN_RT_FIELD_EVENT)
+			note_event(rules, term->value[0]);
+	}
+	return r;
+}
+
 int cp_runtime_rules_put_event(struct cp_runtime_rules *rules, const char *name,
 			       struct sn_diag *diag)
 {
@@ -121,12 +149,9 @@ int cp_runtime_rules_put_event(struct cp_runtime_rules *rules, const char *name,
 	}
 	r = put(rules, (struct cp_runtime_term){ .field = SN_RT_FIELD_EVENT,
 						 .value = { event } });
-	if (r != 0)
-		return r;
-	rules->events |= SN_RT_EVENT_BIT(event);
-	rules->by_event[event].words[(rules->n - 1) / 64] |=
-		1ULL << (rules->n - 1) % 64;
-	return 0;
+	if (r == 0)
+		note_event(rules, event);
+	return r;
 }
 
 int cp_runtime_rules_put_result(struct cp_runtime_rules *rules, bool failed)
@@ -254,6 +279,14 @@ static bool may_be_below(struct cp_runtime_bytes path,
 	return !path.at || is_below(path, term);
 }
 
+static bool fits_path(const struct cp_runtime_term *term,
+		      const struct cp_runtime_subject *subject)
+{
+	if (subject->has_file && may_be_below(subject->path, term))
+		return true;
+	return subject->has_target && may_be_below(subject->target, term);
+}
+
 static bool fits(const struct cp_runtime_term *term,
 		 const struct cp_runtime_subject *subject)
 {
@@ -276,7 +309,7 @@ static bool fits(const struct cp_runtime_term *term,
 	case SN_RT_FIELD_DEVINO:
 		return subject->has_file && is_same(term->value, subject->file);
 	case SN_RT_FIELD_PATH:
-		return subject->has_file && may_be_below(subject->path, term);
+		return fits_path(term, subject);
 	case SN_RT_FIELD_COUNT:
 		break;
 	}

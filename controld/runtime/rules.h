@@ -59,6 +59,11 @@ uint64_t cp_runtime_rules_events(const struct cp_runtime_rules *rules);
 int cp_runtime_rules_add(struct cp_runtime_rules *rules, const char *name,
 			 struct sn_diag *diag);
 
+/* A copy of a rule, of these rules or of others, behind the others; its name is
+ * not looked at. */
+int cp_runtime_rules_put_rule(struct cp_runtime_rules *rules,
+			      const struct cp_runtime_rule *rule);
+
 /* Each adds a term to the rule that was added last. */
 int cp_runtime_rules_put_event(struct cp_runtime_rules *rules, const char *name,
 			       struct sn_diag *diag);
@@ -101,6 +106,8 @@ struct cp_runtime_subject {
 	bool has_file; /* false: there is none, which fits no value */
 	uint64_t file[2];
 	struct cp_runtime_bytes path;
+	bool has_target; /* a second path, one of which PATH may name */
+	struct cp_runtime_bytes target;
 };
 
 /* The rules that match, by number. Returns whether there is any. */

@@ -2,13 +2,17 @@
 
 /* What the kernel's programs send of processes is read by its lengths: whatever
  * they say, nothing outside the record is touched, an introduction that is taken
- * is found again, and an event makes a message that can be read again. */
+ * is found again, an event makes a message that can be read again, and what is judged,
+ * redacted and kept of it stays within its bounds. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/rpc/message.h"
+#include "controld/runtime/files.h"
+#include "controld/runtime/judge.h"
 #include "controld/runtime/message.h"
+#include "controld/runtime/redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -79,6 +83,64 @@ static void tell(const struct cp_runtime_record *record)
 	(void)cp_runtime_rules_free(rules);
 }
 
+/* The path that a string means is no longer than it, and means itself. */
+static void judge(const struct cp_runtime_record *record)
+{
+	struct cp_runtime_rules *rules = NULL;
+	struct sn_rt_bits bits;
+	struct sn_diag diag = { .text = "" };
+	char *once = malloc(record->path.size + 1);
+	char *twice = malloc(record->path.size + 1);
+	size_t n, m;
+
+	require(once && twice);
+	n = cp_runtime_judge_clean(record->path, once);
+	require(n <= record->path.size + 1);
+	m = cp_runtime_judge_clean((struct cp_runtime_bytes){ once, n }, twice);
+	require(m == n && memcmp(once, twice, n) == 0);
+	free(once);
+	free(twice);
+	require(cp_runtime_rules_new(&rules) == 0);
+	require(cp_runtime_rules_add(rules, "all", &diag) == 0);
+	require(cp_runtime_rules_put_event(rules, "file_open", &diag) == 0);
+	require(cp_runtime_rules_put_path(rules, SN_RT_FIELD_PATH, "/etc",
+					  &diag) == 0);
+	(void)cp_runtime_judge(rules, record, NULL, &bits);
+	(void)cp_runtime_rules_free(rules);
+}
+
+static void redact(const struct cp_runtime_record *record)
+{
+	struct cp_runtime_redact *patterns = NULL;
+	struct cp_runtime_redact_result *result = NULL;
+	struct sn_diag diag = { .text = "" };
+
+	require(cp_runtime_redact_new(&patterns) == 0);
+	require(cp_runtime_redact_add(patterns, "a[^ ]*", &diag) == 0);
+	require(cp_runtime_redact_apply(patterns, record->arguments.at,
+					record->arguments.size, &result) == 0);
+	for (size_t i = 0; i < result->n; i++)
+		require(!strchr(result->texts[i], 'a') ||
+			strstr(result->texts[i], "[redacted]"));
+	free(result);
+	(void)cp_runtime_redact_free(patterns);
+}
+
+static void remember(const struct cp_runtime_record *record)
+{
+	struct cp_runtime_files *files = NULL;
+	struct cp_runtime_record again = *record;
+	struct sn_rt_record head;
+
+	require(cp_runtime_files_new(&files) == 0);
+	require(cp_runtime_files_put(files, record) == 0);
+	require(cp_runtime_files_find(files, &again, &head));
+	require(again.path.size == record->path.size);
+	touch(again.path);
+	touch(again.base);
+	(void)cp_runtime_files_free(files);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cp_runtime_record record;
@@ -99,6 +161,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			introduce(&record);
 		else
 			tell(&record);
+		if (record.head->kind == SN_RT_KIND_EVENT) {
+			judge(&record);
+			redact(&record);
+			remember(&record);
+		}
 	}
 	free(bytes);
 	return 0;

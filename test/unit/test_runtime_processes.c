@@ -158,7 +158,28 @@ static void ended_ones_make_room_first_then_the_quietest(void)
 	t_eq(cp_runtime_processes_count(processes), 3);
 }
 
+static void texts_have_a_bound_as_well(void)
+{
+	sn_cleanup(cp_runtime_processes_freep) struct cp_runtime_processes
+		*processes = new_processes(1 << 18);
+	const uint32_t n = 100000;
+	char exe[500];
+
+	(void)memset(exe, 'e', sizeof(exe));
+	exe[sizeof(exe) - 1] = '\0';
+	for (uint32_t i = 1; i <= n; i++)
+		put(processes, i, 1000 * i, exe);
+	t_true(cp_runtime_processes_count(processes) > n / 2);
+	t_true(cp_runtime_processes_count(processes) * sizeof(exe) <=
+	       CP_RUNTIME_PROCESSES_BYTES_MAX);
+	t_eq(cp_runtime_processes_evicted(processes) +
+		     cp_runtime_processes_count(processes),
+	     n);
+	t_null(cp_runtime_processes_get(processes, 1, 1000));
+	t_not_null(cp_runtime_processes_get(processes, n, 1000 * n));
+}
+
 T_MAIN("runtime_processes", introduction_is_kept_with_its_container,
        cut_cgroup_is_no_container, number_that_is_used_again_is_another_process,
        exec_replaces_what_was_known,
-       ended_ones_make_room_first_then_the_quietest)
+       ended_ones_make_room_first_then_the_quietest, texts_have_a_bound_as_well)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The last events in memory as packed messages, numbered. Readers keep a number
+ * each and nothing else, so that a slow one costs nothing and is told what it
+ * missed. Pure. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sentinel/v1/runtime.pb-c.h"
+#include "shared/util.h"
+
+enum {
+	CP_RUNTIME_STORE_MAX = 1 << 16, /* events, however small */
+};
+
+struct cp_runtime_store;
+
+/* One event as it is held. */
+struct cp_runtime_stored {
+	uint64_t number; /* 1 and up, without gaps */
+	/* enum sn_rt_event; of a gap the one that is missing; NONE: neither. */
+	uint8_t event;
+	bool is_configured; /* a rule of the configuration wants it */
+	size_t size;
+	uint8_t bytes[]; /* of a Sentinel__V1__RuntimeEvent */
+};
+
+/* n_bytes: of what is held, all of it; at least one event is. */
+int cp_runtime_store_new(struct cp_runtime_store **ret, size_t n_bytes);
+struct cp_runtime_store *cp_runtime_store_free(struct cp_runtime_store *store);
+SN_DEFINE_CLEANUP(struct cp_runtime_store, cp_runtime_store_free)
+
+/* Packs message under the next number; the other fields are those of `like`.
+ * -ENOMEM: the number is used up, as if it had been overwritten. */
+int cp_runtime_store_put(struct cp_runtime_store *store,
+			 const Sentinel__V1__RuntimeEvent *message,
+			 const struct cp_runtime_stored *like);
+
+/* The number of the oldest one that is held, and the one that comes next. */
+uint64_t cp_runtime_store_oldest(const struct cp_runtime_store *store);
+uint64_t cp_runtime_store_next(const struct cp_runtime_store *store);
+size_t cp_runtime_store_bytes(const struct cp_runtime_store *store);
+
+/* Answers of cp_runtime_store_read() besides 0. */
+enum {
+	CP_RUNTIME_STORE_E_END = 1, /* nothing more */
+	CP_RUNTIME_STORE_E_LOST, /* *n_lost are gone; reading goes on behind */
+};
+
+/* The event *number, which then moves on. *ret is good until the next put. */
+int cp_runtime_store_read(const struct cp_runtime_store *store,
+			  uint64_t *number,
+			  const struct cp_runtime_stored **ret,
+			  uint64_t *n_lost);
