@@ -14,6 +14,7 @@ struct cp_dns_server;
 struct cp_control;
 struct cp_events;
 struct cp_history;
+struct cp_runtime;
 
 struct cp_api_options {
 	uv_loop_t *loop;
@@ -27,6 +28,7 @@ struct cp_api_options {
 	const struct cp_control *control;
 	struct cp_events *events;
 	const struct cp_history *history; /* NULL: there is none */
+	struct cp_runtime *runtime; /* NULL: no runtime events */
 	const char *warning; /* shown by GetStatus, or NULL */
 	uint64_t max_message_bytes;
 	uint64_t max_connections;

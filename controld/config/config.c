@@ -513,6 +513,14 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.check = cp_config_rest_check,
 		.description = "The API as JSON over HTTP.",
 	},
+	{
+		.key = "runtime",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(runtime),
+		.items = cp_config_runtime_items,
+		.check = cp_config_runtime_check,
+		.description = "Events of processes: files, programs, network.",
+	},
 	{ .key = NULL },
 };
 

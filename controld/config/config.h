@@ -9,6 +9,7 @@
 #include "controld/config/control.h"
 #include "controld/config/monitor.h"
 #include "controld/config/rest.h"
+#include "controld/config/runtime.h"
 #include "controld/config/schema.h"
 #include "controld/dns/settings.h"
 #include "shared/diag.h"
@@ -89,6 +90,7 @@ struct cp_config {
 		bool control_plane; /* not ready without it */
 	} health;
 	struct cp_config_rest rest;
+	struct cp_config_runtime runtime;
 };
 
 /* For cp_config_schema_print(). */

@@ -16,6 +16,7 @@
 #include "controld/history/history.h"
 #include "controld/monitor/monitor.h"
 #include "controld/rest/rest.h"
+#include "controld/runtime/runtime.h"
 #include "controld/state/identity.h"
 #include "controld/state/state.h"
 
@@ -48,6 +49,7 @@ struct cp_daemon {
 	struct cp_state *state;
 	struct cp_attach *manager;
 	struct cp_events *events;
+	struct cp_runtime *runtime;
 	struct cp_dns_server *dns;
 	struct cp_control *control; /* NULL also if none is configured */
 	struct cp_monitor *monitor;

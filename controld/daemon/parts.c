@@ -149,6 +149,33 @@ static void close_events(struct cp_daemon *daemon, closed_cb closed)
 	closed(daemon);
 }
 
+/* Runtime events. */
+
+static int open_runtime(struct cp_daemon *daemon, struct sn_diag *diag)
+{
+	const struct cp_runtime_options options = {
+		.loop = &daemon->loop,
+		.manager = daemon->manager,
+		.config = &daemon->config->runtime,
+	};
+
+	(void)diag;
+	return cp_runtime_new(&daemon->runtime, &options);
+}
+
+static void reload_runtime(struct cp_daemon *daemon)
+{
+	cp_runtime_reload(daemon->runtime, &daemon->config->runtime);
+}
+
+static void close_runtime(struct cp_daemon *daemon, closed_cb closed)
+{
+	if (daemon->runtime)
+		cp_runtime_close(sn_steal(&daemon->runtime), closed, daemon);
+	else
+		closed(daemon);
+}
+
 /* The resolver. */
 
 static int open_dns(struct cp_daemon *daemon, struct sn_diag *diag)
@@ -240,6 +267,7 @@ static int open_monitor(struct cp_daemon *daemon, struct sn_diag *diag)
 			.state = daemon->state,
 			.dns = daemon->dns,
 			.events = daemon->events,
+			.runtime = daemon->runtime,
 			.control = daemon->control,
 			.version = SN_VERSION,
 		},
@@ -296,6 +324,7 @@ static int open_api(struct cp_daemon *daemon, struct sn_diag *diag)
 		.control = daemon->control,
 		.events = daemon->events,
 		.history = daemon->history,
+		.runtime = daemon->runtime,
 		.dns = daemon->dns,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
@@ -368,6 +397,7 @@ static const struct {
 	{ open_state, NULL, close_state, NULL },
 	{ open_manager, reload_manager, close_manager, NULL },
 	{ open_events, reload_events, close_events, NULL },
+	{ open_runtime, reload_runtime, close_runtime, NULL },
 	{ open_dns, reload_dns, close_dns, NULL },
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },

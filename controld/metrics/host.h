@@ -10,12 +10,14 @@ struct cp_control;
 struct cp_dns_server;
 struct cp_events;
 struct cp_http_stats;
+struct cp_runtime;
 struct cp_state;
 
 struct cp_metrics_host {
 	const struct cp_state *state;
 	const struct cp_dns_server *dns;
 	const struct cp_events *events;
+	const struct cp_runtime *runtime; /* NULL: no runtime events */
 	const struct cp_control *control; /* NULL: none is configured */
 	const char *version;
 };

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/runtime/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controld/runtime/judge.h"
+#include "controld/runtime/tell.h"
+#include "shared/log.h"
+#include "shared/ring.h"
+
+enum {
+	RECORDS_PER_TURN = 512,
+	DRAIN_MAX = 1 << 20, /* records; a ring that is filled meanwhile */
+};
+
+struct cp_runtime_reader {
+	struct cp_runtime *runtime;
+	struct sn_ring *ring;
+	int fd;
+	uv_poll_t poll;
+};
+
+/* The access that comes first says which file it is. */
+static void learn(struct cp_runtime *runtime, struct cp_runtime_record *record,
+		  struct sn_rt_record *copy)
+{
+	const struct sn_rt_record *head = record->head;
+
+	if (head->flags & SN_RT_SUMMED && record->path.size == 0)
+		(void)cp_runtime_files_find(runtime->files, record, copy);
+	else if (head->flags & SN_RT_FIRST && record->path.size > 0)
+		(void)cp_runtime_files_put(runtime->files, record);
+}
+
+static const struct cp_runtime_set *find_set(const struct cp_runtime *runtime,
+					     const struct sn_rt_record *head)
+{
+	const struct cp_runtime_set *set = cp_runtime_sets_get(
+		&runtime->sets, SN_WORD_GENERATION(head->word));
+
+	/* It waited since before this run, or came under a set that is long
+	 * gone: what is wanted today decides. */
+	return set ? set : runtime->wanted;
+}
+
+static void take_event(struct cp_runtime *runtime,
+		       struct cp_runtime_record *record)
+{
+	const struct sn_rt_record *head = record->head;
+	uint8_t event = head->event;
+	const struct cp_runtime_process *process = cp_runtime_processes_get(
+		runtime->processes, head->tgid, head->start);
+	struct cp_runtime_telling telling = {
+		.record = record,
+		.process = process,
+		.set = find_set(runtime, head),
+	};
+	struct sn_rt_record copy;
+	struct sn_rt_bits matched;
+
+	runtime->counts.received[event]++;
+	learn(runtime, record, &copy);
+	telling.matched = &matched;
+	if (!telling.set ||
+	    !cp_runtime_judge(telling.set->rules, record, process, &matched))
+		runtime->counts.filtered[event]++;
+	else if (cp_runtime_tell_event(runtime, &telling) < 0)
+		runtime->counts.lost[event]++;
+	if (event == SN_RT_EVENT_PROCESS_EXIT)
+		cp_runtime_processes_end(runtime->processes, head->tgid,
+					 head->start, head->time);
+}
+
+static void take(void *userdata, const void *bytes, size_t size)
+{
+	struct cp_runtime *runtime = userdata;
+	struct cp_runtime_record record;
+
+	if (cp_runtime_record_read(bytes, size, &record) < 0) {
+		runtime->n_malformed++;
+		return;
+	}
+	if (record.head->kind != SN_RT_KIND_PROCESS) {
+		take_event(runtime, &record);
+		return;
+	}
+	runtime->counts.received[SN_RT_EVENT_NONE]++;
+	if (cp_runtime_processes_put(runtime->processes, &record) < 0)
+		runtime->counts.lost[SN_RT_EVENT_NONE]++;
+}
+
+static unsigned int read_some(struct cp_runtime_reader *reader)
+{
+	unsigned int n = 0;
+
+	if (sn_ring_read(reader->ring, RECORDS_PER_TURN, &n, take,
+			 reader->runtime) < 0) {
+		reader->runtime->n_malformed++;
+		sn_log(SN_LOG_WARNING,
+		       "runtime error=ring: some events were dropped");
+	}
+	return n;
+}
+
+static void readable(uv_poll_t *poll, int status, int events)
+{
+	struct cp_runtime_reader *reader = poll->data;
+
+	(void)status;
+	(void)events;
+	if (read_some(reader) > 0)
+		cp_runtime_tell_all(reader->runtime);
+}
+
+void cp_runtime_reader_drain(struct cp_runtime *runtime)
+{
+	unsigned int n = 0, all = 0;
+
+	if (!runtime->reader)
+		return;
+	do {
+		n = read_some(runtime->reader);
+		all += n;
+	} while (n == RECORDS_PER_TURN && all < DRAIN_MAX);
+}
+
+static void free_reader(struct cp_runtime_reader *reader)
+{
+	sn_ring_free(reader->ring);
+	sn_closep(&reader->fd);
+	free(reader);
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+	struct cp_runtime_reader *reader = handle->data;
+
+	free_reader(reader);
+}
+
+void cp_runtime_reader_close(struct cp_runtime *runtime)
+{
+	struct cp_runtime_reader *reader = sn_steal(&runtime->reader);
+
+	if (reader)
+		uv_close((uv_handle_t *)&reader->poll, poll_closed);
+}
+
+int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
+{
+	struct cp_runtime_reader *reader = calloc(1, sizeof(*reader));
+	int r;
+
+	cp_runtime_reader_close(runtime);
+	if (!reader)
+		return -ENOMEM;
+	reader->runtime = runtime;
+	reader->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	r = reader->fd < 0 ? -errno : 0;
+	if (r == 0)
+		r = sn_ring_new(&reader->ring, fd, bytes);
+	if (r == 0)
+		r = uv_poll_init(runtime->options.loop, &reader->poll,
+				 reader->fd);
+	if (r < 0) {
+		free_reader(reader);
+		return r;
+	}
+	reader->poll.data = reader;
+	runtime->reader = reader;
+	return uv_poll_start(&reader->poll, UV_READABLE, readable);
+}

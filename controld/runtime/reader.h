@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The kernel's ring of runtime events: a bounded number in each turn of the
+ * loop, judged again, and told. */
+
+#include "controld/runtime/internal.h"
+
+/* Replaces the one before; -errno: there is none then. */
+int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes);
+void cp_runtime_reader_close(struct cp_runtime *runtime);
+/* Reads all that is there now. */
+void cp_runtime_reader_drain(struct cp_runtime *runtime);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Runtime events: what the configuration and readers want is put into the
+ * kernel, and what the kernel tells comes into one bounded store, for readers,
+ * the file and the journal. What is missing is counted and told. All on the
+ * loop's thread. */
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "controld/attach/attach.h"
+#include "controld/config/config.h"
+#include "controld/runtime/host.h"
+#include "controld/runtime/ledger.h"
+#include "controld/runtime/output.h"
+#include "controld/runtime/store.h"
+
+struct cp_runtime;
+
+/* config: until the next reload or the end. */
+struct cp_runtime_options {
+	uv_loop_t *loop;
+	struct cp_attach *manager;
+	const struct cp_config_runtime *config;
+};
+
+int cp_runtime_new(struct cp_runtime **ret,
+		   const struct cp_runtime_options *options);
+/* Calls closed from the loop. What the kernel does stays as it is. */
+void cp_runtime_close(struct cp_runtime *runtime,
+		      void (*closed)(void *userdata), void *userdata);
+void cp_runtime_reload(struct cp_runtime *runtime,
+		       const struct cp_config_runtime *config);
+
+const struct cp_runtime_store *
+cp_runtime_get_store(const struct cp_runtime *runtime);
+/* Random, of this run: a number of another run means nothing. */
+uint64_t cp_runtime_get_run(const struct cp_runtime *runtime);
+
+/* By enum sn_rt_event. */
+struct cp_runtime_counts {
+	uint64_t received[SN_RT_EVENT_SLOTS];
+	uint64_t filtered[SN_RT_EVENT_SLOTS]; /* no rule wants it after all */
+	uint64_t lost[SN_RT_EVENT_SLOTS]; /* no memory */
+};
+
+struct cp_runtime_status {
+	bool is_enabled;
+	enum cp_runtime_host_state state;
+	const char *error; /* why REFUSED; else "" */
+	uint32_t generation;
+	size_t n_rules; /* enabled ones of the configuration */
+	unsigned int n_watchers;
+	uint64_t n_missed; /* events that watchers missed, of all */
+	uint64_t n_malformed; /* records that are none */
+	size_t n_processes; /* known ones */
+	size_t n_held; /* events in the store, and their bytes */
+	size_t n_held_bytes;
+	uint64_t n_recorded; /* into the store since the start */
+	uint64_t n_unlogged; /* over the journal's rate */
+	bool is_counted; /* the ledger was read at least once */
+	struct cp_runtime_ledger_counts ledger;
+	const struct cp_runtime_counts *counts;
+	struct cp_runtime_output_stats output;
+};
+void cp_runtime_get_status(const struct cp_runtime *runtime,
+			   struct cp_runtime_status *ret);
+
+/* Embedded in what follows the store. */
+struct cp_runtime_watcher {
+	LIST_ENTRY(cp_runtime_watcher) link;
+	/* From the loop, after new events and when is_in_force may have
+	 * changed; may remove the watcher. */
+	void (*woken)(struct cp_runtime_watcher *watcher);
+	/* One rule, in the kernel's tables for as long as it watches; NULL: what
+	 * the configuration wants. */
+	const struct cp_runtime_rules *filter;
+	bool is_in_force;
+};
+
+/* Answers of cp_runtime_watch() besides 0 and -errno. */
+enum {
+	CP_RUNTIME_E_OFF = 1, /* not enabled, or not by sentinel-dp */
+	CP_RUNTIME_E_FULL, /* too many rules */
+};
+int cp_runtime_watch(struct cp_runtime *runtime,
+		     struct cp_runtime_watcher *watcher);
+void cp_runtime_unwatch(struct cp_runtime *runtime,
+			struct cp_runtime_watcher *watcher);
+void cp_runtime_count_missed(struct cp_runtime *runtime, uint64_t n);

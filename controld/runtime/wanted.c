@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/runtime/wanted.h"
+
+#include <errno.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "controld/runtime/internal.h"
+
+enum { PATH_BYTES = 2 * SN_RT_PATH_MAX };
+
+/* Where the hierarchy is mounted; "": nowhere. */
+static void find_hierarchy(char *ret, size_t ret_bytes)
+{
+	FILE *file = setmntent("/proc/self/mounts", "re");
+	char text[PATH_BYTES];
+	struct mntent entry;
+
+	ret[0] = '\0';
+	while (file && getmntent_r(file, &entry, text, sizeof(text))) {
+		if (strcmp(entry.mnt_type, "cgroup2") != 0)
+			continue;
+		(void)snprintf(ret, ret_bytes, "%s", entry.mnt_dir);
+		break;
+	}
+	if (file)
+		(void)endmntent(file);
+}
+
+uint64_t cp_runtime_wanted_find_cgroup(const char *path)
+{
+	char folder[PATH_BYTES], whole[2 * PATH_BYTES];
+	struct stat status;
+
+	find_hierarchy(folder, sizeof(folder));
+	if (!folder[0])
+		return 0;
+	(void)snprintf(whole, sizeof(whole), "%s%s", folder, path);
+	return stat(whole, &status) == 0 && S_ISDIR(status.st_mode) ?
+		       status.st_ino :
+		       0;
+}
+
+static int add_configured(const struct cp_runtime *runtime,
+			  struct cp_runtime_rules *rules)
+{
+	const struct cp_config_schema_array *array =
+		&runtime->options.config->rules;
+	const struct cp_config_runtime_rule *all = array->items;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < array->n_items; i++) {
+		struct sn_diag diag = { .text = "" };
+
+		if (all[i].enabled)
+			r = cp_config_runtime_add_rule(
+				rules, &all[i], cp_runtime_wanted_find_cgroup,
+				&diag);
+	}
+	return r;
+}
+
+static int add_watched(const struct cp_runtime *runtime,
+		       struct cp_runtime_rules *rules)
+{
+	const struct cp_runtime_watcher *watcher;
+	int r = 0;
+
+	LIST_FOREACH(watcher, &runtime->watchers, link)
+	{
+		if (r == 0 && watcher->filter)
+			r = cp_runtime_rules_put_rule(
+				rules,
+				cp_runtime_rules_get(watcher->filter, 0));
+	}
+	return r;
+}
+
+/* Per subject: so many a second, and so many at once. */
+static struct cp_runtime_host_settings
+make_settings(const struct cp_config_runtime *config)
+{
+	struct cp_runtime_host_settings settings = {
+		.flags = config->arguments ? SN_RT_SETTING_ARGUMENTS : 0,
+	};
+
+	if (config->budget.rate > 0) {
+		settings.budget_ns = SN_NS_PER_S / config->budget.rate;
+		settings.burst_ns = config->budget.burst * settings.budget_ns;
+	}
+	return settings;
+}
+
+static int put_set(struct cp_runtime *runtime, struct cp_runtime_set *set)
+{
+	const struct cp_runtime_host_settings settings =
+		make_settings(runtime->options.config);
+	struct cp_runtime_set *before = runtime->wanted;
+	struct cp_runtime_compiled compiled;
+	int r = cp_runtime_compile_init(&compiled, set->rules);
+
+	if (r < 0)
+		return r;
+	/* The host tells by staged() when it takes it up, maybe in the call. */
+	runtime->wanted = cp_runtime_sets_ref(set);
+	r = cp_runtime_host_want(runtime->host, &compiled,
+				 cp_runtime_rules_events(set->rules),
+				 &settings);
+	cp_runtime_compile_done(&compiled);
+	if (r < 0) {
+		runtime->wanted = before;
+		before = set;
+	}
+	cp_runtime_sets_unref(before);
+	return r;
+}
+
+int cp_runtime_wanted_put(struct cp_runtime *runtime)
+{
+	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *rules =
+		NULL;
+	struct cp_runtime_set *set;
+	size_t n_configured;
+	int r = cp_runtime_rules_new(&rules);
+
+	if (r == 0 && runtime->options.config->enabled)
+		r = add_configured(runtime, rules);
+	if (r != 0)
+		return r;
+	n_configured = cp_runtime_rules_count(rules);
+	if (runtime->options.config->enabled)
+		r = add_watched(runtime, rules);
+	if (r != 0)
+		return r;
+	r = cp_runtime_sets_make(&set, rules, n_configured);
+	if (r < 0)
+		return r;
+	rules = NULL;
+	runtime->cgroups = cp_runtime_wanted_hash(runtime);
+	r = put_set(runtime, set);
+	cp_runtime_sets_unref(set);
+	return r;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t number)
+{
+	return (hash ^ number) * 0x9e3779b97f4a7c15ULL;
+}
+
+uint64_t cp_runtime_wanted_hash(const struct cp_runtime *runtime)
+{
+	const struct cp_config_schema_array *array =
+		&runtime->options.config->rules;
+	const struct cp_config_runtime_rule *all = array->items;
+	uint64_t hash = 1;
+
+	for (size_t i = 0; i < array->n_items; i++) {
+		const struct cp_config_schema_strings *cgroups =
+			&all[i].match.cgroups;
+
+		for (size_t j = 0; all[i].enabled && j < cgroups->n_items; j++)
+			hash = mix(hash, cp_runtime_wanted_find_cgroup(
+						 cgroups->items[j]));
+	}
+	return hash;
+}
