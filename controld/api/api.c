@@ -10,6 +10,7 @@
 #include "controld/api/lease.h"
 #include "controld/api/pending.h"
 #include "controld/api/read.h"
+#include "controld/api/runtime.h"
 #include "controld/api/seen.h"
 #include "controld/api/status.h"
 #include "controld/api/stream.h"
@@ -92,6 +93,18 @@ static const struct cp_rpc_method methods[] = {
 		.on_cancel = cp_api_watch_cancel,
 	},
 	{
+		.path = "/sentinel.v1.DaemonService/WatchRuntime",
+		.request = &sentinel__v1__watch_runtime_request__descriptor,
+		.response = &sentinel__v1__runtime_event__descriptor,
+		.kind = CP_RPC_KIND_SERVER_STREAM,
+		.role = CP_RPC_ROLE_OPERATOR,
+		.cursor = "cursor",
+		.resume = "resume",
+		.on_call = cp_api_runtime_call,
+		.on_writable = cp_api_runtime_writable,
+		.on_cancel = cp_api_runtime_cancel,
+	},
+	{
 		.path = "/sentinel.v1.DaemonService/Lease",
 		.request = &sentinel__v1__lease_request__descriptor,
 		.response = &sentinel__v1__lease_response__descriptor,
@@ -146,6 +159,7 @@ void cp_api_stop(struct cp_api *api, unsigned int drain_ms,
 {
 	cp_api_lease_stop(api);
 	cp_api_watch_stop(api);
+	cp_api_runtime_stop(api);
 	cp_rpc_server_stop(sn_steal(&api->server), drain_ms, stopped, userdata);
 }
 

@@ -14,7 +14,7 @@
 enum {
 	CP_API_STREAMS_MAX = 4, /* ApplyStream calls at one time */
 	CP_API_STREAM_IDLE_MS = 30000, /* from one message to the next */
-	CP_API_WATCHES_MAX = 32, /* WatchEvents calls at one time */
+	CP_API_WATCHES_MAX = 32, /* calls of either Watch at one time */
 	/* Half of the connections that there may be by default. */
 	CP_API_LEASES_MAX = 32,
 };
@@ -29,6 +29,8 @@ struct cp_api {
 	unsigned int n_streams;
 	LIST_HEAD(, cp_api_watch) watches;
 	unsigned int n_watches;
+	LIST_HEAD(, cp_api_runtime) runtimes; /* WatchRuntime calls */
+	unsigned int n_runtimes;
 	struct cp_api_leases leases;
 	unsigned int n_leases;
 	struct cp_attach_observer ends; /* of leased attachments */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "controld/api/pending.h"
+#include "controld/api/runtime_status.h"
 #include "controld/control/control.h"
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
@@ -39,6 +40,7 @@ struct report {
 	char warnings[WARNINGS_MAX][WARNING_BYTES];
 	char *warning_ptrs[WARNINGS_MAX];
 	size_t n_unshown;
+	struct cp_api_runtime_status runtime;
 };
 
 static char *borrow(const char *text)
@@ -407,6 +409,20 @@ static void report_dns(struct report *report, const struct cp_api *api,
 			     "states none, every name fails");
 }
 
+static void warn_of_runtime(struct report *report)
+{
+	const Sentinel__V1__RuntimeStatus *runtime = report->message.runtime;
+
+	if (runtime && runtime->error[0])
+		warn(report,
+		     "the rules of runtime events are not in force: %s; those "
+		     "before stay",
+		     runtime->error);
+	if (runtime && runtime->file_error[0])
+		warn(report, "the file of runtime events lacks events: %s",
+		     runtime->file_error);
+}
+
 static void add_traffic(Sentinel__V1__TrafficStatus *traffic,
 			const struct cp_attach_totals *totals)
 {
@@ -442,6 +458,7 @@ static void put_warnings(struct report *report, struct cp_api *api,
 		warn(report, "policies are being compared with those that "
 			     "sentinel-dp enforces; changes have to wait");
 	report_dns(report, api, status);
+	warn_of_runtime(report);
 	if (status->events_lost)
 		warn(report, "%llu events were lost, the ring was full",
 		     (unsigned long long)status->events_lost);
@@ -516,6 +533,9 @@ static void fill(struct report *report, struct cp_api *api)
 	put_tables(report, &status);
 	put_features(report, &status);
 	put_events(report, api, &status);
+	message->runtime = cp_api_runtime_status_fill(
+		&report->runtime, api->options.runtime,
+		status.has_hello ? &status.hello : NULL);
 	put_warnings(report, api, &status);
 }
 

@@ -18,6 +18,7 @@
 #include "controld/ctl/run/run.h"
 #include "controld/ctl/status.h"
 #include "controld/ctl/top/top.h"
+#include "controld/ctl/trace.h"
 #include "shared/version.h"
 
 #define BIT(name) CP_CTL_OPTION_BIT(name)
@@ -43,7 +44,7 @@ static const struct cp_ctl_command commands[] = {
 		.name = "features",
 		.summary = "show what works on this host, and why not",
 		.text = "Each feature is full, partial or unsupported, as probed "
-			"by sentinel-dp.",
+			"by sentinel-dp; so is\neach kind of runtime event.",
 		.example = "features",
 		.run = cp_ctl_status_features,
 	},
@@ -206,6 +207,19 @@ static const struct cp_ctl_command commands[] = {
 		.example = "events -f --id 3f9c01 --blocked",
 		.options = BIT(FOLLOW) | BIT(ID) | BIT(BLOCKED) | BIT(SINCE),
 		.run = cp_ctl_events_show,
+	},
+	{
+		.name = "trace",
+		.summary = "show what processes do, as it happens",
+		.text = "What the options say is watched for as long as this "
+			"runs, whatever the\nconfiguration wants; without any "
+			"the events of its rules are shown. With -o\njson one "
+			"object a line. What is missing is told as a gap; at "
+			"the end Ctrl-C says\nhow many there were.",
+		.example = "trace --event file_open --path /etc",
+		.options = BIT(EVENT) | BIT(PATH) | BIT(COMM) | BIT(UID) |
+			   BIT(CGROUP),
+		.run = cp_ctl_trace_show,
 	},
 	{
 		.name = "explain",

@@ -38,12 +38,19 @@ static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 				    "not what audit let pass", NULL },
 	[CP_CTL_OPTION_CGROUP] = { "cgroup", 0, "PATH",
 				   "directory in the cgroup2 hierarchy", NULL },
+	[CP_CTL_OPTION_COMM] = { "comm", 0, "NAME",
+				 "of processes of that name; may be repeated",
+				 NULL },
 	[CP_CTL_OPTION_CONFIG] = { "config", 0, "FILE",
 				   "configuration of sentinel-cp", NULL },
 	[CP_CTL_OPTION_COUNT_OF] = { "count", 0, "N",
 				     "end after N samples, as text", NULL },
 	[CP_CTL_OPTION_DRY_RUN] = { "dry-run", 0, NULL,
 				    "check and compare, change nothing", NULL },
+	[CP_CTL_OPTION_EVENT] = { "event", 0, "EVENT",
+				  "file_open, process_exec, ...; may be "
+				  "repeated",
+				  NULL },
 	[CP_CTL_OPTION_FOLLOW] = { "follow", 'f', NULL,
 				   "go on with what is yet to come", NULL },
 	[CP_CTL_OPTION_ID] = { "id", 0, "ID", "of one attachment only", NULL },
@@ -59,6 +66,10 @@ static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 				 "allowlist, denylist, block-all or disabled",
 				 .values =
 					 "allowlist denylist block-all disabled" },
+	[CP_CTL_OPTION_PATH] = { "path", 0, "PATH",
+				 "of that file or folder, and below; may be "
+				 "repeated",
+				 NULL },
 	[CP_CTL_OPTION_PIDS_LIMIT] = { "pids-limit", 0, "N",
 				       "processes and threads at a time, or "
 				       "max (4096)",
@@ -84,6 +95,9 @@ static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 				"life of the rule (60s, 5m, 2h, 1d)", NULL },
 	[CP_CTL_OPTION_TTL_FLOOR] = { "ttl-floor", 0, "DURATION",
 				      "least life of what a name opens", NULL },
+	[CP_CTL_OPTION_UID] = { "uid", 0, "UID",
+				"of that user, by number; may be repeated",
+				NULL },
 	[CP_CTL_OPTION_USER] = { "user", 0, "USER",
 				 "run the command as this user, for good",
 				 NULL },
@@ -332,11 +346,48 @@ static const char **text_of(struct cp_ctl_options *options,
 	return NULL;
 }
 
+/* Where the texts of an option of trace are kept; NULL: it is another one. */
+static struct cp_ctl_options_texts *texts_of(struct cp_ctl_options *options,
+					     enum cp_ctl_option option)
+{
+	if (option == CP_CTL_OPTION_EVENT)
+		return &options->events;
+	if (option == CP_CTL_OPTION_PATH)
+		return &options->paths;
+	if (option == CP_CTL_OPTION_COMM)
+		return &options->comms;
+	if (option == CP_CTL_OPTION_UID)
+		return &options->uids;
+	return NULL;
+}
+
+static int put_text(struct cp_ctl_options *options, enum cp_ctl_option option,
+		    char *text, FILE *errors)
+{
+	struct cp_ctl_options_texts *texts = texts_of(options, option);
+	unsigned long uid;
+	char *end;
+
+	if (texts->n == CP_CTL_OPTIONS_TEXTS_MAX)
+		return refuse(errors, "--%s is given more than %d times",
+			      rows[option].name, CP_CTL_OPTIONS_TEXTS_MAX);
+	errno = 0;
+	uid = strtoul(text, &end, 10);
+	if (option == CP_CTL_OPTION_UID &&
+	    (errno || *end || *text < '0' || *text > '9' || uid > UINT32_MAX))
+		return refuse(errors, "--uid '%s' is no number of a user",
+			      text);
+	texts->at[texts->n++] = text;
+	return 0;
+}
+
 static bool may_be_repeated(enum cp_ctl_option option)
 {
 	return option == CP_CTL_OPTION_META || option == CP_CTL_OPTION_PORTS ||
 	       option == CP_CTL_OPTION_ALLOW ||
-	       option == CP_CTL_OPTION_WILDCARD;
+	       option == CP_CTL_OPTION_WILDCARD ||
+	       option == CP_CTL_OPTION_EVENT || option == CP_CTL_OPTION_PATH ||
+	       option == CP_CTL_OPTION_COMM || option == CP_CTL_OPTION_UID;
 }
 
 /* What may be given several times. */
@@ -349,6 +400,8 @@ static int put_repeated(struct cp_ctl_options *options,
 		return put_wildcard(options, text, errors);
 	if (option == CP_CTL_OPTION_META)
 		return put_meta(options, text, errors);
+	if (texts_of(options, option))
+		return put_text(options, option, text, errors);
 	return split_ports(options, text, errors);
 }
 

@@ -16,6 +16,7 @@ enum {
 	CP_CTL_OPTIONS_META_MAX = 64, /* as the API has it */
 	CP_CTL_OPTIONS_ALLOW_MAX = 256, /* more belongs into a file */
 	CP_CTL_OPTIONS_WILDCARDS_MAX = 64,
+	CP_CTL_OPTIONS_TEXTS_MAX = 64,
 	CP_CTL_OPTIONS_PORTS_MAX = 64, /* the API's limit is below it */
 	CP_CTL_OPTIONS_PIDS_LIMIT = 4096, /* unless another is given */
 	CP_CTL_OPTIONS_PIDS_MAX = 4194304, /* the kernel's PID_MAX_LIMIT */
@@ -36,15 +37,18 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_AUDIT,
 	CP_CTL_OPTION_BLOCKED,
 	CP_CTL_OPTION_CGROUP,
+	CP_CTL_OPTION_COMM,
 	CP_CTL_OPTION_CONFIG,
 	CP_CTL_OPTION_COUNT_OF,
 	CP_CTL_OPTION_DRY_RUN,
+	CP_CTL_OPTION_EVENT,
 	CP_CTL_OPTION_FOLLOW,
 	CP_CTL_OPTION_ID,
 	CP_CTL_OPTION_INTERFACE,
 	CP_CTL_OPTION_INTERVAL,
 	CP_CTL_OPTION_META,
 	CP_CTL_OPTION_MODE,
+	CP_CTL_OPTION_PATH,
 	CP_CTL_OPTION_PIDS_LIMIT,
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
@@ -54,6 +58,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_SUBDOMAINS,
 	CP_CTL_OPTION_TTL,
 	CP_CTL_OPTION_TTL_FLOOR,
+	CP_CTL_OPTION_UID,
 	CP_CTL_OPTION_USER,
 	CP_CTL_OPTION_WILDCARD,
 	CP_CTL_OPTION_COUNT,
@@ -63,6 +68,12 @@ enum cp_ctl_option {
 #define CP_CTL_OPTIONS_GLOBAL                                  \
 	(CP_CTL_OPTION_BIT(HELP) | CP_CTL_OPTION_BIT(OUTPUT) | \
 	 CP_CTL_OPTION_BIT(SOCKET) | CP_CTL_OPTION_BIT(VERSION))
+
+/* Of an option that may be repeated. */
+struct cp_ctl_options_texts {
+	char *at[CP_CTL_OPTIONS_TEXTS_MAX];
+	size_t n;
+};
 
 struct cp_ctl_options {
 	uint32_t given; /* bits of enum cp_ctl_option */
@@ -95,6 +106,10 @@ struct cp_ctl_options {
 	uint64_t count;
 	char *allow[CP_CTL_OPTIONS_ALLOW_MAX];
 	size_t n_allow;
+	struct cp_ctl_options_texts events;
+	struct cp_ctl_options_texts paths;
+	struct cp_ctl_options_texts comms;
+	struct cp_ctl_options_texts uids; /* numbers */
 	char **args; /* the command and its arguments */
 	size_t n_args;
 };

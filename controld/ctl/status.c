@@ -87,29 +87,64 @@ static int print_tables(FILE *out,
 	return r < 0 ? r : cp_ctl_table_flush(table);
 }
 
+static int put_feature(struct cp_ctl_table *table,
+		       const Sentinel__V1__FeatureStatus *one)
+{
+	char state[CP_CTL_OUTPUT_TEXT_BYTES];
+	int r;
+
+	(void)cp_ctl_output_enum(&sentinel__v1__feature_state__descriptor,
+				 (int)one->state, state);
+	r = cp_ctl_table_put(table, one->name);
+	if (r == 0)
+		r = cp_ctl_table_put(table, state);
+	if (r == 0)
+		r = cp_ctl_table_put(table, one->reason);
+	return r;
+}
+
+static size_t count_events(const Sentinel__V1__GetStatusResponse *status)
+{
+	return status->runtime ? status->runtime->n_events : 0;
+}
+
+/* One kind of runtime event as a feature; name has its name then. False: it is
+ * none. */
+static bool get_event(const Sentinel__V1__GetStatusResponse *status,
+		      size_t index, char name[CP_CTL_OUTPUT_TEXT_BYTES],
+		      Sentinel__V1__FeatureStatus *ret)
+{
+	const Sentinel__V1__RuntimeEventStatus *event =
+		status->runtime->events[index];
+
+	sentinel__v1__feature_status__init(ret);
+	(void)snprintf(name, CP_CTL_OUTPUT_TEXT_BYTES, "runtime/%s",
+		       event->event);
+	ret->name = name;
+	ret->state = event->state;
+	ret->reason = event->reason;
+	return event->event[0] != '\0';
+}
+
 static int print_features(FILE *out,
-			  const Sentinel__V1__GetStatusResponse *status)
+			  const Sentinel__V1__GetStatusResponse *status,
+			  bool with_events)
 {
 	static const char *const headers[] = { "FEATURE", "STATE", "REASON" };
 	sn_cleanup(cp_ctl_table_freep) struct cp_ctl_table *table = NULL;
-	char state[CP_CTL_OUTPUT_TEXT_BYTES];
+	char name[CP_CTL_OUTPUT_TEXT_BYTES];
+	Sentinel__V1__FeatureStatus one;
 	int r;
 
 	if (status->n_features == 0)
 		return 0;
 	r = cp_ctl_table_new(&table, out, headers, SN_ARRAY_SIZE(headers));
-	for (size_t i = 0; r == 0 && i < status->n_features; i++) {
-		const Sentinel__V1__FeatureStatus *one = status->features[i];
-
-		(void)cp_ctl_output_enum(
-			&sentinel__v1__feature_state__descriptor,
-			(int)one->state, state);
-		r = cp_ctl_table_put(table, one->name);
-		if (r == 0)
-			r = cp_ctl_table_put(table, state);
-		if (r == 0)
-			r = cp_ctl_table_put(table, one->reason);
-	}
+	for (size_t i = 0; r == 0 && i < status->n_features; i++)
+		r = put_feature(table, status->features[i]);
+	for (size_t i = 0; r == 0 && with_events && i < count_events(status);
+	     i++)
+		if (get_event(status, i, name, &one))
+			r = put_feature(table, &one);
 	return r < 0 ? r : cp_ctl_table_flush(table);
 }
 
@@ -124,7 +159,7 @@ static enum cp_ctl_exit print(struct cp_ctl_session *session,
 	r = print_tables(session->out, status);
 	(void)fputc('\n', session->out);
 	if (r == 0)
-		r = print_features(session->out, status);
+		r = print_features(session->out, status, false);
 	if (r < 0)
 		return cp_ctl_session_fail_errno(session, "cannot print", r);
 	for (size_t i = 0; i < status->n_warnings; i++)
@@ -160,6 +195,8 @@ enum cp_ctl_exit cp_ctl_status_features(struct cp_ctl_session *session)
 	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *answer = NULL;
 	const Sentinel__V1__GetStatusResponse *status;
 	struct cp_ctl_output_array array;
+	char name[CP_CTL_OUTPUT_TEXT_BYTES];
+	Sentinel__V1__FeatureStatus one;
 	Sentinel__V1__GetStatusRequest request;
 	enum cp_ctl_exit exit;
 
@@ -171,7 +208,7 @@ enum cp_ctl_exit cp_ctl_status_features(struct cp_ctl_session *session)
 		return exit;
 	status = (const Sentinel__V1__GetStatusResponse *)answer;
 	if (!session->options.json)
-		return print_features(session->out, status) == 0 ?
+		return print_features(session->out, status, true) == 0 ?
 			       CP_CTL_EXIT_OK :
 			       CP_CTL_EXIT_FAILED;
 	array = cp_ctl_output_begin(session);
@@ -179,6 +216,10 @@ enum cp_ctl_exit cp_ctl_status_features(struct cp_ctl_session *session)
 	     i++)
 		exit = cp_ctl_output_element(&array,
 					     &status->features[i]->base);
+	for (size_t i = 0; exit == CP_CTL_EXIT_OK && i < count_events(status);
+	     i++)
+		if (get_event(status, i, name, &one))
+			exit = cp_ctl_output_element(&array, &one.base);
 	cp_ctl_output_end(&array);
 	return exit;
 }

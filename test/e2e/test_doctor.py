@@ -137,7 +137,11 @@ def test_program_of_others_on_our_hook_is_told(doctor, clean, tmp_path):
 
 def test_features_are_those_of_the_status(clean):
     features = clean.ok("features")
-    assert features == clean.ok("status")["features"]
+    status = clean.ok("status")
+    events = [{"name": "runtime/" + one["event"], "state": one["state"],
+               "reason": one["reason"]}
+              for one in status["runtime"]["events"] if one["event"]]
+    assert features == status["features"] + events
     assert all(one["state"] == "full" or one["reason"] for one in features)
     lines = clean.ctl("features").out.splitlines()
     assert lines[0].split() == ["FEATURE", "STATE", "REASON"]

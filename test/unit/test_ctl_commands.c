@@ -88,7 +88,7 @@ static void help_is_as_it_was(void)
 		"apply",  "mode",	"rules",  "allow",   "deny",
 		"remove", "dns-mode",	"learnt", "events",  "run",
 		"doctor", "features",	"top",	  "explain", "learn",
-		"diff",	  "completion",
+		"diff",	  "completion", "trace",
 	};
 	char line[64], golden[64];
 
