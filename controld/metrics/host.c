@@ -7,8 +7,10 @@
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
 #include "controld/http/http.h"
+#include "controld/runtime/runtime.h"
 #include "controld/state/state.h"
 #include "shared/log.h"
+#include "shared/runtime.h"
 #include "shared/tables.h"
 
 static void put(struct cp_metrics_page *page, enum cp_metrics_id id,
@@ -198,6 +200,64 @@ static void put_events(struct cp_metrics_page *page,
 	put(page, CP_METRICS_EVENTS_LIMIT, "", stats.n_held_max);
 }
 
+static void put_runtime_event(struct cp_metrics_page *page,
+			      const struct cp_runtime_status *status,
+			      size_t event)
+{
+	const struct sn_rt_count *count = &status->ledger.of[event];
+	const struct cp_runtime_counts *counts = status->counts;
+	enum cp_metrics_id id = CP_METRICS_RUNTIME_DROPPED;
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "event=\"%s\"",
+		       event == SN_RT_EVENT_NONE ?
+			       "process" :
+			       sn_runtime_events[event].name);
+	put(page, CP_METRICS_RUNTIME_EVENTS, text,
+	    counts->received[event] - counts->filtered[event] -
+		    counts->lost[event]);
+	put(page, CP_METRICS_RUNTIME_FILTERED, text, counts->filtered[event]);
+	cp_metrics_page_put(page, id, text, "cause=\"daemon\"",
+			    counts->lost[event]);
+	/* As 0 they would seem to have been reset. */
+	if (!status->is_counted && status->state != CP_RUNTIME_HOST_UNSUPPORTED)
+		return;
+	put(page, CP_METRICS_RUNTIME_GENERATED, text, count->generated);
+	put(page, CP_METRICS_RUNTIME_SUMMED, text, count->summed);
+	cp_metrics_page_put(page, id, text, "cause=\"budget\"",
+			    count->over_budget);
+	cp_metrics_page_put(page, id, text, "cause=\"ring\"", count->ring_full);
+	cp_metrics_page_put(page, id, text, "cause=\"memory\"", count->failed);
+}
+
+static void put_runtime(struct cp_metrics_page *page,
+			const struct cp_runtime *runtime)
+{
+	static const char *const states[] = {
+		[CP_RUNTIME_HOST_AWAY] = "state=\"away\"",
+		[CP_RUNTIME_HOST_UNSUPPORTED] = "state=\"unsupported\"",
+		[CP_RUNTIME_HOST_CHANGING] = "state=\"changing\"",
+		[CP_RUNTIME_HOST_IN_FORCE] = "state=\"in-force\"",
+		[CP_RUNTIME_HOST_REFUSED] = "state=\"refused\"",
+	};
+	struct cp_runtime_status status;
+
+	cp_runtime_get_status(runtime, &status);
+	put(page, CP_METRICS_RUNTIME_STATE,
+	    status.is_enabled ? states[status.state] : "state=\"off\"", 1);
+	for (size_t i = 0; i < SN_RT_EVENT_COUNT; i++)
+		put_runtime_event(page, &status, i);
+	put(page, CP_METRICS_RUNTIME_MALFORMED, "", status.n_malformed);
+	put(page, CP_METRICS_RUNTIME_PROCESSES, "", status.n_processes);
+	put(page, CP_METRICS_RUNTIME_READERS, "", status.n_watchers);
+	put(page, CP_METRICS_RUNTIME_MISSED, "", status.n_missed);
+	put(page, CP_METRICS_RUNTIME_HELD, "", status.n_held_bytes);
+	put(page, CP_METRICS_RUNTIME_FILE, "result=\"written\"",
+	    status.output.n_written);
+	put(page, CP_METRICS_RUNTIME_FILE, "result=\"dropped\"",
+	    status.output.n_dropped);
+}
+
 static void put_state(struct cp_metrics_page *page,
 		      const struct cp_state *state,
 		      const struct cp_attach_status *status)
@@ -227,6 +287,8 @@ void cp_metrics_host_put(struct cp_metrics_page *page,
 	if (host->control)
 		put_control(page, host->control);
 	put_events(page, host->events);
+	if (host->runtime)
+		put_runtime(page, host->runtime);
 	put_state(page, host->state, status);
 	put(page, CP_METRICS_LOG_SUPPRESSED, "", sn_log_count_suppressed());
 }
