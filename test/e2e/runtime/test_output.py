@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the configuration: the file that their events go to, and readers that
+are slow, gone for a while, or come back."""
+
+import json
+import os
+import pwd
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import world as worlds
+from conftest import text
+
+CWD = -100
+# Known before the daemons are, and searched by everybody.
+PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-runtime"
+DISK = PLACE / "disk"
+CONFIG = f"""\
+  memory: 64KiB
+  budget:
+    rate: 0
+  output:
+    path: {DISK}/events
+    max_size: 64MiB
+    journal: true
+  rules:
+    - name: watched
+      events: [file_open, file_unlink]
+      match:
+        path_prefixes: [{PLACE}/watched]
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def disk(host):
+    """A small disk, which the daemon's user may write."""
+    account = pwd.getpwnam(worlds.USER)
+    for folder in (PLACE, DISK, PLACE / "watched"):
+        folder.mkdir()
+        folder.chmod(0o755)
+    worlds.run("mount", "-t", "tmpfs", "-o",
+               f"size=512k,uid={account.pw_uid},mode=700", "tmpfs", DISK)
+    yield
+    worlds.run("umount", DISK)
+    worlds.run("rm", "-r", PLACE)
+
+
+@pytest.fixture(scope="module")
+def world(disk, world):
+    return world
+
+
+def lines():
+    return [json.loads(line)
+            for line in (DISK / "events").read_bytes().split(b"\n") if line]
+
+
+def opened(work, name, count=1):
+    return work.do("repeat", count, [["openat", CWD, text(
+        PLACE / "watched" / name), 0, 0]])
+
+
+def of_file(name):
+    return [one for one in lines() if one["event"] == "file_open" and
+            one["file"]["path"] == str(PLACE / "watched" / name)]
+
+
+def in_force(world):
+    worlds.until(lambda: world.ok("status")["runtime"]["state"] == "in-force",
+                 "the rules are in force")
+
+
+def test_the_file_has_each_event_once_with_its_rule(clean, work):
+    in_force(clean)
+    opened(work, "one")
+    worlds.until(lambda: (DISK / "events").exists() and of_file("one"),
+                 "the file has it")
+    event, = of_file("one")
+    assert event["rules"] == ["watched"]
+    assert event["process"]["pid"] == work.pid
+    assert (DISK / "events").stat().st_mode & 0o777 == 0o600
+    log = (clean.folder / "sentinel-cp.log").read_text()
+    assert f"runtime event=file_open uuid={event['uuid']}" in log
+
+
+def test_what_readers_ask_for_is_not_the_configurations(clean, work, trace,
+                                                         tmp_path):
+    in_force(clean)
+    seen = trace("--event", "file_open", "--cgroup", work.folder, "--path",
+                 tmp_path)
+    work.do("openat", CWD, text(tmp_path / "other"), 0, 0)
+    opened(work, "two")
+    event, = seen.wait("file_open")
+    assert event["rules"] == []
+    worlds.until(lambda: of_file("two"), "the file has its own")
+    assert not [one for one in lines() if one["file"] and
+                "other" in one["file"]["path"]]
+    assert len(seen.find("file_open")) == 1
+
+
+def test_a_reader_without_a_filter_sees_what_the_rules_want(clean, work, trace):
+    in_force(clean)
+    seen = trace()
+    opened(work, "three")
+    event, = seen.wait("file_open")
+    assert event["rules"] == ["watched"]
+
+
+def test_a_reader_that_stops_is_told_what_it_missed(clean, work, trace,
+                                                    tmp_path):
+    in_force(clean)
+    count = 4000
+    seen = trace("--event", "file_open", "--cgroup", work.folder)
+    seen.child.send_signal(signal.SIGSTOP)
+    # More than the store, the socket and the pipe hold together.
+    work.do("repeat", count, [["openat", CWD, text(tmp_path / ("n" * 200)), 0,
+                               0]])
+    worlds.until(lambda: settled(clean), "the daemon has read all")
+    seen.child.send_signal(signal.SIGCONT)
+
+    def told():
+        return len(seen.find("file_open")) + sum(
+            one["gap"] for one in seen.find("gap", gap_cause="reader"))
+    worlds.until(lambda: told() >= count, "the slow reader has all, or knows")
+    assert told() == count
+    assert seen.find("gap", gap_cause="reader")
+    assert seen.find("file_open")
+
+
+def settled(world):
+    row, = (one for one in world.ok("status")["runtime"]["events"]
+            if one["event"] == "file_open")
+    return row["sent"] == row["delivered"] + row["filtered"] + row["lost"]
+
+
+def test_a_full_disk_costs_lines_that_are_counted_and_told(clean, work):
+    in_force(clean)
+    with open(DISK / "filler", "wb", buffering=0) as filler:
+        with pytest.raises(OSError):
+            while True:
+                filler.write(b"x" * 4096)
+    opened(work, "lost", 20)
+    worlds.until(lambda: clean.ok("status")["runtime"]["file_error"],
+                 "the disk is full")
+    assert any("lacks events" in text
+               for text in clean.ok("status")["warnings"])
+    worlds.until(lambda: settled(clean), "all are read")
+    (DISK / "filler").unlink()
+    opened(work, "after")
+    worlds.until(lambda: of_file("after"), "the file goes on")
+    gaps = [one for one in lines() if one["event"] == "gap" and
+            one["gap_cause"] == "file"]
+    assert len(of_file("lost")) + sum(one["gap"] for one in gaps) == 20
+    assert gaps
+    assert "file=" in clean.logs()
+
+
+def test_a_killed_daemon_loses_nothing_in_silence(clean, work):
+    in_force(clean)
+    opened(work, "before")
+    worlds.until(lambda: of_file("before"), "it is written")
+    clean.kill_cp()
+    opened(work, "meanwhile", 3)
+    clean.ensure_daemons()
+    # The kernel went on, and its ring kept them.
+    worlds.until(lambda: len(of_file("meanwhile")) == 3, "they come afterwards")
+    assert [one for one in lines() if one["event"] == "gap" and
+            one["gap_cause"] == "restart"]
+
+
+def test_a_ring_that_nobody_reads_changes_no_policy(clean, work):
+    target = clean.attach(work.folder, policy="mode: allowlist\n")
+    clean.kill_cp()
+    opened(work, "unread", 10000)
+    clean.ensure_daemons()
+    assert clean.show(target)["state"] == "enforced"
+    clean.ok("detach", target)
