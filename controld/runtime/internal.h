@@ -7,6 +7,7 @@
 #include "controld/runtime/clock.h"
 #include "controld/runtime/files.h"
 #include "controld/runtime/mounts.h"
+#include "controld/runtime/owners.h"
 #include "controld/runtime/processes.h"
 #include "controld/runtime/redact.h"
 #include "controld/runtime/runtime.h"
@@ -38,6 +39,7 @@ struct cp_runtime {
 	struct cp_runtime_mounts *mounts;
 	struct cp_runtime_processes *processes;
 	struct cp_runtime_files *files;
+	struct cp_runtime_owners *owners;
 	struct cp_runtime_clock clock;
 	struct cp_runtime_redact *redact;
 	struct cp_runtime_ledger *ledger;

@@ -93,6 +93,7 @@ static void ticked(uv_timer_t *timer)
 	struct cp_runtime *runtime = timer->data;
 
 	measure(runtime);
+	cp_runtime_owners_forget(runtime->owners);
 	if (runtime->reader)
 		tell_gaps(runtime);
 	if (runtime->is_stale ||
@@ -281,6 +282,9 @@ static int make_parts(struct cp_runtime *runtime)
 	if (r == 0)
 		r = cp_runtime_files_new(&runtime->files);
 	if (r == 0)
+		r = cp_runtime_owners_new(&runtime->owners,
+					  runtime->options.manager);
+	if (r == 0)
 		r = cp_runtime_ledger_new(&runtime->ledger);
 	if (r == 0)
 		r = cp_runtime_store_new(
@@ -298,6 +302,7 @@ static void free_runtime(struct cp_runtime *runtime)
 	cp_runtime_mounts_free(runtime->mounts);
 	cp_runtime_processes_free(runtime->processes);
 	cp_runtime_files_free(runtime->files);
+	cp_runtime_owners_free(runtime->owners);
 	cp_runtime_ledger_free(runtime->ledger);
 	cp_runtime_redact_free(runtime->redact);
 	cp_runtime_store_free(runtime->store);

@@ -118,6 +118,23 @@ static bool keep_configured(const struct cp_runtime_set *set,
 	return is_any;
 }
 
+static void put_owner(struct cp_runtime *runtime,
+		      struct cp_runtime_event *event)
+{
+	const struct cp_runtime_process *process = event->process;
+	uint64_t cgroup = event->record->head->cgroup;
+	const struct cp_runtime_owner *owner;
+
+	/* It may have been moved since. */
+	if (!process || process->is_cgroup_cut || process->cgroup != cgroup)
+		return;
+	owner = cp_runtime_owners_find(runtime->owners, cgroup,
+				       process->cgroup_path);
+	event->attachment = owner->attachment;
+	event->pod = owner->pod;
+	event->namespace = owner->namespace;
+}
+
 int cp_runtime_tell_event(struct cp_runtime *runtime,
 			  const struct cp_runtime_telling *telling)
 {
@@ -145,6 +162,7 @@ int cp_runtime_tell_event(struct cp_runtime *runtime,
 	};
 	int r = 0;
 
+	put_owner(runtime, &event);
 	/* Those of a set that still wanted them may be on their way. */
 	if (record->arguments.size > 0 && runtime->options.config->arguments) {
 		r = cp_runtime_redact_apply(runtime->redact,

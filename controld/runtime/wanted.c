@@ -11,8 +11,7 @@
 
 enum { PATH_BYTES = 2 * SN_RT_PATH_MAX };
 
-/* Where the hierarchy is mounted; "": nowhere. */
-static void find_hierarchy(char *ret, size_t ret_bytes)
+void cp_runtime_wanted_find_mount(char *ret, size_t ret_bytes)
 {
 	FILE *file = setmntent("/proc/self/mounts", "re");
 	char text[PATH_BYTES];
@@ -34,7 +33,7 @@ uint64_t cp_runtime_wanted_find_cgroup(const char *path)
 	char folder[PATH_BYTES], whole[2 * PATH_BYTES];
 	struct stat status;
 
-	find_hierarchy(folder, sizeof(folder));
+	cp_runtime_wanted_find_mount(folder, sizeof(folder));
 	if (!folder[0])
 		return 0;
 	(void)snprintf(whole, sizeof(whole), "%s%s", folder, path);

@@ -3,6 +3,7 @@
 
 /* Rules of the configuration and of watchers, made one set. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct cp_runtime;
@@ -15,3 +16,5 @@ uint64_t cp_runtime_wanted_hash(const struct cp_runtime *runtime);
 /* The id of a cgroup by its path from the root of the hierarchy on; 0: there is
  * none. */
 uint64_t cp_runtime_wanted_find_cgroup(const char *path);
+/* Where the hierarchy is mounted; "": nowhere. */
+void cp_runtime_wanted_find_mount(char *ret, size_t ret_bytes);

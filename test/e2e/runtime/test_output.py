@@ -54,8 +54,10 @@ def world(disk, world):
 
 
 def lines():
+    """Behind the last end of a line is what is being written, or did not fit and
+    is about to be cut off."""
     return [json.loads(line)
-            for line in (DISK / "events").read_bytes().split(b"\n") if line]
+            for line in (DISK / "events").read_bytes().split(b"\n")[:-1]]
 
 
 def opened(work, name, count=1):

@@ -110,6 +110,21 @@ def test_a_path_of_any_bytes_comes_back_whole(work, trace, tmp_path):
     assert event["file"]["path"].endswith("/line\nbreak\ufffd\ufffd(\x01")
 
 
+def test_a_process_is_known_by_the_attachment_that_it_is_in(clean, work, trace,
+                                                            tmp_path):
+    ident = clean.attach(work.folder, "--meta", "k8s.io/pod=web-1", "--meta",
+                         "k8s.io/namespace=shop", policy="mode: disabled\n")
+    seen = watching(trace, work, "file_open", tmp_path)
+
+    def known():  # what was looked up before is forgotten in a second
+        work.do("openat", CWD, text(tmp_path / "none"), 0, 0)
+        return [one for one in seen.find("file_open")
+                if one["process"]["attachment"] == ident]
+    event = worlds.until(known, "the attachment is known")[0]
+    assert event["process"]["pod"] == "web-1"
+    assert event["process"]["namespace"] == "shop"
+
+
 def test_reads_are_summed_and_the_first_is_told_at_once(work, trace, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"x" * 1000)
