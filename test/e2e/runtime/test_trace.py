@@ -9,7 +9,7 @@ import time
 import pytest
 
 import world as worlds
-from conftest import Work, text
+from tracing import Work, text
 
 CONFIG = """\
   budget:

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that does as it is told in a cgroup of its own, and readers of what
+is told of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import world as worlds
+
+HERE = Path(__file__).resolve().parent
+
+
+class Work:
+    """runtime_work.py in a cgroup of its own."""
+
+    def __init__(self, world, name, user=0):
+        self.folder = world.cgroup(name)
+        self.cgroup = "/" + str(self.folder.relative_to(worlds.cgroup_mount()))
+        self.child = subprocess.Popen(
+            [*world.in_cgroup(name), "setpriv", f"--reuid={user}",
+             f"--regid={user}", "--clear-groups", sys.executable, "-I",
+             str(HERE.parent / "runtime_work.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        self.pid = json.loads(self.child.stdout.readline())["pid"]
+
+    def do(self, name, *arguments):
+        self.child.stdin.write(json.dumps([name, *arguments]) + "\n")
+        self.child.stdin.flush()
+        return json.loads(self.child.stdout.readline())
+
+    def end(self):
+        self.child.stdin.close()
+        self.child.wait(worlds.LIMIT_S)
+        self.child.stdout.close()
+
+
+def text(value):
+    """A string in the memory of the process that works."""
+    return {"text": os.fsencode(value).hex()}
+
+
+class Trace:
+    """sentinelctl trace -o json, read as it comes."""
+
+    def __init__(self, world, *options):
+        self.seen = []
+        self.condition = threading.Condition()
+        self.child = subprocess.Popen(
+            [str(world.bin / "sentinelctl"), "trace", "-o", "json",
+             *map(str, options)], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"SENTINEL_SOCKET": str(world.api_path)})
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+        self.wait("watching")
+
+    def read(self):
+        for line in self.child.stdout:
+            with self.condition:
+                self.seen.append(json.loads(line))
+                self.condition.notify_all()
+        with self.condition:
+            self.seen.append({"event": "end"})
+            self.condition.notify_all()
+
+    def find(self, name, **fields):
+        return [one for one in self.seen if one["event"] == name and all(
+            one[key] == value for key, value in fields.items())]
+
+    def wait(self, name, count=1, limit_s=worlds.LIMIT_S, **fields):
+        with self.condition:
+            came = self.condition.wait_for(
+                lambda: len(self.find(name, **fields)) >= count or
+                self.find("end"), limit_s)
+            found = self.find(name, **fields)
+        assert came and len(found) >= count, \
+            f"{name} {fields}: {self.seen[-5:]} {self.errors()}"
+        return found
+
+    def errors(self):
+        return self.child.stderr.read() if self.child.poll() is not None else ""
+
+    def end(self, how=15):
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+            self.child.send_signal(signal.SIGCONT)
+        self.child.wait(worlds.LIMIT_S)
+        self.thread.join(worlds.LIMIT_S)
+        said = self.child.stderr.read()
+        self.child.stdout.close()
+        self.child.stderr.close()
+        return said
