@@ -30,6 +30,20 @@ FILE_EVENTS = [name for name in rt.EVENTS[1:] if name.startswith("FILE_")]
 HOOKS = {"open": "sys_exit_openat", "memfd": "sys_exit_memfd_create",
          "ptrace": "sys_exit_ptrace"}
 CLASSES = {"open": "FILE_OPEN", "memfd": "MEMFD_CREATE", "ptrace": "PTRACE"}
+CONFIG = """
+runtime:
+  enabled: true
+  budget:
+    rate: 0
+  output:
+    path: {folder}/events
+    max_size: 1GiB
+  rules:
+    - name: watch
+      events: [process_exec]
+      match:
+        uids: [{uid}]
+"""
 FILES = """set -e
 cd "$1"
 for i in $2; do
@@ -296,6 +310,36 @@ class Sentinel:
         self.host.runtime.set()
 
 
+class Daemons:
+    """Both, and a line of JSON for each in a file."""
+
+    def __init__(self, host):
+        self.folder = host.folder / f"told-{time.monotonic_ns()}"
+        self.folder.mkdir()
+        shutil.chown(self.folder, worlds.USER)
+        self.world = worlds.World(
+            dp_options=["--runtime", "--tracefs", host.tracefs],
+            config=worlds.QUICK + CONFIG.format(folder=self.folder, uid=UID))
+
+    def cpu_s(self):
+        return {"both: sentinel-dp": cpu_s(self.world.dp.pid),
+                "both: sentinel-cp": cpu_s(self.world.cp.pid)}
+
+    def told(self):
+        path = self.folder / "events"
+        return path.read_bytes().count(b'"process_exec"') \
+            if path.exists() else 0
+
+    def wait(self, made):
+        dp_host.wait_for(lambda: self.told() >= made, "all are in the file")
+
+    def end(self, made):
+        told = self.told()
+        self.world.end()
+        if told != made:
+            raise RuntimeError(f"wrong: made {made}, in the file {told}")
+
+
 class Nothing:
     def __init__(self, _):
         pass
@@ -427,7 +471,8 @@ def bench_exec(report, host, run_tool, quick):
     make_program(host.folder / "exit")
     host.folder.chmod(0o755)
     group, _ = host.new_group("exec")
-    variants = {"nothing": Nothing, "sentinel": Sentinel, "auditd": Audit}
+    variants = {"nothing": Nothing, "sentinel": Sentinel,
+                "both daemons, into a file": Daemons, "auditd": Audit}
     all_of, by_part = (collections.defaultdict(list) for _ in range(2))
     works, rates = collections.defaultdict(list), []
     for _ in range(1 if quick else 2):
@@ -455,7 +500,8 @@ def bench_exec(report, host, run_tool, quick):
         del all_of["auditd"]
     report.add("runtime", f"CPU for {what}", all_of, "CPU us",
                "auditd" if has_audit else None,
-               {"sentinel": Target("ratio", 1)} if has_audit else None)
+               {name: Target("ratio", 1) for name in all_of if name != "auditd"}
+               if has_audit else None)
     report.add("runtime", f"who takes it, {what}", by_part, "CPU us")
     report.add("runtime", f"the work itself, {what}", works, "CPU us",
                "nothing")
