@@ -303,6 +303,9 @@ int dp_attach_remove(struct dp_attach *attach, uint32_t slot)
 	int r = 0;
 
 	if (target->type == SN_TARGET_HOST) {
+		/* What is summed is sent while its slot is known. */
+		if (dp_table_has_flush(attach->object, SN_TABLE_RT_SUMS))
+			(void)dp_table_flush(attach->object);
 		dp_attach_host_set_slot(attach, 0);
 		r = dp_attach_host_close(attach, slot, 0);
 	}

@@ -29,7 +29,7 @@ static __always_inline __u64 sn_rt_open_argument(__u32 call, int number)
 }
 
 SEC("tracepoint")
-int sn_rt_open(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_open, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	__u64 flags;
@@ -50,7 +50,7 @@ int sn_rt_open(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_read(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_read, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -64,7 +64,7 @@ int sn_rt_read(struct trace_event_raw_sys_exit *ctx)
 #define SN_RT_PROT_WRITE  2
 
 SEC("tracepoint")
-int sn_rt_write(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_write, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	__s64 ret = ctx->ret;
@@ -102,7 +102,7 @@ static __always_inline int sn_rt_by_strings(__u32 event, __s64 ret, __u32 call,
 }
 
 SEC("tracepoint")
-int sn_rt_unlink(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_unlink, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -112,7 +112,7 @@ int sn_rt_unlink(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_rename(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_rename, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -122,7 +122,7 @@ int sn_rt_rename(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_link(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_link, struct trace_event_raw_sys_exit *ctx)
 {
 	return sn_rt_by_strings(SN_RT_EVENT_FILE_LINK, ctx->ret,
 				sn_rt_get_call(ctx), 0, 0);
@@ -143,7 +143,7 @@ static __always_inline int sn_rt_change(__u32 event, __s64 ret, __u32 call,
 }
 
 SEC("tracepoint")
-int sn_rt_chmod(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_chmod, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	int at = call == SN_RT_CALL_CHMOD || call == SN_RT_CALL_FCHMOD ? 1 : 2;
@@ -153,7 +153,7 @@ int sn_rt_chmod(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_chown(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_chown, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	int at = call == SN_RT_CALL_FCHOWNAT ? 2 : 1;

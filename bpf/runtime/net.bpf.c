@@ -101,7 +101,7 @@ static __always_inline int sn_rt_is_ip(struct sock *sk)
 }
 
 SEC("tracepoint")
-int sn_rt_connect(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_connect, struct trace_event_raw_sys_exit *ctx)
 {
 	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
 	struct sn_rt_record *r = sn_rt_get_record();
@@ -118,7 +118,7 @@ int sn_rt_connect(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_accept(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_accept, struct trace_event_raw_sys_exit *ctx)
 {
 	__s64 fd = ctx->ret >= 0 ? ctx->ret : (__s32)sn_rt_argument(0);
 	struct sock *sk = sn_rt_find_sock(fd);
@@ -133,7 +133,7 @@ int sn_rt_accept(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_bind(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_bind, struct trace_event_raw_sys_exit *ctx)
 {
 	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
 	struct sn_rt_record *r = sn_rt_get_record();

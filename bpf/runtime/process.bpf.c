@@ -48,7 +48,7 @@ int BPF_PROG(sn_rt_exec, struct task_struct *task, pid_t old_pid,
 }
 
 SEC("tracepoint")
-int sn_rt_exec_failed(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_exec_failed, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -97,7 +97,7 @@ int BPF_PROG(sn_rt_exit, struct task_struct *task)
 }
 
 SEC("tracepoint")
-int sn_rt_ptrace(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_ptrace, struct trace_event_raw_sys_exit *ctx)
 {
 	if (!sn_rt_begin(SN_RT_EVENT_PTRACE, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;

@@ -8,7 +8,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("tracepoint")
-int sn_rt_memfd(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_memfd, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -24,7 +24,7 @@ int sn_rt_memfd(struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int sn_rt_mount(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_mount, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	int at = call == SN_RT_CALL_MOUNT  ? 3 :
@@ -48,23 +48,27 @@ struct sn_rt_bpf_load {
 };
 
 SEC("tracepoint")
-int sn_rt_bpf(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_bpf, struct trace_event_raw_sys_exit *ctx)
 {
 	__u64 attributes = sn_rt_argument(1);
 	struct sn_rt_bpf_load load = { 0 };
+	struct sn_rt_scratch *s;
 
 	if ((__u32)sn_rt_argument(0) != BPF_PROG_LOAD ||
 	    !sn_rt_begin(SN_RT_EVENT_BPF_LOAD, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;
-	bpf_probe_read_user(&load, 8, (const void *)attributes);
-	sn_rt_set_args(load.type, load.instructions);
 	/* Calls of older programs end before the name. */
-	if (sn_rt_argument(2) >= sizeof(load))
-		sn_rt_add_string(
-			0,
-			attributes +
-				__builtin_offsetof(struct sn_rt_bpf_load, name),
-			SN_RT_STRING_USER | SN_RT_STRING_TEXT);
+	bpf_probe_read_user(&load,
+			    sn_rt_argument(2) < sizeof(load) ? 8 : sizeof(load),
+			    (const void *)attributes);
+	sn_rt_set_args(load.type, load.instructions);
+	s = sn_rt_get(SN_RT_PLACE_EVENT);
+	if (s) {
+		/* No further: what is behind it is the process' own. */
+		load.name[sizeof(load.name) - 1] = 0;
+		s->record.file.flags = SN_RT_PATH_TEXT;
+		sn_rt_append_string(s, &s->record.file, (__u64)load.name, 0);
+	}
 	sn_rt_finish(0);
 	return 0;
 }
@@ -107,7 +111,7 @@ int BPF_PROG(sn_rt_module, struct module *module)
 }
 
 SEC("tracepoint")
-int sn_rt_module_failed(struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_module_failed, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 

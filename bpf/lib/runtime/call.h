@@ -63,6 +63,18 @@ static __always_inline __u64 sn_rt_argument(int number)
 	}
 }
 
+/* A program on a tracepoint of sys_exit. Its 1 lets the kernel go on to whoever
+ * else listens there: 0 of any program keeps the event from perf(1). */
+#define SN_RT_EXIT(name, context)                       \
+	name(context);                                  \
+	static __always_inline int name##_see(context); \
+	int name(context)                               \
+	{                                               \
+		name##_see(ctx);                        \
+		return 1;                               \
+	}                                               \
+	static __always_inline int name##_see(context)
+
 static __always_inline __u32 sn_rt_get_call(void *ctx)
 {
 	__u32 call = (__u32)bpf_get_attach_cookie(ctx);

@@ -256,6 +256,10 @@ static __always_inline int sn_rt_match_exe(struct sn_rt_scratch *s)
 	sn_rt_add_path((__u64)BPF_CORE_READ(exe, f_path.dentry),
 		       (__u64)BPF_CORE_READ(exe, f_path.mnt),
 		       SN_RT_PLACE_PROCESS, 0);
+	if (p->record.file.flags & SN_RT_PATH_CUT) {
+		s->unsure = 1;
+		return 1;
+	}
 	sn_rt_field_begin(SN_RT_FIELD_EXE_PATH);
 	sn_rt_add_prefixes(SN_RT_PLACE_PROCESS, 0, p->record.file.path_bytes,
 			   SN_RT_FIELD_EXE_PATH, 0);

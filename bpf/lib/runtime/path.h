@@ -7,7 +7,8 @@
 
 #include "bpf/lib/runtime/maps.h"
 
-/* Returns 1 if it does not fit. */
+/* Returns 1 if it does not fit. A rename can change the name between the reading
+ * of its size and of its bytes: never beyond its end, where kernel memory is. */
 static __always_inline int sn_rt_prepend(struct sn_rt_buffer *b,
 					 struct dentry *dentry, int slash)
 {
@@ -23,8 +24,14 @@ static __always_inline int sn_rt_prepend(struct sn_rt_buffer *b,
 		return 1;
 	}
 	to = w->into_base ? b->base : b->path;
-	at = w->at - len;
-	bpf_probe_read_kernel(to + (at & (SN_RT_PATH_MAX - 1)), len, name);
+	at = (w->at - len) & (SN_RT_PATH_MAX - 1);
+	if (bpf_probe_read_kernel_str(to + at, len + 1, name) !=
+	    (long)len + 1) {
+		w->flags |= SN_RT_PATH_CUT;
+		return 1;
+	}
+	/* Its NUL is where the slash before the next name was. */
+	to[w->at & (SN_RT_PATH_MAX - 1)] = '/';
 	if (slash) {
 		at--;
 		to[at & (SN_RT_PATH_MAX - 1)] = '/';
@@ -255,12 +262,19 @@ static __always_inline void sn_rt_append_string(struct sn_rt_scratch *s,
 	else
 		n = bpf_probe_read_kernel_str(s->strings + at, SN_RT_PATH_MAX,
 					      (const void *)from);
+	if ((n <= 0 && from) || n == SN_RT_PATH_MAX)
+		file->flags |= SN_RT_PATH_CUT;
 	if (n <= 0)
 		return;
-	if (n == SN_RT_PATH_MAX)
-		file->flags |= SN_RT_PATH_CUT;
 	s->used = at + (__u32)n - 1;
 	file->path_bytes = (__u16)(file->path_bytes + n - 1);
+}
+
+static __always_inline long sn_rt_read_byte(char *byte, __u64 from, __u32 kind)
+{
+	if (kind & SN_RT_STRING_USER)
+		return bpf_probe_read_user(byte, 1, (const void *)from);
+	return bpf_probe_read_kernel(byte, 1, (const void *)from);
 }
 
 #define SN_RT_AT_FDCWD (-100)
@@ -275,16 +289,19 @@ SN_GLOBAL int sn_rt_add_string(__s64 directory, __u64 from, __u32 kind)
 	struct sn_rt_file *file;
 	struct file *open;
 	char first = 0;
+	long gone;
 
 	if (!s)
 		return 0;
 	file = second ? &s->record.file2 : &s->record.file;
-	if (kind & SN_RT_STRING_USER)
-		bpf_probe_read_user(&first, 1, (const void *)from);
-	else
-		bpf_probe_read_kernel(&first, 1, (const void *)from);
+	gone = sn_rt_read_byte(&first, from, kind);
 	file->flags |= kind & SN_RT_STRING_TEXT ? SN_RT_PATH_TEXT :
 						  SN_RT_PATH_STRING;
+	/* Its memory was taken back during the call. */
+	if (gone && from) {
+		file->flags |= SN_RT_PATH_CUT;
+		return 0;
+	}
 	if (!(kind & SN_RT_STRING_TEXT) && first != '/') {
 		open = (__s32)directory == SN_RT_AT_FDCWD ?
 			       NULL :

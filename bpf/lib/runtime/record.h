@@ -96,6 +96,15 @@ static __always_inline __u32 sn_rt_get_slot(void)
 	return SN_READ(host->slot);
 }
 
+/* By the rules that are current now. Returns 1 if one is left. */
+static __always_inline int sn_rt_judge_subject(struct sn_rt_scratch *s)
+{
+	return sn_rt_load(s) &&
+	       !sn_rt_is_left_out(&s->settings, s->record.tgid,
+				  s->record.start) &&
+	       sn_rt_match_subject();
+}
+
 /* Begins the record of an event of the current process. Returns 1 if a rule may
  * want it; then sn_rt_send() or sn_rt_end() has to follow. */
 SN_GLOBAL int sn_rt_begin(__u32 event, __s64 result, __u64 call)
@@ -123,18 +132,16 @@ SN_GLOBAL int sn_rt_begin(__u32 event, __s64 result, __u64 call)
 	s->record.count = 1;
 	s->record.args[0] = call;
 	sn_rt_describe(&s->record);
-	if (sn_rt_load(s) &&
-	    !sn_rt_is_left_out(&s->settings, s->record.tgid, s->record.start) &&
-	    sn_rt_match_subject())
+	if (sn_rt_judge_subject(s))
 		return 1;
 	/* What is not wanted may be wanted by the rules that came meanwhile. */
 	for (int i = 0; i < SN_RT_TRIES && !sn_rt_is_current(s); i++) {
-		if (sn_rt_load(s) &&
-		    !sn_rt_is_left_out(&s->settings, s->record.tgid,
-				       s->record.start) &&
-		    sn_rt_match_subject())
+		if (sn_rt_judge_subject(s))
 			return 1;
 	}
+	/* Changed under each try: sn_rt_judge() has some more, then it is sent. */
+	if (!sn_rt_is_current(s))
+		return 1;
 	sn_rt_end();
 	return 0;
 }
@@ -155,10 +162,7 @@ SN_GLOBAL int sn_rt_judge(void)
 				s->record.flags |= SN_RT_UNSURE;
 			return wanted;
 		}
-		wanted = sn_rt_load(s) &&
-			 !sn_rt_is_left_out(&s->settings, s->record.tgid,
-					    s->record.start) &&
-			 sn_rt_match_subject() && sn_rt_match_files();
+		wanted = sn_rt_judge_subject(s) && sn_rt_match_files();
 	}
 	s->record.flags |= SN_RT_UNSURE;
 	return 1;

@@ -74,8 +74,9 @@ static __always_inline int sn_rt_sum_add(struct sn_rt_scratch *s)
 	tag = sn_rt_sum_tag(&key);
 	for (int i = 0; i < SN_RT_SUM_TRIES && !is_in; i++) {
 		state = SN_READ(sum->state);
-		if ((state & (SN_RT_SUM_DEAD | SN_RT_SUM_TAGS)) != tag)
-			return 0;
+		if ((state & (SN_RT_SUM_DEAD | SN_RT_SUM_TAGS)) != tag ||
+		    !(__u32)(state + 1))
+			return 0; /* another's, or it can count no more */
 		is_in = __sync_val_compare_and_swap(&sum->state, state,
 						    state + 1) == state;
 	}
