@@ -43,11 +43,18 @@ static struct cp_runtime_bytes judged(const struct sn_rt_file *file,
 	return (struct cp_runtime_bytes){ room, size };
 }
 
+/* A string that could not be read is cut to nothing, and was there. */
+static bool has_string(const struct sn_rt_file *file,
+		       struct cp_runtime_bytes path)
+{
+	return path.size > 0 || file->flags & SN_RT_PATH_CUT;
+}
+
 static bool has_path(const struct sn_rt_file *file,
 		     struct cp_runtime_bytes path)
 {
 	return !(file->flags & SN_RT_PATH_TEXT) &&
-	       (path.size > 0 || file->inode != 0);
+	       (has_string(file, path) || file->inode != 0);
 }
 
 static void put_process(const struct cp_runtime_process *process,
@@ -73,16 +80,15 @@ bool cp_runtime_judge(const struct cp_runtime_rules *rules,
 	char path[SN_RT_PATH_MAX + 1], target[SN_RT_PATH_MAX + 1];
 	struct cp_runtime_subject subject = {
 		.event = (enum sn_rt_event)head->event,
-		.failed =
-			head->result<
-				0, .uid = head->uid, .cgroup = head->cgroup,
-				.has_file = has_path(&head->file, record->path),
-				.file = { SN_RT_DEV(head->file.major,
-						    head->file.minor),
-					  head->file.inode },
-				.path = judged(&head->file, record->path, path),
-				.has_target = record->path2.size> 0 &&
-			has_path(&head->file2, record->path2),
+		.failed = head->result < 0,
+		.uid = head->uid,
+		.cgroup = head->cgroup,
+		.has_file = has_path(&head->file, record->path),
+		.file = { SN_RT_DEV(head->file.major, head->file.minor),
+			  head->file.inode },
+		.path = judged(&head->file, record->path, path),
+		.has_target = has_string(&head->file2, record->path2) &&
+			      has_path(&head->file2, record->path2),
 		.target = judged(&head->file2, record->path2, target),
 	};
 	size_t n = strnlen((const char *)head->comm, sizeof(head->comm));
