@@ -213,8 +213,8 @@ static int check_path(const char *path, size_t *ret, struct sn_diag *diag)
 			return refuse_path(diag, path, "has no part . or ..");
 		at += 1 + part_size;
 	}
-	if (n > SN_RT_DEPTH_MAX)
-		return refuse_path(diag, path, "has at most 64 parts");
+	if (n >= SN_RT_DEPTH_MAX)
+		return refuse_path(diag, path, "has at most 63 parts");
 	*ret = size;
 	return 0;
 }
