@@ -3,13 +3,16 @@
 
 #include "controld/ctl/run/bound.h"
 #include "controld/ctl/run/channel.h"
+#include "controld/ctl/run/wait.h"
 #include "controld/policy/file.h"
 #include "test/unit/t.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void destinations_become_rules(void)
@@ -206,7 +209,49 @@ static void threads_are_counted_up_to_the_limit(void)
 	remove_group(&group);
 }
 
+/* What sentinelctl exits with when the supervisor said what it says, and the
+ * command had died of the signal by then. */
+static int wait_beside(enum cp_ctl_run_channel_kind said, int number)
+{
+	struct cp_ctl_session session = { .name = "run", .errors = tmpfile() };
+	struct cp_ctl_run_wait run = { .channel = -1 };
+	siginfo_t info;
+	int ends[2], status;
+
+	t_not_null(session.errors);
+	t_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	t_eq(cp_ctl_run_wait_begin(&run), 0);
+	run.channel = ends[0];
+	run.child = fork();
+	t_true(run.child >= 0);
+	if (run.child == 0) {
+		(void)sigprocmask(SIG_SETMASK, &run.before, NULL);
+		for (;;)
+			(void)pause();
+	}
+	t_eq(kill(run.child, number), 0);
+	t_eq(waitid(P_PID, (id_t)run.child, &info, WEXITED | WNOWAIT), 0);
+	if (said != CP_CTL_RUN_CHANNEL_NONE)
+		t_eq(cp_ctl_run_channel_send(ends[1], said, ""), 0);
+	(void)close(ends[1]);
+	status = cp_ctl_run_wait_child(&run, &session);
+	t_eq(run.child, 0);
+	cp_ctl_run_wait_end(&run);
+	(void)close(ends[0]);
+	(void)fclose(session.errors);
+	return status;
+}
+
+/* Both are there when sentinelctl looks: the end and the command's. */
+static void status_is_the_commands_also_when_the_supervisor_ends(void)
+{
+	t_eq(wait_beside(CP_CTL_RUN_CHANNEL_END, SIGKILL), 128 + SIGKILL);
+	t_eq(wait_beside(CP_CTL_RUN_CHANNEL_END, SIGUSR1), 128 + SIGUSR1);
+	t_eq(wait_beside(CP_CTL_RUN_CHANNEL_NONE, SIGKILL), CP_CTL_EXIT_FAILED);
+}
+
 T_MAIN("ctl_run", destinations_become_rules, what_is_no_destination_is_refused,
        long_texts_come_in_several_records,
        the_kernel_gets_the_limit_where_it_takes_one, no_limit_is_left_as_it_is,
-       threads_are_counted_up_to_the_limit)
+       threads_are_counted_up_to_the_limit,
+       status_is_the_commands_also_when_the_supervisor_ends)

@@ -63,6 +63,7 @@ static bool hear(struct cp_ctl_run_wait *run, struct cp_ctl_session *session)
 		(void)cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED,
 					  "the supervisor was killed");
 		run->is_over = true;
+		run->is_lost = true;
 		break;
 	case CP_CTL_RUN_CHANNEL_END:
 	case CP_CTL_RUN_CHANNEL_DONE:
@@ -126,6 +127,25 @@ static void follow_stop(struct cp_ctl_run_wait *run,
 		      number, (int)run->child);
 }
 
+static int status_of(int status)
+{
+	return WIFSIGNALED(status) ?
+		       CP_CTL_RUN_CHILD_SIGNAL + WTERMSIG(status) :
+		       WEXITSTATUS(status);
+}
+
+/* Nobody holds the lease: the command must not go on. A supervisor that could
+ * say so has killed it, or it had ended before. */
+static int end_child(struct cp_ctl_run_wait *run)
+{
+	int status = 0;
+
+	(void)kill(run->child, SIGKILL);
+	(void)waitpid(run->child, &status, 0);
+	run->child = 0;
+	return run->is_lost ? CP_CTL_EXIT_FAILED : status_of(status);
+}
+
 /* -1: it has not ended. */
 static int look_at_child(struct cp_ctl_run_wait *run,
 			 struct cp_ctl_session *session)
@@ -139,9 +159,7 @@ static int look_at_child(struct cp_ctl_run_wait *run,
 			continue;
 		}
 		run->child = 0;
-		return WIFSIGNALED(status) ?
-			       CP_CTL_RUN_CHILD_SIGNAL + WTERMSIG(status) :
-			       WEXITSTATUS(status);
+		return status_of(status);
 	}
 	return -1;
 }
@@ -157,13 +175,8 @@ int cp_ctl_run_wait_child(struct cp_ctl_run_wait *run,
 		(void)wait_for(run, -1, &spoke);
 		if (spoke)
 			(void)hear(run, session);
-		/* Nobody holds the lease: the command must not go on. */
-		if (run->is_over) {
-			(void)kill(run->child, SIGKILL);
-			(void)waitpid(run->child, NULL, 0);
-			run->child = 0;
-			return CP_CTL_EXIT_FAILED;
-		}
+		if (run->is_over)
+			return end_child(run);
 		while ((number = next_signal(run, &info))) {
 			if (number != SIGCHLD && info.ssi_code <= 0)
 				(void)kill(run->child, number);

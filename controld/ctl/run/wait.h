@@ -19,6 +19,7 @@ struct cp_ctl_run_wait {
 	pid_t child; /* 0: there is none */
 	bool was_started; /* the command */
 	bool is_over; /* the supervisor has gone */
+	bool is_lost; /* and did not say so */
 };
 
 /* From now on signals wait to be read. 0 or -errno. */
