@@ -47,8 +47,11 @@ static bool has_name(X509 *certificate, const struct cp_rpc_url *url)
 {
 	if (url->kind != CP_RPC_URL_KIND_NAME)
 		return X509_check_ip_asc(certificate, url->host, 0) == 1;
+	/* A common name is text for people (RFC 9525 2). */
 	return X509_check_host(certificate, url->host, strlen(url->host),
-			       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+			       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+				       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
+			       NULL) == 1;
 }
 
 static int check_pins(X509 *certificate, const struct cp_rpc_peer_pin *pins,

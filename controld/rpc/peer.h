@@ -32,9 +32,9 @@ enum {
 int cp_rpc_peer_parse_pin(const char *text, struct cp_rpc_peer_pin *ret,
 			  struct sn_diag *diag);
 
-/* pem: the server's own certificate. Its subject names (never the common name
- * where there are alternative names) must have the host of the URL; without
- * pins any key will do, with pins it must be one of them. */
+/* pem: the server's own certificate. Its subjectAltName (never its common name)
+ * must have the host of the URL; without pins any key will do, with pins it must
+ * be one of them. */
 int cp_rpc_peer_check(const char *pem, const struct cp_rpc_url *url,
 		      const struct cp_rpc_peer_pin *pins, size_t n_pins,
 		      struct sn_diag *diag);
