@@ -10,20 +10,12 @@
 #include "controld/rpc/json.h"
 #include "controld/rpc/json_scan.h"
 #include "controld/rpc/message.h"
+#include "controld/rpc/wire_write.h"
 
 enum {
 	/* Messages, lists and maps within each other. */
 	STEPS_MAX = CP_RPC_JSON_SCAN_DEPTH_MAX + 1,
-	BYTES_FIRST = 256,
-	VARINT_BYTES = 10,
 	SHOWN_CHARS = 64, /* of a key that is not ours */
-};
-
-enum wire {
-	WIRE_VARINT = 0,
-	WIRE_64BIT = 1,
-	WIRE_BYTES = 2,
-	WIRE_32BIT = 5,
 };
 
 /* One of: a field, an element of a list, a key of a map. */
@@ -35,9 +27,7 @@ struct step {
 
 struct walk {
 	struct sn_diag *diag;
-	uint8_t *data;
-	size_t size;
-	size_t capacity;
+	struct cp_rpc_wire_write wire;
 	struct step steps[STEPS_MAX];
 	size_t n_steps;
 };
@@ -117,93 +107,6 @@ static int enter(struct walk *walk, struct step step)
 	if (walk->n_steps == STEPS_MAX)
 		return refuse(walk, "is nested too deeply");
 	walk->steps[walk->n_steps++] = step;
-	return 0;
-}
-
-/* Bytes. */
-
-static int put_bytes(struct walk *walk, const void *data, size_t size)
-{
-	size_t capacity = walk->capacity ? walk->capacity : BYTES_FIRST;
-	uint8_t *grown;
-
-	while (capacity - walk->size < size)
-		capacity *= 2;
-	if (capacity != walk->capacity) {
-		grown = realloc(walk->data, capacity);
-		if (!grown)
-			return sn_trace(-ENOMEM);
-		walk->data = grown;
-		walk->capacity = capacity;
-	}
-	if (size > 0)
-		(void)memcpy(walk->data + walk->size, data, size);
-	walk->size += size;
-	return 0;
-}
-
-static size_t write_varint(uint8_t to[VARINT_BYTES], uint64_t value)
-{
-	size_t n = 0;
-
-	for (; value > 0x7f; value >>= 7)
-		to[n++] = (uint8_t)(value | 0x80);
-	to[n++] = (uint8_t)value;
-	return n;
-}
-
-static int put_varint(struct walk *walk, uint64_t value)
-{
-	uint8_t bytes[VARINT_BYTES];
-
-	return put_bytes(walk, bytes, write_varint(bytes, value));
-}
-
-static int put_tag(struct walk *walk, const ProtobufCFieldDescriptor *field,
-		   enum wire wire)
-{
-	return put_varint(walk, (uint64_t)field->id << 3 | wire);
-}
-
-static int put_number(struct walk *walk, const ProtobufCFieldDescriptor *field,
-		      uint64_t value)
-{
-	int r = put_tag(walk, field, WIRE_VARINT);
-
-	return r ? r : put_varint(walk, value);
-}
-
-/* The machine is little-endian, as the wire is. */
-static int put_fixed(struct walk *walk, const ProtobufCFieldDescriptor *field,
-		     const void *value, size_t size)
-{
-	int r = put_tag(walk, field, size == 4 ? WIRE_32BIT : WIRE_64BIT);
-
-	return r ? r : put_bytes(walk, value, size);
-}
-
-static int put_text(struct walk *walk, const ProtobufCFieldDescriptor *field,
-		    const void *data, size_t size)
-{
-	int r = put_tag(walk, field, WIRE_BYTES);
-
-	if (r == 0)
-		r = put_varint(walk, size);
-	return r ? r : put_bytes(walk, data, size);
-}
-
-/* What was written since `from` gets its length before it. */
-static int put_length(struct walk *walk, size_t from)
-{
-	uint8_t bytes[VARINT_BYTES];
-	size_t size = walk->size - from;
-	size_t n = write_varint(bytes, size);
-	int r = put_bytes(walk, bytes, n);
-
-	if (r)
-		return r;
-	(void)memmove(walk->data + from + n, walk->data + from, size);
-	(void)memcpy(walk->data + from, bytes, n);
 	return 0;
 }
 
@@ -291,13 +194,16 @@ static int put_signed(struct walk *walk, const ProtobufCFieldDescriptor *field,
 		return r;
 	narrow = (int32_t)number;
 	if (field->type == PROTOBUF_C_TYPE_SFIXED32)
-		return put_fixed(walk, field, &narrow, sizeof(narrow));
+		return cp_rpc_wire_write_fixed(&walk->wire, field, &narrow,
+					       sizeof(narrow));
 	if (field->type == PROTOBUF_C_TYPE_SFIXED64)
-		return put_fixed(walk, field, &number, sizeof(number));
+		return cp_rpc_wire_write_fixed(&walk->wire, field, &number,
+					       sizeof(number));
 	if (field->type == PROTOBUF_C_TYPE_SINT32 ||
 	    field->type == PROTOBUF_C_TYPE_SINT64)
-		return put_number(walk, field, zigzag(number));
-	return put_number(walk, field, (uint64_t)number);
+		return cp_rpc_wire_write_number(&walk->wire, field,
+						zigzag(number));
+	return cp_rpc_wire_write_number(&walk->wire, field, (uint64_t)number);
 }
 
 static int put_unsigned(struct walk *walk,
@@ -312,10 +218,12 @@ static int put_unsigned(struct walk *walk,
 		return r;
 	narrow = (uint32_t)number;
 	if (field->type == PROTOBUF_C_TYPE_FIXED32)
-		return put_fixed(walk, field, &narrow, sizeof(narrow));
+		return cp_rpc_wire_write_fixed(&walk->wire, field, &narrow,
+					       sizeof(narrow));
 	if (field->type == PROTOBUF_C_TYPE_FIXED64)
-		return put_fixed(walk, field, &number, sizeof(number));
-	return put_number(walk, field, number);
+		return cp_rpc_wire_write_fixed(&walk->wire, field, &number,
+					       sizeof(number));
+	return cp_rpc_wire_write_number(&walk->wire, field, number);
 }
 
 static int put_real(struct walk *walk, const ProtobufCFieldDescriptor *field,
@@ -337,8 +245,10 @@ static int put_real(struct walk *walk, const ProtobufCFieldDescriptor *field,
 		return refuse_type(walk, "a number", value);
 	narrow = (float)number;
 	if (field->type == PROTOBUF_C_TYPE_FLOAT)
-		return put_fixed(walk, field, &narrow, sizeof(narrow));
-	return put_fixed(walk, field, &number, sizeof(number));
+		return cp_rpc_wire_write_fixed(&walk->wire, field, &narrow,
+					       sizeof(narrow));
+	return cp_rpc_wire_write_fixed(&walk->wire, field, &number,
+				       sizeof(number));
 }
 
 static int refuse_enum(struct walk *walk, const ProtobufCEnumDescriptor *type)
@@ -368,7 +278,8 @@ static int put_enum(struct walk *walk, const ProtobufCFieldDescriptor *field,
 		known = protobuf_c_enum_descriptor_get_value(type, (int)number);
 	if (!known)
 		return refuse_enum(walk, type);
-	return put_number(walk, field, (uint64_t)(int64_t)known->value);
+	return cp_rpc_wire_write_number(&walk->wire, field,
+					(uint64_t)(int64_t)known->value);
 }
 
 /* Of one character in either alphabet, or -1. */
@@ -412,7 +323,7 @@ static int put_base64(struct walk *walk, const ProtobufCFieldDescriptor *field,
 	if (size % 4 == 1 || (size % 4 == 2 && bits & 15) ||
 	    (size % 4 == 3 && bits & 3))
 		return refuse(walk, "is not base64");
-	return put_text(walk, field, data, n);
+	return cp_rpc_wire_write_bytes(&walk->wire, field, data, n);
 }
 
 static int put_message(struct walk *walk,
@@ -423,12 +334,11 @@ static int put_inner(struct walk *walk, const ProtobufCFieldDescriptor *field,
 		     const json_t *value)
 {
 	size_t from;
-	int r = put_tag(walk, field, WIRE_BYTES);
+	int r = cp_rpc_wire_write_begin(&walk->wire, field, &from);
 
-	from = walk->size;
 	if (r == 0)
 		r = put_message(walk, field->descriptor, value);
-	return r ? r : put_length(walk, from);
+	return r ? r : cp_rpc_wire_write_end(&walk->wire, from);
 }
 
 static int put_string(struct walk *walk, const ProtobufCFieldDescriptor *field,
@@ -436,8 +346,9 @@ static int put_string(struct walk *walk, const ProtobufCFieldDescriptor *field,
 {
 	if (!json_is_string(value))
 		return refuse_type(walk, "a string", value);
-	return put_text(walk, field, json_string_value(value),
-			json_string_length(value));
+	return cp_rpc_wire_write_bytes(&walk->wire, field,
+				       json_string_value(value),
+				       json_string_length(value));
 }
 
 static int put_bool(struct walk *walk, const ProtobufCFieldDescriptor *field,
@@ -445,7 +356,8 @@ static int put_bool(struct walk *walk, const ProtobufCFieldDescriptor *field,
 {
 	if (!json_is_boolean(value))
 		return refuse_type(walk, "true or false", value);
-	return put_number(walk, field, json_is_true(value));
+	return cp_rpc_wire_write_number(&walk->wire, field,
+					json_is_true(value));
 }
 
 static int put_value(struct walk *walk, const ProtobufCFieldDescriptor *field,
@@ -533,14 +445,13 @@ static int put_entry(struct walk *walk, const ProtobufCFieldDescriptor *field,
 	if (r == 0 && json_is_null(value))
 		r = refuse(walk, "must not be null");
 	if (r == 0)
-		r = put_tag(walk, field, WIRE_BYTES);
-	from = walk->size;
+		r = cp_rpc_wire_write_begin(&walk->wire, field, &from);
 	if (r == 0)
 		r = put_key(walk, &entry->fields[0], key);
 	if (r == 0)
 		r = put_value(walk, &entry->fields[1], value);
 	if (r == 0)
-		r = put_length(walk, from);
+		r = cp_rpc_wire_write_end(&walk->wire, from);
 	if (r == 0)
 		walk->n_steps--;
 	return r;
@@ -647,9 +558,9 @@ int cp_rpc_json_read_value(const ProtobufCMessageDescriptor *type,
 
 	r = put_message(&walk, type, value);
 	if (r == 0)
-		r = cp_rpc_message_unpack(type, walk.data, walk.size, ret,
-					  diag);
-	free(walk.data);
+		r = cp_rpc_message_unpack(type, walk.wire.data, walk.wire.size,
+					  ret, diag);
+	cp_rpc_wire_write_done(&walk.wire);
 	return r > 0 ? CP_RPC_JSON_READ_E_INVALID : r;
 }
 
