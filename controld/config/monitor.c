@@ -4,23 +4,13 @@
 #include <string.h>
 
 #include "controld/config/config.h"
-#include "controld/http/address.h"
+#include "controld/config/listen.h"
 #include "controld/metrics/series.h"
 
 #define METRICS(name) .offset = offsetof(struct cp_config_metrics, name)
 #define HEALTH(name)  .offset = offsetof(struct cp_config_health, name)
 
 enum { LISTEN_MAX = 64 };
-
-static int check_listen(const void *field, struct sn_diag *diag)
-{
-	const char *text = *(char *const *)field;
-	struct cp_http_address address;
-
-	if (!text[0] || cp_http_address_parse(text, &address, diag) == 0)
-		return 0;
-	return CP_CONFIG_SCHEMA_E_REFUSED;
-}
 
 static bool is_key(const char *text)
 {
@@ -66,7 +56,7 @@ const struct cp_config_schema_item cp_config_monitor_metrics[] = {
 		METRICS(listen),
 		.max = LISTEN_MAX,
 		.fallback = "127.0.0.1:9102",
-		.check = check_listen,
+		.check = cp_config_listen_check,
 		.description = "Address and port of /metrics; empty: off.",
 	},
 	{
@@ -105,7 +95,7 @@ const struct cp_config_schema_item cp_config_monitor_health[] = {
 		HEALTH(listen),
 		.max = LISTEN_MAX,
 		.fallback = "127.0.0.1:9101",
-		.check = check_listen,
+		.check = cp_config_listen_check,
 		.description = "Address and port of /healthz and /readyz; "
 			       "empty: off.",
 	},

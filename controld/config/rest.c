@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "controld/http/address.h"
+#include "controld/config/listen.h"
 #include "controld/rest/rest.h"
 
 #define IN(name) .offset = offsetof(struct cp_config_rest, name)
@@ -39,16 +39,6 @@ static int check_file(const void *field, struct sn_diag *diag)
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
-static int check_listen(const void *field, struct sn_diag *diag)
-{
-	const char *text = *(char *const *)field;
-	struct cp_http_address address;
-
-	if (!text[0] || cp_http_address_parse(text, &address, diag) == 0)
-		return 0;
-	return CP_CONFIG_SCHEMA_E_REFUSED;
-}
-
 int cp_config_rest_check(const void *field, struct sn_diag *diag)
 {
 	const struct cp_config_rest *rest = field;
@@ -75,7 +65,7 @@ const struct cp_config_schema_item cp_config_rest_items[] = {
 		IN(listen),
 		.max = 64,
 		.fallback = "",
-		.check = check_listen,
+		.check = cp_config_listen_check,
 		.description = "Address and port where it is served over TLS; "
 			       "empty: not at all.",
 	},
