@@ -34,6 +34,19 @@
 #define READ(name, type, answer, handler) \
 	UNARY(name, type, answer, handler, NULL, CP_RPC_ROLE_VIEWER)
 
+/* A stream of what happens, which is taken up again where it broke off. */
+#define WATCH(name, type, answer, module, whose)                   \
+	{                                                          \
+		.path = "/sentinel.v1.DaemonService/" name,        \
+		.request = &sentinel__v1__##type##__descriptor,    \
+		.response = &sentinel__v1__##answer##__descriptor, \
+		.kind = CP_RPC_KIND_SERVER_STREAM, .role = whose,  \
+		.cursor = "cursor", .resume = "resume",            \
+		.on_call = cp_api_##module##_call,                 \
+		.on_writable = cp_api_##module##_writable,         \
+		.on_cancel = cp_api_##module##_cancel,             \
+	}
+
 static const struct cp_rpc_method methods[] = {
 	ADMIN("Attach", attach_request, attach_response, cp_api_change_attach),
 	ADMIN("Detach", detach_request, detach_response, cp_api_change_detach),
@@ -80,30 +93,10 @@ static const struct cp_rpc_method methods[] = {
 		.on_half_close = cp_api_stream_half_close,
 		.on_cancel = cp_api_stream_cancel,
 	},
-	{
-		.path = "/sentinel.v1.DaemonService/WatchEvents",
-		.request = &sentinel__v1__watch_events_request__descriptor,
-		.response = &sentinel__v1__event__descriptor,
-		.kind = CP_RPC_KIND_SERVER_STREAM,
-		.role = CP_RPC_ROLE_VIEWER,
-		.cursor = "cursor",
-		.resume = "resume",
-		.on_call = cp_api_watch_call,
-		.on_writable = cp_api_watch_writable,
-		.on_cancel = cp_api_watch_cancel,
-	},
-	{
-		.path = "/sentinel.v1.DaemonService/WatchRuntime",
-		.request = &sentinel__v1__watch_runtime_request__descriptor,
-		.response = &sentinel__v1__runtime_event__descriptor,
-		.kind = CP_RPC_KIND_SERVER_STREAM,
-		.role = CP_RPC_ROLE_OPERATOR,
-		.cursor = "cursor",
-		.resume = "resume",
-		.on_call = cp_api_runtime_call,
-		.on_writable = cp_api_runtime_writable,
-		.on_cancel = cp_api_runtime_cancel,
-	},
+	WATCH("WatchEvents", watch_events_request, event, watch,
+	      CP_RPC_ROLE_VIEWER),
+	WATCH("WatchRuntime", watch_runtime_request, runtime_event, runtime,
+	      CP_RPC_ROLE_OPERATOR),
 	{
 		.path = "/sentinel.v1.DaemonService/Lease",
 		.request = &sentinel__v1__lease_request__descriptor,
