@@ -318,6 +318,39 @@ static int resume(const struct cp_rpc_method *method,
 	return 0;
 }
 
+static size_t count_streams(const struct cp_rest *rest, const char *name)
+{
+	const struct cp_rest_call *call;
+	size_t n = 0;
+
+	LIST_FOREACH(call, &rest->calls, link)
+	{
+		n += call->is_stream && call->http && call->caller.is_remote &&
+		     strcmp(call->caller.name, name) == 0;
+	}
+	return n;
+}
+
+/* For one more stream; *text says why not. Streams leave half of the connections
+ * to others, and of who is known by a credential half of them to other callers
+ * (by the Unix socket all are admin). Looked at when a stream begins: judged by
+ * their heads, many could pass before the body of one came. */
+static bool has_place(const struct cp_rest_listener *listener,
+		      const struct cp_rest_caller *caller, const char **text)
+{
+	size_t max = listener->rest->options.connections_max / 2;
+	struct cp_http_stats stats;
+
+	cp_http_get_stats(listener->http, &stats);
+	*text = "as many streams are open as may be";
+	if (stats.n_streams >= max)
+		return false;
+	*text = "the caller has as many streams as it may have";
+	return !caller->is_remote ||
+	       count_streams(listener->rest, caller->name) <
+		       SN_MAX(max / 2, (size_t)1);
+}
+
 static struct cp_rest_call *new_call(struct cp_rest_listener *listener,
 				     struct cp_http_call *http,
 				     const struct cp_rpc_method *method)
@@ -363,10 +396,16 @@ void cp_rest_call_begin(void *userdata, struct cp_http_call *http)
 	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *message = NULL;
 	struct cp_rest_call *call = NULL;
 	struct sn_diag diag = { 0 };
+	const char *text;
 	int r = read_request(http, method, &message, &diag);
 
 	if (r > 0) {
 		cp_rest_answer_refuse(http, &diag);
+		return;
+	}
+	if (method->kind == CP_RPC_KIND_SERVER_STREAM &&
+	    !has_place(listener, cp_http_call_get_data(http), &text)) {
+		cp_rest_answer_fail(http, GRPC_STATUS_RESOURCE_EXHAUSTED, text);
 		return;
 	}
 	if (r == 0)

@@ -15,7 +15,6 @@ enum {
 	STATUS_FORBIDDEN = 403,
 	STATUS_UNSUPPORTED_TYPE = 415,
 	STATUS_MISDIRECTED = 421,
-	STATUS_TOO_MANY = 429,
 	STATUS_INTERNAL = 500,
 	STATUS_UNAVAILABLE = 503,
 	HOST_BYTES = 256,
@@ -143,14 +142,12 @@ static unsigned int judge_process(const struct cp_rest_listener *listener,
 	return STATUS_FORBIDDEN;
 }
 
-static unsigned int judge_method(const struct cp_rest_listener *listener,
-				 const struct cp_http_call *call,
+static unsigned int judge_method(const struct cp_http_call *call,
 				 const struct cp_rpc_method *method,
 				 const struct cp_rest_caller *caller,
 				 const char **text)
 {
 	const struct cp_http_route *route = cp_http_call_get_route(call);
-	struct cp_http_stats stats;
 
 	if (caller->role > method->role) {
 		*text = "the role of the caller does not have this call";
@@ -159,12 +156,6 @@ static unsigned int judge_method(const struct cp_rest_listener *listener,
 	if (strcmp(route->method, "POST") == 0 && !is_json(call)) {
 		*text = "Content-Type must be application/json";
 		return STATUS_UNSUPPORTED_TYPE;
-	}
-	cp_http_get_stats(listener->http, &stats);
-	if (method->kind == CP_RPC_KIND_SERVER_STREAM &&
-	    stats.n_streams >= listener->rest->options.connections_max / 2) {
-		*text = "as many streams are open as may be";
-		return STATUS_TOO_MANY;
 	}
 	return 0;
 }
@@ -184,8 +175,7 @@ static unsigned int judge_caller(const struct cp_rest_listener *listener,
 			 cp_rest_remote_judge(listener, call, caller, text) :
 			 judge_process(listener, call, caller, text);
 	if (!status && target->kind == CP_REST_KIND_METHOD)
-		status = judge_method(listener, call, target->method, caller,
-				      text);
+		status = judge_method(call, target->method, caller, text);
 	return status;
 }
 

@@ -19,7 +19,7 @@
 #define HEAD	    "HTTP/1.1\r\nHost: localhost\r\n"
 #define PATIENCE_NS (10 * SN_NS_PER_S)
 
-enum { GOT_BYTES = 64 * 1024, DRAIN_MS = 100 };
+enum { GOT_BYTES = 64 * 1024, DRAIN_MS = 100, CONNECTIONS = 8 };
 
 static uv_loop_t loop;
 static struct cp_rest *rest;
@@ -29,7 +29,7 @@ static bool is_closed;
 
 /* What the handlers have. */
 static struct cp_rpc_call *held;
-static unsigned int n_cancelled, n_writable;
+static unsigned int n_cancelled, n_writable, n_watched;
 static char resumed[64];
 
 static void reply_id(struct cp_rpc_call *call, const char *id)
@@ -68,6 +68,7 @@ static void on_watch(struct cp_rpc_call *call, const ProtobufCMessage *message,
 
 	(void)user;
 	(void)snprintf(resumed, sizeof(resumed), "%s", request->resume);
+	n_watched++;
 	if (request->since_seconds)
 		cp_rpc_call_fail(call, GRPC_STATUS_NOT_FOUND, "a \"b\"\n\xff");
 	else
@@ -84,7 +85,7 @@ static void on_writable(struct cp_rpc_call *call, void *user)
 static void on_cancel(struct cp_rpc_call *call, void *user)
 {
 	(void)user;
-	t_true(call == held);
+	t_true(call == held || n_watched > 1);
 	held = NULL;
 	n_cancelled++;
 }
@@ -133,7 +134,7 @@ static void begin(void)
 		.n_methods = SN_ARRAY_SIZE(methods),
 		.user = folder,
 		.version = "1",
-		.connections_max = 8,
+		.connections_max = CONNECTIONS,
 		.socket_path = path,
 		.gid = (gid_t)-1,
 	};
@@ -417,6 +418,44 @@ static void a_head_of_a_stream_is_no_stream(void)
 	end();
 }
 
+/* However many heads have come before the first body. */
+static void streams_leave_half_of_the_connections(void)
+{
+	static struct client clients[CONNECTIONS];
+	struct client last;
+	size_t n_refused = 0;
+
+	begin();
+	for (size_t i = 0; i < CONNECTIONS - 1; i++) {
+		ask(&clients[i],
+		    "POST /v1/Watch " HEAD "Expect: 100-continue\r\n"
+		    "Content-Type: application/json\r\n"
+		    "Content-Length: 2\r\n\r\n");
+		turn_until(has_got(&clients[i], "100 Continue"));
+	}
+	t_eq(n_watched, 0);
+	for (size_t i = 0; i < CONNECTIONS - 1; i++) {
+		t_eq(send(clients[i].fd, "{}", 2, MSG_NOSIGNAL), 2);
+		turn_until(has_got(&clients[i], "retry") ||
+			   has_got(&clients[i], "RESOURCE_EXHAUSTED"));
+		n_refused += has_got(&clients[i], " 429 ");
+	}
+	t_eq(n_watched, CONNECTIONS / 2);
+	t_eq(n_refused, CONNECTIONS / 2 - 1);
+	ask(&last, "GET /v1/Watch " HEAD "\r\n");
+	turn_until(has_got(&last, " 429 "));
+	/* A place that is left is free. */
+	leave(&clients[0]);
+	turn_until(n_cancelled == 1);
+	leave(&last);
+	ask(&last, "GET /v1/Watch " HEAD "\r\n");
+	turn_until(has_got(&last, "retry"));
+	leave(&last);
+	for (size_t i = 1; i < CONNECTIONS - 1; i++)
+		leave(&clients[i]);
+	end();
+}
+
 static void a_stop_ends_streams_at_once(void)
 {
 	struct client client;
@@ -513,6 +552,7 @@ T_MAIN("rest", a_call_is_answered_by_its_handler,
        a_stream_that_fails_at_once_has_a_status,
        a_stream_that_fails_later_has_an_event_for_it,
        a_reader_that_leaves_cancels_its_stream, a_head_of_a_stream_is_no_stream,
-       a_stop_ends_streams_at_once, an_unread_stream_does_not_hold_up_a_stop,
+       streams_leave_half_of_the_connections, a_stop_ends_streams_at_once,
+       an_unread_stream_does_not_hold_up_a_stop,
        a_folder_too_long_for_the_socket_keeps_nothing_from_starting,
        a_method_without_a_role_is_for_the_strongest)
