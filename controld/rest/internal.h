@@ -75,4 +75,5 @@ struct cp_rest_caller {
 	bool is_remote;
 	enum cp_rest_callers_kind kind;
 	uint8_t hash[CP_REST_CALLERS_HASH_BYTES];
+	int64_t until_s; /* its own end, beside that of the list */
 };

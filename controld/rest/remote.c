@@ -45,10 +45,12 @@ static bool is_verified(gnutls_session_t session)
 	       status == 0;
 }
 
-/* The SHA-256 of the peer's public key. False: there is no certificate, or not
- * one that leads to the authority. */
-static bool hash_key(gnutls_session_t session,
-		     uint8_t hash[CP_REST_CALLERS_HASH_BYTES])
+/* The SHA-256 of the peer's public key, and from when on its certificate is no
+ * good. False: there is no certificate, or not one that leads to the
+ * authority. */
+static bool read_certificate(gnutls_session_t session,
+			     uint8_t hash[CP_REST_CALLERS_HASH_BYTES],
+			     int64_t *until_s)
 {
 	size_t size = CP_REST_CALLERS_HASH_BYTES;
 	const gnutls_datum_t *list;
@@ -68,6 +70,7 @@ static bool hash_key(gnutls_session_t session,
 					     GNUTLS_KEYID_USE_SHA256, hash,
 					     &size) == 0 &&
 		  size == CP_REST_CALLERS_HASH_BYTES;
+	*until_s = gnutls_x509_crt_get_expiration_time(certificate);
 	gnutls_x509_crt_deinit(certificate);
 	return is_done;
 }
@@ -84,12 +87,13 @@ static bool may_be_guessing(const struct cp_http_call *call)
 
 static const struct cp_rest_callers_entry *
 find_entry(const struct cp_rest *rest, const struct cp_http_call *call,
-	   const char **text)
+	   int64_t *until_s, const char **text)
 {
 	const char *header = cp_http_call_get_header(call, "Authorization");
 	uint8_t hash[CP_REST_CALLERS_HASH_BYTES];
 	const char *token;
 
+	*until_s = INT64_MAX;
 	if (!rest->callers) {
 		*text = "there is no list of callers";
 		return NULL;
@@ -102,7 +106,7 @@ find_entry(const struct cp_rest *rest, const struct cp_http_call *call,
 			       NULL;
 	}
 	*text = "a bearer token or a certificate is needed";
-	if (!hash_key(cp_http_call_get_tls(call), hash))
+	if (!read_certificate(cp_http_call_get_tls(call), hash, until_s))
 		return NULL;
 	*text = "the certificate is not known";
 	return cp_rest_callers_find(rest->callers,
@@ -120,8 +124,8 @@ static void tell(const struct sockaddr_storage *from, const char *text)
 				(const void *)&in4->sin_addr :
 				(const void *)&in6->sin6_addr,
 			address, sizeof(address));
-	sn_log(SN_LOG_WARNING, "audit rest-refused from=%s reason='%s'",
-	       address, text);
+	sn_log(SN_LOG_WARNING, "rest-refused from=%s reason='%s'", address,
+	       text);
 }
 
 unsigned int cp_rest_remote_judge(const struct cp_rest_listener *listener,
@@ -144,7 +148,7 @@ unsigned int cp_rest_remote_judge(const struct cp_rest_listener *listener,
 		cp_http_call_add_header(call, "Retry-After", "20");
 		return STATUS_TOO_MANY;
 	}
-	entry = find_entry(rest, call, text);
+	entry = find_entry(rest, call, &caller->until_s, text);
 	if (entry && time(NULL) >= entry->until_s) {
 		*text = "the credential has expired";
 		entry = NULL;
@@ -178,5 +182,5 @@ bool cp_rest_remote_may_go_on(const struct cp_rest *rest,
 		entry = cp_rest_callers_find(rest->callers, caller->kind,
 					     caller->hash);
 	return entry && time(NULL) < entry->until_s &&
-	       entry->role <= method->role;
+	       time(NULL) < caller->until_s && entry->role <= method->role;
 }

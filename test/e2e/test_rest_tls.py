@@ -43,6 +43,7 @@ class Keys:
         self.make_authority("stranger")
         self.make_client("client")
         self.make_client("unlisted")
+        self.make_client("short")
         self.write_callers()
 
     def openssl(self, *arguments, **options):
@@ -68,6 +69,20 @@ class Keys:
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem",
                      "-CAkey", "ca.key", "-days", "2", "-out", f"{name}.pem")
 
+    def end_client(self, name, seconds):
+        """Its key gets a certificate that expires."""
+        (self.folder / "index").write_text("")
+        (self.folder / "ca.conf").write_text(
+            "[ca]\ndefault_ca = one\n[one]\ndatabase = index\n"
+            "new_certs_dir = .\nrand_serial = yes\ndefault_md = sha256\n"
+            "policy = any\n[any]\ncommonName = supplied\n")
+        until_time = datetime.datetime.utcnow() + datetime.timedelta(
+            seconds=seconds)
+        self.openssl("ca", "-batch", "-notext", "-config", "ca.conf", "-cert",
+                     "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr",
+                     "-out", f"{name}.pem", "-enddate",
+                     until_time.strftime("%Y%m%d%H%M%SZ"))
+
     def key_hash(self, name):
         pem = self.openssl("x509", "-in", f"{name}.pem", "-noout",
                            "-pubkey").stdout
@@ -90,7 +105,7 @@ class Keys:
             digest = hashlib.sha256(self.tokens[name].encode()).hexdigest()
             if name not in without:
                 lines.append(f"{name} {role} token {digest} {until_time}")
-        for name in ("client", "stranger"):
+        for name in ("client", "stranger", "short"):
             lines.append(f"{name} operator certificate {self.key_hash(name)}")
         path = self.folder / "callers"
         path.write_text("\n".join(lines) + "\n")
@@ -177,6 +192,15 @@ def test_without_a_credential_there_is_nothing(curl, token):
         status, body = curl(path, token=token)
         assert status == 401 and body["code"] == "UNAUTHENTICATED"
     assert curl("/v1/Attach", {}, token=token)[0] == 401
+
+
+def test_refusals_are_told_and_are_no_changes(curl, world):
+    """Whoever asks can have one told, so these lines have the log's limit, which
+    the trail of changes does not."""
+    assert curl("/v1/List", token="x")[0] == 401
+    lines = [line for line in (world.folder / "sentinel-cp.log").read_text()
+             .splitlines() if "rest-refused from=127.0.0.1" in line]
+    assert lines and not any("audit" in line for line in lines)
 
 
 @pytest.mark.parametrize("header", [
@@ -275,11 +299,13 @@ def test_names_of_the_host_are_as_configured(curl):
                     options=["-H", f"Origin: {origin}"])[0] == wanted
 
 
-def follow(world, keys, token):
+def follow(world, keys, token=None, cert=None):
+    credential = ["-H", "Authorization: Bearer " + keys.tokens[token]] \
+        if token else ["--cert", str(keys.folder / f"{cert}.pem"),
+                       "--key", str(keys.folder / f"{cert}.key")]
     stream = subprocess.Popen(
         [*world.network.enter("router"), "curl", "-sSN", "--cacert",
-         str(keys.folder / "server.pem"), "-H",
-         "Authorization: Bearer " + keys.tokens[token],
+         str(keys.folder / "server.pem"), *credential,
          URL + "/v1/WatchEvents?follow=true"], stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL)
     assert stream.stdout.readline().startswith(b"retry")
@@ -325,6 +351,46 @@ def test_a_stream_ends_with_what_it_was_opened_with(curl, world, keys):
     stays.kill()
     stays.communicate()
     keys.write_callers()
+
+
+def test_a_stream_ends_with_its_certificate(curl, world, keys):
+    """The list does not say when that is."""
+    stays = follow(world, keys, cert="client")
+    keys.end_client("short", 8)
+    stream = follow(world, keys, cert="short")
+    text, _ = stream.communicate(timeout=40)
+    assert b"event: error" in text and b"UNAUTHENTICATED" in text
+    assert curl("/v1/List", cert="short")[0] == 401
+    assert stays.poll() is None
+    stays.kill()
+    stays.communicate()
+
+
+def test_a_caller_leaves_streams_to_others(curl, world, keys):
+    """Of 32 connections 16 may be streams, 8 of them one caller's."""
+    streams = [follow(world, keys, "viewer") for _ in range(8)]
+    status, body = curl("/v1/WatchEvents?follow=true", token="viewer")
+    assert status == 429 and body["code"] == "RESOURCE_EXHAUSTED"
+    streams += [follow(world, keys, "operator") for _ in range(8)]
+    status, body = curl("/v1/WatchEvents?follow=true", token="admin")
+    assert status == 429 and "as many streams" in body["message"]
+    assert curl("/v1/List", token="viewer")[0] == 200
+    # What one of them gives up, it may have again.
+    left = streams.pop(0)
+    left.kill()
+    left.communicate()
+
+    def comes_back():
+        try:
+            streams.append(follow(world, keys, "viewer"))
+        except AssertionError:
+            return False
+        return True
+
+    until(comes_back, "there is a place")
+    for stream in streams:
+        stream.kill()
+        stream.communicate()
 
 
 def test_a_list_that_others_can_read_lets_nobody_in(curl, world, keys):
