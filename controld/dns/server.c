@@ -149,9 +149,12 @@ static int open_listener(struct cp_dns_server *server,
 		return fd;
 	}
 	server->told[kind] = 0;
-	if (is_new)
-		cp_dns_listen_store(kind, &server->dns, fd);
+	/* Kept is what is in use: each try that fails would leave one more. */
 	r = start_listener(server, kind, fd);
+	if (r == 0 && is_new)
+		cp_dns_listen_store(kind, &server->dns, fd);
+	else if (r < 0 && !is_new)
+		cp_dns_listen_unstore(kind, &server->dns);
 	server->is_open[kind] = r == 0;
 	return r;
 }

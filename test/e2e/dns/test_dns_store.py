@@ -161,3 +161,23 @@ def test_sockets_for_other_interfaces_are_not_taken_over(site):
     site.world.zone(good={"A": [60, "203.0.113.1"]})
     until(lambda: site.query("good.test", timeout_s=1).get("rcode") ==
           "NOERROR", "names resolve over the new pair", limit_s=20)
+
+
+def test_what_cannot_listen_is_not_kept(site):
+    """Descriptors under the names of listeners that are none."""
+    site.attach(ALLOW)
+    manager = site.world.manager
+    names = {name for name in manager.listen() if f"{site.kind}-" in name}
+    site.world.stop(site.world.cp)
+    manager.removed.clear()
+    for name in names:
+        os.close(manager.kept[name])
+        manager.kept[name] = os.open("/dev/null", os.O_RDWR)
+    site.world.start_cp()
+    until(lambda: names <= set(manager.listen()) and
+          names <= set(manager.removed),
+          "they are thrown away, and what is opened in their place is kept",
+          limit_s=20)
+    site.world.zone(good={"A": [60, "203.0.113.1"]})
+    until(lambda: site.query("good.test", timeout_s=1).get("rcode") ==
+          "NOERROR", "names resolve", limit_s=20)
