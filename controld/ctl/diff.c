@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/ctl/diff.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "controld/ctl/output.h"
 #include "controld/ctl/table.h"
 #include "controld/ctl/wanted.h"
+#include "controld/policy/cidr.h"
 #include "controld/policy/convert.h"
 #include "controld/policy/file.h"
 #include "controld/rpc/message.h"
@@ -36,6 +36,9 @@ bool cp_ctl_diff_read(const Sentinel__V1__Seen *seen,
 		      struct cp_ctl_diff_storage *storage,
 		      struct cp_ctl_judge_destination *ret)
 {
+	struct cp_policy_cidr cidr;
+	struct sn_diag diag;
+
 	*ret = (struct cp_ctl_judge_destination){
 		.protocol = (uint8_t)seen->protocol,
 		.port = (uint16_t)seen->port,
@@ -47,14 +50,12 @@ bool cp_ctl_diff_read(const Sentinel__V1__Seen *seen,
 		ret->name = &storage->name;
 	}
 	if (*seen->address) {
-		storage->address.family = strchr(seen->address, ':') ?
-						  SN_FAMILY_IPV6 :
-						  SN_FAMILY_IPV4;
-		if (inet_pton(storage->address.family == SN_FAMILY_IPV4 ?
-				      AF_INET :
-				      AF_INET6,
-			      seen->address, storage->address.bytes) != 1)
+		if (cp_policy_cidr_parse(seen->address, &cidr, &diag) != 0 ||
+		    !cp_policy_cidr_is_host(&cidr))
 			return false;
+		storage->address.family = cidr.family;
+		(void)memcpy(storage->address.bytes, cidr.address,
+			     sizeof(cidr.address));
 		ret->address = &storage->address;
 	}
 	return ret->name || ret->address;

@@ -9,7 +9,8 @@
 
 enum cp_ctl_exit cp_ctl_diff_show(struct cp_ctl_session *session);
 
-/* A row of GetSeen as something to judge. False: it is none that we know. */
+/* A row of GetSeen as something to judge. False: no rule can have its name or
+ * address. */
 struct cp_ctl_diff_storage {
 	struct cp_dns_name name;
 	struct cp_dns_address address;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/ctl/learn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ enum {
 /* A rule that is to be written. */
 struct target {
 	struct cp_dns_name name; /* size 0: the address */
+	struct cp_dns_address address;
 	char text[CP_DNS_NAME_TEXT_BYTES];
 	bool subdomains;
 	bool is_all; /* every port */
@@ -135,7 +137,7 @@ static void inherit(const struct learn *learn, struct target *target,
 
 static struct target *get_target(struct learn *learn,
 				 const struct cp_dns_name *name,
-				 const char *address)
+				 const struct cp_dns_address *address)
 {
 	struct target *target;
 
@@ -143,7 +145,8 @@ static struct target *get_target(struct learn *learn,
 		target = &learn->targets[i];
 		if (name ? cp_dns_name_is_equal(&target->name, name) :
 			   target->name.size == 0 &&
-				    strcmp(target->text, address) == 0)
+				    memcmp(&target->address, address,
+					   sizeof(*address)) == 0)
 			return target;
 	}
 	target = &learn->targets[learn->n_targets++];
@@ -152,8 +155,10 @@ static struct target *get_target(struct learn *learn,
 		target->name = *name;
 		(void)cp_dns_name_format(name, target->text);
 	} else {
-		(void)snprintf(target->text, sizeof(target->text), "%s",
-			       address);
+		target->address = *address;
+		(void)inet_ntop(
+			address->family == SN_FAMILY_IPV4 ? AF_INET : AF_INET6,
+			address->bytes, target->text, sizeof(target->text));
 	}
 	return target;
 }
@@ -210,7 +215,7 @@ static void take(struct learn *learn, Sentinel__V1__Seen *seen)
 	if (destination.name)
 		wildcard = find_wildcard(learn, destination.name);
 	target = get_target(learn, wildcard ? wildcard : destination.name,
-			    seen->address);
+			    destination.address);
 	target->subdomains |= wildcard != NULL;
 	target->count += seen->count;
 	if (destination.name)

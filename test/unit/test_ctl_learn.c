@@ -157,6 +157,20 @@ static void names_and_processes_cannot_break_out_of_the_file(void)
 	end(policy);
 }
 
+static void spellings_of_an_address_are_one(void)
+{
+	Sentinel__V1__Policy *policy = parse("mode: allowlist\n");
+
+	begin(policy);
+	see("", "27:db8::1", TCP, 443);
+	see("", "27:dB8:0::0001", TCP, 443);
+	see("", "::ffff:192.0.2.1", TCP, 443);
+	t_eq(learn(NULL, 0), 2);
+	t_true(says("{allow: '27:db8::1', ports: ['443/tcp']} # 2x"));
+	t_true(says("# not opened: ::ffff:192.0.2.1: no rule can name it\n"));
+	end(policy);
+}
+
 static void a_rule_for_a_name_keeps_what_less_specific_ones_opened(void)
 {
 	Sentinel__V1__Policy *policy = parse(
@@ -282,6 +296,7 @@ static void judging_knows_names_addresses_and_modes(void)
 
 T_MAIN("ctl_learn", what_was_seen_passes_by_what_was_learnt,
        names_and_processes_cannot_break_out_of_the_file,
+       spellings_of_an_address_are_one,
        a_rule_for_a_name_keeps_what_less_specific_ones_opened,
        what_is_denied_stays_denied_and_is_told,
        wildcards_stand_for_what_is_below_them,
