@@ -33,7 +33,6 @@ struct cp_runtime {
 
 	struct cp_runtime_set *wanted; /* NULL: nothing */
 	struct cp_runtime_sets sets;
-	uint64_t cgroups; /* hash of the ids that rules have */
 	bool is_stale; /* rules could not be made; tried again */
 
 	struct cp_runtime_mounts *mounts;
@@ -49,6 +48,9 @@ struct cp_runtime {
 	uint64_t run;
 	uint64_t n_told;
 
+	LIST_HEAD(, cp_runtime_observer) observers;
+	unsigned int n_observers;
+	uint64_t n_observed; /* ever */
 	LIST_HEAD(, cp_runtime_watcher) watchers;
 	struct cp_runtime_watcher *next_watcher; /* while they are woken */
 	unsigned int n_watchers;

@@ -96,8 +96,7 @@ static void ticked(uv_timer_t *timer)
 	cp_runtime_owners_forget(runtime->owners);
 	if (runtime->reader)
 		tell_gaps(runtime);
-	if (runtime->is_stale ||
-	    cp_runtime_wanted_hash(runtime) != runtime->cgroups)
+	if (runtime->is_stale || cp_runtime_wanted_is_stale(runtime))
 		put_wanted(runtime);
 	cp_runtime_tell_all(runtime);
 }
@@ -170,8 +169,14 @@ static void changed(void *userdata)
 	struct cp_runtime *runtime = userdata;
 	enum cp_runtime_host_state state =
 		cp_runtime_host_get_state(runtime->host);
+	struct cp_runtime_observer *observer;
 	struct cp_runtime_watcher *watcher;
 
+	LIST_FOREACH(observer, &runtime->observers, link)
+	{
+		if (observer->changed)
+			observer->changed(observer);
+	}
 	if (state == CP_RUNTIME_HOST_REFUSED)
 		sn_log(SN_LOG_ERROR,
 		       "runtime error='%s': the rules before "
@@ -512,4 +517,44 @@ void cp_runtime_unwatch(struct cp_runtime *runtime,
 void cp_runtime_count_missed(struct cp_runtime *runtime, uint64_t n)
 {
 	runtime->n_missed += n;
+}
+
+int cp_runtime_observe(struct cp_runtime *runtime,
+		       struct cp_runtime_observer *observer)
+{
+	int r;
+
+	if (runtime->n_observers >= CP_RUNTIME_SETS_SHARES_MAX)
+		return CP_RUNTIME_E_FULL;
+	observer->id = ++runtime->n_observed;
+	LIST_INSERT_HEAD(&runtime->observers, observer, link);
+	runtime->n_observers++;
+	r = cp_runtime_observer_changed(runtime);
+	if (r == 0)
+		return 0;
+	LIST_REMOVE(observer, link);
+	runtime->n_observers--;
+	return r;
+}
+
+void cp_runtime_unobserve(struct cp_runtime *runtime,
+			  struct cp_runtime_observer *observer)
+{
+	LIST_REMOVE(observer, link);
+	runtime->n_observers--;
+	if (!runtime->is_closing)
+		put_wanted(runtime);
+}
+
+int cp_runtime_observer_changed(struct cp_runtime *runtime)
+{
+	int r = cp_runtime_wanted_put(runtime);
+
+	return r > 0 ? CP_RUNTIME_E_FULL : r;
+}
+
+bool cp_runtime_is_in_force(const struct cp_runtime *runtime)
+{
+	return cp_runtime_host_get_state(runtime->host) ==
+	       CP_RUNTIME_HOST_IN_FORCE;
 }

@@ -89,3 +89,35 @@ int cp_runtime_watch(struct cp_runtime *runtime,
 void cp_runtime_unwatch(struct cp_runtime *runtime,
 			struct cp_runtime_watcher *watcher);
 void cp_runtime_count_missed(struct cp_runtime *runtime, uint64_t n);
+
+/* Embedded in what takes events as they come and keeps its own account of them.
+ * Its rules go into the kernel beside the configuration's; what only they match
+ * is told to it, and not to readers without a filter, the file or the journal. */
+struct cp_runtime_observer {
+	LIST_ENTRY(cp_runtime_observer) link;
+	uint64_t id; /* given by cp_runtime_observe() */
+	/* Adds its rules, as they are now, to rules; cgroups get the ids that
+	 * find says. 0, -errno, or an answer of controld/runtime/rules.h. */
+	int (*put_wanted)(struct cp_runtime_observer *observer,
+			  struct cp_runtime_rules *rules,
+			  uint64_t (*find)(const char *cgroup));
+	/* An event that one of its rules matches, or a gap or a step of the
+	 * clock, which all are told. number: in this run, as in the uuid.
+	 * Everything is good in the call only. */
+	void (*told)(struct cp_runtime_observer *observer,
+		     const Sentinel__V1__RuntimeEvent *event, uint64_t number);
+	/* The host's state has changed; may be NULL. */
+	void (*changed)(struct cp_runtime_observer *observer);
+};
+
+/* 0, -errno, or CP_RUNTIME_E_FULL: it does not observe. The observer may have no
+ * rules (yet). Ends with cp_runtime_unobserve(), before the runtime does. */
+int cp_runtime_observe(struct cp_runtime *runtime,
+		       struct cp_runtime_observer *observer);
+void cp_runtime_unobserve(struct cp_runtime *runtime,
+			  struct cp_runtime_observer *observer);
+/* It wants others now. 0, -errno, or CP_RUNTIME_E_FULL: those of before stay in
+ * force, and it has to want them again. */
+int cp_runtime_observer_changed(struct cp_runtime *runtime);
+/* Has the kernel what is wanted now? */
+bool cp_runtime_is_in_force(const struct cp_runtime *runtime);

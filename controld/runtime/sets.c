@@ -6,13 +6,14 @@
 #include <string.h>
 
 int cp_runtime_sets_make(struct cp_runtime_set **ret,
-			 struct cp_runtime_rules *rules, size_t n_configured)
+			 struct cp_runtime_rules *rules,
+			 const struct cp_runtime_shares *shares)
 {
 	struct cp_runtime_set *set = malloc(sizeof(*set));
 
 	if (!set)
 		return -ENOMEM;
-	*set = (struct cp_runtime_set){ 1, rules, n_configured };
+	*set = (struct cp_runtime_set){ 1, rules, *shares };
 	*ret = set;
 	return 0;
 }
@@ -61,6 +62,16 @@ struct cp_runtime_set *cp_runtime_sets_get(const struct cp_runtime_sets *sets,
 			return sets->held[at].set;
 	}
 	return NULL;
+}
+
+bool cp_runtime_sets_has(const struct sn_rt_bits *matched, size_t first,
+			 size_t n)
+{
+	for (size_t i = first; i < first + n; i++) {
+		if (matched->words[i / 64] & 1ULL << i % 64)
+			return true;
+	}
+	return false;
 }
 
 void cp_runtime_sets_clear(struct cp_runtime_sets *sets)

@@ -7,18 +7,38 @@
 
 #include "controld/runtime/rules.h"
 
-enum { CP_RUNTIME_SETS_MAX = 16 };
+enum {
+	CP_RUNTIME_SETS_MAX = 16,
+	CP_RUNTIME_SETS_SHARES_MAX = 32, /* owners of rules */
+};
+
+/* Rules of one owner, which follow each other. */
+struct cp_runtime_share {
+	uint64_t owner;
+	size_t first;
+	size_t n;
+};
+
+/* Whose rules are where: the configuration's first, then the owners', then
+ * those of watchers. */
+struct cp_runtime_shares {
+	size_t n_configured;
+	size_t n_lasting; /* the owners' included */
+	size_t n;
+	struct cp_runtime_share of[CP_RUNTIME_SETS_SHARES_MAX];
+};
 
 /* Shared by all that refer to it. */
 struct cp_runtime_set {
 	unsigned int n_references;
 	struct cp_runtime_rules *rules;
-	size_t n_configured; /* the first ones; watchers' are behind them */
+	struct cp_runtime_shares shares;
 };
 
 /* Takes rules, on success only. -ENOMEM. */
 int cp_runtime_sets_make(struct cp_runtime_set **ret,
-			 struct cp_runtime_rules *rules, size_t n_configured);
+			 struct cp_runtime_rules *rules,
+			 const struct cp_runtime_shares *shares);
 struct cp_runtime_set *cp_runtime_sets_ref(struct cp_runtime_set *set);
 struct cp_runtime_set *cp_runtime_sets_unref(struct cp_runtime_set *set);
 
@@ -38,4 +58,7 @@ void cp_runtime_sets_put(struct cp_runtime_sets *sets, uint32_t generation,
 /* NULL: not held. */
 struct cp_runtime_set *cp_runtime_sets_get(const struct cp_runtime_sets *sets,
 					   uint32_t generation);
+/* Is one of the n rules from first on among those that matched? */
+bool cp_runtime_sets_has(const struct sn_rt_bits *matched, size_t first,
+			 size_t n);
 void cp_runtime_sets_clear(struct cp_runtime_sets *sets);

@@ -81,9 +81,9 @@ static void log_event(struct cp_runtime *runtime,
 
 /* The store and all that is fed from it. */
 
-static int put(struct cp_runtime *runtime,
-	       const Sentinel__V1__RuntimeEvent *message,
-	       const struct cp_runtime_stored *like)
+static int store(struct cp_runtime *runtime,
+		 const Sentinel__V1__RuntimeEvent *message,
+		 const struct cp_runtime_stored *like)
 {
 	uint64_t number = cp_runtime_store_next(runtime->store), n_lost;
 	const struct cp_runtime_stored *stored;
@@ -102,20 +102,66 @@ static int put(struct cp_runtime *runtime,
 
 /* Of the set's rules those of the configuration: what readers ask for is
  * theirs. */
-static bool keep_configured(const struct cp_runtime_set *set,
+static void keep_configured(const struct cp_runtime_set *set,
 			    const struct sn_rt_bits *matched,
 			    struct sn_rt_bits *ret)
 {
-	bool is_any = false;
-
 	(void)memset(ret, 0, sizeof(*ret));
-	for (size_t i = 0; i < set->n_configured; i++) {
-		uint64_t bit = matched->words[i / 64] & 1ULL << i % 64;
+	for (size_t i = 0; i < set->shares.n_configured; i++)
+		ret->words[i / 64] |= matched->words[i / 64] & 1ULL << i % 64;
+}
 
-		ret->words[i / 64] |= bit;
-		is_any |= bit != 0;
+static const struct cp_runtime_share *
+find_share(const struct cp_runtime_shares *shares, uint64_t owner)
+{
+	for (size_t i = 0; i < shares->n; i++) {
+		if (shares->of[i].owner == owner)
+			return &shares->of[i];
 	}
-	return is_any;
+	return NULL;
+}
+
+/* telling NULL: no event, but what all are told. An observer that was not there
+ * when the kernel got the set has no rule in it. */
+static void tell_observers(struct cp_runtime *runtime,
+			   const struct cp_runtime_telling *telling,
+			   const Sentinel__V1__RuntimeEvent *message)
+{
+	struct cp_runtime_observer *observer;
+	const struct cp_runtime_share *share;
+
+	LIST_FOREACH(observer, &runtime->observers, link)
+	{
+		share = telling ? find_share(&telling->set->shares,
+					     observer->id) :
+				  NULL;
+		if (!telling ||
+		    (share && cp_runtime_sets_has(telling->matched,
+						  share->first, share->n)))
+			observer->told(observer, message, runtime->n_told);
+	}
+}
+
+/* What only observers want is theirs alone. */
+static int put_event(struct cp_runtime *runtime,
+		     const struct cp_runtime_telling *telling,
+		     const Sentinel__V1__RuntimeEvent *message)
+{
+	const struct cp_runtime_set *set = telling->set;
+	size_t n = cp_runtime_rules_count(set->rules);
+	const struct cp_runtime_stored like = {
+		.event = telling->record->head->event,
+		.is_configured = cp_runtime_sets_has(telling->matched, 0,
+						     set->shares.n_configured),
+	};
+	int r = 0;
+
+	if (like.is_configured ||
+	    cp_runtime_sets_has(telling->matched, set->shares.n_lasting,
+				n - set->shares.n_lasting))
+		r = store(runtime, message, &like);
+	tell_observers(runtime, telling, message);
+	return r;
 }
 
 static void put_owner(struct cp_runtime *runtime,
@@ -144,11 +190,6 @@ int cp_runtime_tell_event(struct cp_runtime *runtime,
 	const struct cp_runtime_record *record = telling->record;
 	struct cp_runtime_redact_result *arguments = NULL;
 	struct sn_rt_bits matched;
-	const struct cp_runtime_stored like = {
-		.event = record->head->event,
-		.is_configured = keep_configured(telling->set, telling->matched,
-						 &matched),
-	};
 	struct cp_runtime_event event = {
 		.record = record,
 		.process = telling->process,
@@ -162,6 +203,7 @@ int cp_runtime_tell_event(struct cp_runtime *runtime,
 	};
 	int r = 0;
 
+	keep_configured(telling->set, telling->matched, &matched);
 	put_owner(runtime, &event);
 	/* Those of a set that still wanted them may be on their way. */
 	if (record->arguments.size > 0 && runtime->options.config->arguments) {
@@ -174,7 +216,8 @@ int cp_runtime_tell_event(struct cp_runtime *runtime,
 	if (r == 0)
 		r = cp_runtime_message_new(&message, &event);
 	if (r == 0)
-		r = put(runtime, cp_runtime_message_get(message), &like);
+		r = put_event(runtime, telling,
+			      cp_runtime_message_get(message));
 	free(arguments);
 	return r;
 }
@@ -210,7 +253,8 @@ void cp_runtime_tell_gap(struct cp_runtime *runtime, size_t event,
 	message.gap = n;
 	message.gap_cause = cause;
 	message.gap_event = (char *)(uintptr_t)(name ? name : "");
-	(void)put(runtime, &message, &like);
+	(void)store(runtime, &message, &like);
+	tell_observers(runtime, NULL, &message);
 }
 
 void cp_runtime_tell_step(struct cp_runtime *runtime, int64_t step_ns)
@@ -223,7 +267,8 @@ void cp_runtime_tell_step(struct cp_runtime *runtime, int64_t step_ns)
 
 	begin(runtime, "clock", uuid, &message);
 	message.clock_step_ns = step_ns;
-	(void)put(runtime, &message, &like);
+	(void)store(runtime, &message, &like);
+	tell_observers(runtime, NULL, &message);
 }
 
 void cp_runtime_tell_all(struct cp_runtime *runtime)

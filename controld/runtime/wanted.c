@@ -77,6 +77,42 @@ static int add_watched(const struct cp_runtime *runtime,
 	return r;
 }
 
+static int add_observed(const struct cp_runtime *runtime,
+			struct cp_runtime_rules *rules,
+			struct cp_runtime_shares *shares)
+{
+	struct cp_runtime_observer *observer;
+	int r = 0;
+
+	LIST_FOREACH(observer, &runtime->observers, link)
+	{
+		struct cp_runtime_share *share = &shares->of[shares->n];
+
+		if (r != 0)
+			return r;
+		share->owner = observer->id;
+		share->first = cp_runtime_rules_count(rules);
+		r = observer->put_wanted(observer, rules,
+					 cp_runtime_wanted_find_cgroup);
+		share->n = cp_runtime_rules_count(rules) - share->first;
+		shares->n++;
+	}
+	return r;
+}
+
+static int add_all(const struct cp_runtime *runtime,
+		   struct cp_runtime_rules *rules,
+		   struct cp_runtime_shares *shares)
+{
+	int r = add_configured(runtime, rules);
+
+	shares->n_configured = cp_runtime_rules_count(rules);
+	if (r == 0)
+		r = add_observed(runtime, rules, shares);
+	shares->n_lasting = cp_runtime_rules_count(rules);
+	return r == 0 ? add_watched(runtime, rules) : r;
+}
+
 /* Per subject: so many a second, and so many at once. */
 static struct cp_runtime_host_settings
 make_settings(const struct cp_config_runtime *config)
@@ -120,48 +156,38 @@ int cp_runtime_wanted_put(struct cp_runtime *runtime)
 {
 	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *rules =
 		NULL;
+	struct cp_runtime_shares shares = { .n = 0 };
 	struct cp_runtime_set *set;
-	size_t n_configured;
 	int r = cp_runtime_rules_new(&rules);
 
 	if (r == 0 && runtime->options.config->enabled)
-		r = add_configured(runtime, rules);
+		r = add_all(runtime, rules, &shares);
+	if (r == 0)
+		r = cp_runtime_sets_make(&set, rules, &shares);
 	if (r != 0)
-		return r;
-	n_configured = cp_runtime_rules_count(rules);
-	if (runtime->options.config->enabled)
-		r = add_watched(runtime, rules);
-	if (r != 0)
-		return r;
-	r = cp_runtime_sets_make(&set, rules, n_configured);
-	if (r < 0)
 		return r;
 	rules = NULL;
-	runtime->cgroups = cp_runtime_wanted_hash(runtime);
 	r = put_set(runtime, set);
 	cp_runtime_sets_unref(set);
 	return r;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t number)
+bool cp_runtime_wanted_is_stale(const struct cp_runtime *runtime)
 {
-	return (hash ^ number) * 0x9e3779b97f4a7c15ULL;
-}
+	const struct cp_runtime_set *set = runtime->wanted;
 
-uint64_t cp_runtime_wanted_hash(const struct cp_runtime *runtime)
-{
-	const struct cp_config_schema_array *array =
-		&runtime->options.config->rules;
-	const struct cp_config_runtime_rule *all = array->items;
-	uint64_t hash = 1;
+	for (size_t i = 0; set && i < set->shares.n_lasting; i++) {
+		const struct cp_runtime_rule *rule =
+			cp_runtime_rules_get(set->rules, i);
 
-	for (size_t i = 0; i < array->n_items; i++) {
-		const struct cp_config_schema_strings *cgroups =
-			&all[i].match.cgroups;
+		for (size_t j = 0; j < rule->n_terms; j++) {
+			const struct cp_runtime_term *term = &rule->terms[j];
 
-		for (size_t j = 0; all[i].enabled && j < cgroups->n_items; j++)
-			hash = mix(hash, cp_runtime_wanted_find_cgroup(
-						 cgroups->items[j]));
+			if (term->field == SN_RT_FIELD_CGROUP &&
+			    cp_runtime_wanted_find_cgroup(term->path) !=
+				    term->value[0])
+				return true;
+		}
 	}
-	return hash;
+	return false;
 }

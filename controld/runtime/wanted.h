@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Rules of the configuration and of watchers, made one set. */
+/* Rules of the configuration, of observers and of watchers, made one set. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct cp_runtime;
 
-/* From now on what configuration and watchers say. -errno, or an answer of
+/* From now on what all of these say. -errno, or an answer of
  * controld/runtime/rules.h: what was wanted before stays so. */
 int cp_runtime_wanted_put(struct cp_runtime *runtime);
-/* Of the cgroups that rules name: they come and go. */
-uint64_t cp_runtime_wanted_hash(const struct cp_runtime *runtime);
+/* Has a cgroup come or gone that a rule names? Those that a watcher names are
+ * the ones that it found. */
+bool cp_runtime_wanted_is_stale(const struct cp_runtime *runtime);
 /* The id of a cgroup by its path from the root of the hierarchy on; 0: there is
  * none. */
 uint64_t cp_runtime_wanted_find_cgroup(const char *path);

@@ -91,11 +91,12 @@ static void number_of_events_is_bounded_as_well(void)
 
 static struct cp_runtime_set *make_set(void)
 {
+	const struct cp_runtime_shares shares = { .n = 0 };
 	struct cp_runtime_rules *rules = NULL;
 	struct cp_runtime_set *set = NULL;
 
 	t_eq(cp_runtime_rules_new(&rules), 0);
-	t_eq(cp_runtime_sets_make(&set, rules, 0), 0);
+	t_eq(cp_runtime_sets_make(&set, rules, &shares), 0);
 	return set;
 }
 
