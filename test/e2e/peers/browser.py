@@ -34,6 +34,13 @@ def ask(method, path, body=None):
         raise RuntimeError(json.load(error)["value"]["message"]) from None
 
 
+def is_ready():
+    try:
+        return ask("GET", "/status")["ready"]
+    except OSError:
+        return False
+
+
 def pump(source, target):
     try:
         while data := source.recv(65536):
@@ -62,13 +69,9 @@ class Browser:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             env={**os.environ, "HOME": folder, "TMPDIR": folder})
         deadline = time.monotonic() + LIMIT_S
-        while True:
-            try:
-                if ask("GET", "/status")["ready"]:
-                    break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
+        while not is_ready():
+            if time.monotonic() > deadline:
+                raise RuntimeError("chromedriver is not ready")
             time.sleep(0.05)
         options = {"binary": "/usr/bin/chromium", "args": [
             # Root has no sandbox; what is shown comes from the daemon under test.
