@@ -519,8 +519,8 @@ def test_arguments_are_told_only_where_asked_for(runtime, work):  # noqa: F811
     assert found.flags == rt.ARGUMENTS_CUT
 
 
-def test_contents_environment_and_arguments_are_nowhere(runtime, work,  # noqa: F811
-                                                        tmp_path):
+def test_contents_environment_and_arguments_are_nowhere(runtime, traced,  # noqa: F811
+                                                        work, tmp_path):
     canaries = [os.urandom(12).hex() for _ in range(4)]
     content, payload, environment, argument = canaries
     (tmp_path / "file").write_text(content)
@@ -540,7 +540,7 @@ def test_contents_environment_and_arguments_are_nowhere(runtime, work,  # noqa: 
     raw = runtime.ring.rest[:]
     for canary in canaries:
         assert canary.encode() not in raw
-        assert canary not in Path(work.cgroup / "cgroup.procs").read_text()
+        assert canary not in traced.log.read_text()
 
 
 def test_processes_can_be_left_out(runtime, work, tmp_path):  # noqa: F811

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import world as worlds
+from test_metrics import agent_in, scrape
 from tracing import text
+from traffic import A, B, each
 
 CWD = -100
 # Known before the daemons are, and searched by everybody.
@@ -133,10 +135,29 @@ def test_a_reader_that_stops_is_told_what_it_missed(clean, work, trace,
     assert seen.find("file_open")
 
 
-def settled(world):
+def ledger(world):
     row, = (one for one in world.ok("status")["runtime"]["events"]
             if one["event"] == "file_open")
+    return row
+
+
+def settled(world):
+    row = ledger(world)
     return row["sent"] == row["delivered"] + row["filtered"] + row["lost"]
+
+
+def test_metrics_have_the_ledger(clean, work):
+    in_force(clean)
+    web = agent_in(clean)
+    before = scrape(web)
+    opened(work, "counted", 200)
+    worlds.until(lambda: len(of_file("counted")) == 200, "all are written")
+    after = scrape(web)
+    for name, count in (("generated", 200), ("events", 200), ("dropped", 0),
+                        ("filtered", 0)):
+        change = [page.sum(f"sentinel_runtime_{name}_total", event="file_open")
+                  for page in (before, after)]
+        assert change[1] - change[0] == count, name
 
 
 def test_a_full_disk_costs_lines_that_are_counted_and_told(clean, work):
@@ -174,10 +195,15 @@ def test_a_killed_daemon_loses_nothing_in_silence(clean, work):
             one["gap_cause"] == "restart"]
 
 
-def test_a_ring_that_nobody_reads_changes_no_policy(clean, work):
-    target = clean.attach(work.folder, policy="mode: allowlist\n")
+def test_a_ring_that_nobody_reads_changes_no_verdict(clean, work, box):
+    in_force(clean)
+    box.attach(policy="dns: {steering: false}\n"
+                      "cidrs: [{allow: 10.20.0.0/16}, {allow: fd20::/16}]\n")
+    before = ledger(clean)["ring_full"]
     clean.kill_cp()
     opened(work, "unread", 10000)
+    box.judge([*each(A, True), *each(B, False)])
     clean.ensure_daemons()
-    assert clean.show(target)["state"] == "enforced"
-    clean.ok("detach", target)
+    assert box.show()["state"] == "enforced"
+    worlds.until(lambda: ledger(clean)["ring_full"] > before,
+                 "it has been full")

@@ -5,6 +5,7 @@ says of what is missing. (That each call makes one event: test_runtime_table.py.
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,26 @@ def rows(world):
     """The ledger by event."""
     return {row["event"]: row
             for row in world.ok("status")["runtime"]["events"]}
+
+
+def dumped(pid):
+    """What a core of the process would have: memory that no file backs."""
+    found = []
+    tasks = Path(f"/proc/{pid}/task")
+    os.kill(pid, signal.SIGSTOP)
+    worlds.until(lambda: all(") T " in task.read_text()
+                             for task in tasks.glob("*/stat")), "it stands still")
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, \
+            open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            place, access, _, _, inode, *name = line.split()
+            if access.startswith("rw") and inode == "0" and \
+                    name not in (["[vvar]"], ["[vsyscall]"]):
+                start, end = (int(one, 16) for one in place.split("-"))
+                memory.seek(start)
+                found.append(memory.read(end - start))
+    os.kill(pid, signal.SIGCONT)
+    return b"".join(found)
 
 
 def watching(trace, work, event, place):
@@ -199,6 +220,9 @@ def test_arguments_are_redacted_and_nothing_else_is_said(clean, work, trace,
     said = str(seen.seen) + seen.end() + clean.logs() + \
         clean.ctl("status", "-o", "json").out
     assert CANARY not in said
+    core = dumped(clean.cp.pid)
+    assert os.fsencode(script) in core, "the event itself is held"
+    assert CANARY.encode() not in core + dumped(clean.dp.pid)
 
 
 def test_the_daemons_own_doings_are_left_out(clean, work, trace, tmp_path):
