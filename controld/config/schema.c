@@ -365,6 +365,15 @@ static int check_required(struct walk *walk,
 	return 0;
 }
 
+static const struct cp_config_schema_item *
+find_item(const struct cp_config_schema_item *items, const char *key)
+{
+	while (items->key && strcmp(items->key, key) != 0 &&
+	       (!items->alias || strcmp(items->alias, key) != 0))
+		items++;
+	return items;
+}
+
 static int fill_keys(struct walk *walk,
 		     const struct cp_config_schema_item *items,
 		     const struct cp_config_yaml_node *node, void *object)
@@ -374,15 +383,17 @@ static int fill_keys(struct walk *walk,
 	uint64_t seen = 0;
 
 	for (; key; key = cp_config_yaml_get_next(value)) {
-		const char *text = cp_config_yaml_get_text(key);
-		const struct cp_config_schema_item *item = items;
+		const struct cp_config_schema_item *item =
+			find_item(items, cp_config_yaml_get_text(key));
 		int r;
 
 		value = cp_config_yaml_get_next(key);
-		while (item->key && strcmp(item->key, text) != 0)
-			item++;
 		if (!item->key)
 			return refuse_key(walk, items, key);
+		if (seen >> (item - items) & 1)
+			return refuse(walk, key,
+				      "key '%s' is given as '%s' too",
+				      item->key, item->alias);
 		seen |= 1ULL << (item - items);
 		assert(walk->n_steps < SN_ARRAY_SIZE(walk->steps));
 		walk->steps[walk->n_steps++] = (struct step){ item->key, 0 };

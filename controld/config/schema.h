@@ -77,6 +77,7 @@ typedef int (*cp_config_schema_each)(void *userdata, void *element,
 
 struct cp_config_schema_item {
 	const char *key; /* NULL ends the table */
+	const char *alias; /* the same key as others spell it, or NULL */
 	const char *description; /* one sentence for the manual */
 	size_t offset; /* of the field in the struct of this table */
 	enum cp_config_schema_type type;

@@ -188,9 +188,8 @@ static int refuse_path(struct sn_diag *diag, const char *path, const char *why)
 	return CP_RUNTIME_RULES_E_REFUSED;
 }
 
-/* Paths are compared byte for byte with what the kernel makes of a file, so
- * there is one way to write each. */
-static int check_path(const char *path, size_t *ret, struct sn_diag *diag)
+int cp_runtime_rules_check_path(const char *path, size_t *ret,
+				struct sn_diag *diag)
 {
 	size_t size = strlen(path);
 	size_t n = 0;
@@ -225,7 +224,7 @@ int cp_runtime_rules_put_path(struct cp_runtime_rules *rules,
 {
 	struct cp_runtime_term term = { .field = (uint8_t)field };
 	uint64_t hash = SN_RT_HASH_FIRST;
-	int r = check_path(path, &term.path_bytes, diag);
+	int r = cp_runtime_rules_check_path(path, &term.path_bytes, diag);
 
 	if (r != 0)
 		return r;
@@ -253,7 +252,7 @@ int cp_runtime_rules_put_cgroup(struct cp_runtime_rules *rules, uint64_t id,
 	struct cp_runtime_term term = { .field = SN_RT_FIELD_CGROUP,
 					.value = { id },
 					.path = (char *)(uintptr_t)path };
-	int r = check_path(path, &term.path_bytes, diag);
+	int r = cp_runtime_rules_check_path(path, &term.path_bytes, diag);
 
 	return r == 0 ? put(rules, term) : r;
 }

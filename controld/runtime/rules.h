@@ -72,6 +72,10 @@ int cp_runtime_rules_put_uid(struct cp_runtime_rules *rules, uint32_t uid);
 /* At most 15 bytes, as the kernel keeps it. */
 int cp_runtime_rules_put_comm(struct cp_runtime_rules *rules, const char *comm,
 			      struct sn_diag *diag);
+/* Paths are compared byte for byte with what the kernel makes of a file, so
+ * there is one way to write each. ret: how many bytes of it count. */
+int cp_runtime_rules_check_path(const char *path, size_t *ret,
+				struct sn_diag *diag);
 /* What is path or lies below it; field: PATH or EXE_PATH. */
 int cp_runtime_rules_put_path(struct cp_runtime_rules *rules,
 			      enum sn_rt_field field, const char *path,

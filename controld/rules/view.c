@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/rules/view.h"
+
+#include <string.h>
+
+#include "controld/rules/set.h"
+#include "controld/runtime/judge.h"
+#include "shared/runtime.h"
+
+/* By length and first letter there are two at most. */
+static enum sn_rt_event find_event(const char *name)
+{
+	for (size_t i = SN_RT_EVENT_NONE + 1; i < SN_RT_EVENT_COUNT; i++) {
+		if (sn_runtime_events[i].name[0] == name[0] &&
+		    strcmp(sn_runtime_events[i].name, name) == 0)
+			return (enum sn_rt_event)i;
+	}
+	return SN_RT_EVENT_NONE;
+}
+
+bool cp_rules_view_set(struct cp_rules_view *view,
+		       const struct cp_rules_subject *subject)
+{
+	view->subject = subject;
+	view->event = subject->event;
+	view->process = subject->event->process;
+	view->ready = 0;
+	view->has_parent = false;
+	view->parent = NULL;
+	if (!view->process)
+		return false;
+	view->kind = find_event(subject->event->event);
+	return view->kind != SN_RT_EVENT_NONE;
+}
+
+const Sentinel__V1__RuntimeProcess *
+cp_rules_view_get_parent(struct cp_rules_view *view)
+{
+	const struct cp_rules_subject *subject = view->subject;
+
+	if (!view->has_parent && subject->get_parent)
+		view->parent =
+			subject->get_parent(subject->userdata, view->process);
+	view->has_parent = true;
+	return view->parent;
+}
+
+static void put_bound(struct cp_rules_text *text, uint64_t hash, size_t size)
+{
+	if (text->n_bounds < SN_ARRAY_SIZE(text->bounds))
+		text->bounds[text->n_bounds++] =
+			(struct cp_rules_bound){ hash, size };
+}
+
+static void hash_text(struct cp_rules_text *text)
+{
+	bool is_path = text->size > 0 && text->at[0] == '/';
+	uint64_t hash = SN_RT_HASH_FIRST;
+
+	if (is_path && text->size == 1)
+		text->size = 0;
+	for (size_t i = 0; i < text->size; i++) {
+		if (is_path && text->at[i] == '/')
+			put_bound(text, hash, i);
+		hash = sn_rt_hash(hash, (uint8_t)text->at[i]);
+	}
+	if (is_path)
+		put_bound(text, hash, text->size);
+	text->hash = hash;
+}
+
+/* What a file's path is to rules: see controld/runtime/judge.c. */
+static void put_file(const Sentinel__V1__RuntimeFile *file, char *room,
+		     struct cp_rules_text *ret)
+{
+	if (!file || file->text)
+		return;
+	ret->at = file->path;
+	ret->size = strlen(file->path);
+	if (file->raw_path.len > 0) {
+		ret->at = (const char *)file->raw_path.data;
+		ret->size = file->raw_path.len;
+	}
+	if (ret->size == 0 && !file->cut && file->inode == 0)
+		return;
+	ret->known = CP_RULES_KNOWN_NOT;
+	if (ret->size == 0 || (file->cut && file->as_passed) ||
+	    (room && ret->size > SN_RT_PATH_MAX)) {
+		ret->at = NULL;
+		return;
+	}
+	if (file->cut)
+		return;
+	ret->known = CP_RULES_KNOWN_YES;
+	if (file->as_passed && room) {
+		ret->size = cp_runtime_judge_clean(
+			(struct cp_runtime_bytes){ ret->at, ret->size }, room);
+		ret->at = room;
+	}
+	hash_text(ret);
+}
+
+static void put_executable(const Sentinel__V1__RuntimeProcess *process,
+			   struct cp_rules_text *ret)
+{
+	put_file(process->executable, NULL, ret);
+	if (ret->known == CP_RULES_KNOWN_ABSENT)
+		ret->known = CP_RULES_KNOWN_NOT;
+}
+
+static void put_text(const char *text, struct cp_rules_text *ret)
+{
+	ret->known = CP_RULES_KNOWN_YES;
+	ret->at = text;
+	ret->size = strlen(text);
+	hash_text(ret);
+}
+
+static void put_cgroup(const Sentinel__V1__RuntimeProcess *process,
+		       struct cp_rules_text *ret)
+{
+	/* Of one that was cut the beginning is missing. */
+	if (process->cgroup[0] == '/')
+		put_text(process->cgroup, ret);
+	else
+		ret->known = CP_RULES_KNOWN_NOT;
+}
+
+static void put(struct cp_rules_view *view, enum cp_rules_source source,
+		struct cp_rules_text *ret)
+{
+	const Sentinel__V1__RuntimeProcess *parent;
+
+	switch (source) {
+	case CP_RULES_SOURCE_FILE:
+		put_file(view->event->file, view->file, ret);
+		break;
+	case CP_RULES_SOURCE_TARGET:
+		put_file(view->event->target, view->target, ret);
+		break;
+	case CP_RULES_SOURCE_EXECUTABLE:
+		put_executable(view->process, ret);
+		break;
+	case CP_RULES_SOURCE_CGROUP:
+		put_cgroup(view->process, ret);
+		break;
+	case CP_RULES_SOURCE_COMM:
+		put_text(view->process->comm, ret);
+		break;
+	case CP_RULES_SOURCE_PARENT_COMM:
+		parent = cp_rules_view_get_parent(view);
+		if (parent)
+			put_text(parent->comm, ret);
+		break;
+	case CP_RULES_SOURCE_PARENT_EXECUTABLE:
+		parent = cp_rules_view_get_parent(view);
+		if (parent)
+			put_file(parent->executable, NULL, ret);
+		break;
+	case CP_RULES_SOURCE_COUNT:
+		break;
+	}
+}
+
+const struct cp_rules_text *cp_rules_view_get(struct cp_rules_view *view,
+					      enum cp_rules_source source)
+{
+	struct cp_rules_text *text = &view->texts[source];
+
+	if (view->ready & 1U << source)
+		return text;
+	view->ready |= 1U << source;
+	text->known = CP_RULES_KNOWN_ABSENT;
+	text->at = NULL;
+	text->size = 0;
+	text->n_bounds = 0;
+	put(view, source, text);
+	return text;
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controld/rules/file.h"
+
+#include "test/unit/test_rules_rig.h"
+
+static char *refuse(const char *text, size_t size)
+{
+	static char shown[SN_DIAG_FILE_BYTES + SN_DIAG_TEXT_BYTES];
+	struct sn_diag diag = { .text = "" };
+	struct cp_rules *rules = NULL;
+
+	t_eq(cp_rules_load(&rules, text, size, "rules.yaml", &diag),
+	     CP_RULES_E_REFUSED);
+	t_null(rules);
+	return sn_diag_format(&diag, shown, sizeof(shown));
+}
+
+static void refuses(const char *text, const char *why)
+{
+	t_str_eq(refuse(text, strlen(text)), why);
+}
+
+static void refuses_rule(const char *rest, const char *why)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text), "rules:\n  - name: x\n    %s\n",
+		       rest);
+	refuses(text, why);
+}
+
+static void names_file_and_line_of_what_is_wrong(void)
+{
+	refuses("", "rules.yaml: key 'rules' is missing");
+	refuses("rule: []", "rules.yaml:1: unknown key 'rule'; did you mean "
+			    "'rules'?");
+	refuses_rule("event: file_opne",
+		     "rules.yaml:2: rule 'x': events: there is no event "
+		     "'file_opne'");
+	refuses_rule("events: [file_open,\n      file_opne]",
+		     "rules.yaml:4: rule 'x': events: there is no event "
+		     "'file_opne'");
+	refuses_rule(
+		"severity: bad",
+		"rules.yaml:3: rules[0].severity: 'bad' is not one of debug, "
+		"info, notice, warning, error, critical");
+	refuses_rule(
+		"event: file_open\n    match:\n      paths:\n"
+		"        - /etc\n        - etc",
+		"rules.yaml:7: rule 'x': match.paths: a path prefix begins "
+		"with a slash: 'etc'");
+	refuses_rule("event: file_open\n    exceptions:\n      - results:\n"
+		     "        - no",
+		     "rules.yaml:6: rule 'x': exceptions.results: 'no' is none "
+		     "of ok, failed");
+	refuses_rule("event: file_open\n    match: {uids: [-1]}",
+		     "rules.yaml:4: rule 'x': match.uids: '-1' is no number of "
+		     "a user");
+	refuses_rule("event: file_open\n    match: {parent_comms: "
+		     "[0123456789abcdef]}",
+		     "rules.yaml:4: rule 'x': match.parent_comms: "
+		     "'0123456789abcdef' is no process name: it has 1 to 15 "
+		     "bytes");
+}
+
+static void refuses_what_says_nothing(void)
+{
+	refuses_rule("match: {}",
+		     "rules.yaml:2: rules[0]: needs one of 'event' and "
+		     "'events'");
+	refuses_rule("event: file_open\n    events: [file_open]",
+		     "rules.yaml:2: rules[0]: needs one of 'event' and "
+		     "'events'");
+	refuses_rule("events: []",
+		     "rules.yaml:3: rules[0].events: has 0 elements, must have "
+		     "at least 1");
+	refuses_rule("event: file_open\n    match: {comms: []}",
+		     "rules.yaml:4: rules[0].match.comms: has 0 elements, must "
+		     "have at least 1");
+	refuses_rule("event: file_open\n    exceptions: []",
+		     "rules.yaml:4: rules[0].exceptions: has 0 elements, must "
+		     "have at least 1");
+}
+
+static void refuses_one_key_in_two_spellings(void)
+{
+	refuses_rule("event: file_open\n"
+		     "    match: {pathPrefixes: [/a], path_prefixes: [/b]}",
+		     "rules.yaml:4: rules[0].match: key 'path_prefixes' is "
+		     "given as 'pathPrefixes' too");
+}
+
+static void refuses_two_rules_of_one_name(void)
+{
+	refuses("rules:\n"
+		"  - {name: a, event: ptrace}\n"
+		"  - {name: b, event: ptrace}\n"
+		"  - {name: a, event: mount}\n",
+		"rules.yaml:4: rules[2].name: the rule in line 2 is 'a' too");
+}
+
+static void refuses_texts_over_a_mebibyte(void)
+{
+	enum { BYTES = 10 << 20 };
+	char *text = malloc(BYTES);
+
+	t_not_null(text);
+	(void)memset(text, '#', BYTES);
+	t_not_null(strstr(refuse(text, BYTES), "1048576"));
+	free(text);
+}
+
+static void refuses_too_many_rules(void)
+{
+	size_t n = 0, room = (CP_RULES_MAX + 1) * 64 + 16;
+	char *text = malloc(room);
+
+	t_not_null(text);
+	n += (size_t)snprintf(text, room, "rules:\n");
+	for (int i = 0; i <= CP_RULES_MAX; i++)
+		n += (size_t)snprintf(text + n, room - n,
+				      "- {name: r%d, event: ptrace}\n", i);
+	t_str_eq(refuse(text, n), "rules.yaml:2: rules: has 1025 elements, "
+				  "must have at most 1024");
+	free(text);
+}
+
+T_MAIN("rules_file", names_file_and_line_of_what_is_wrong,
+       refuses_what_says_nothing, refuses_one_key_in_two_spellings,
+       refuses_two_rules_of_one_name, refuses_texts_over_a_mebibyte,
+       refuses_too_many_rules)
