@@ -107,7 +107,7 @@ static bool passes(const struct cp_api_runtime *watch,
 
 	if (!event->process || !watch->filter)
 		return true;
-	read_subject(event, stored->event, &rooms, &subject);
+	read_subject(event, stored->kind, &rooms, &subject);
 	return cp_runtime_rules_match(watch->filter, &subject, &bits);
 }
 
@@ -117,8 +117,8 @@ static bool may_pass(const struct cp_api_runtime *watch,
 {
 	if (!watch->filter && !stored->is_configured)
 		return false;
-	return stored->event == SN_RT_EVENT_NONE ||
-	       (watch->events & SN_RT_EVENT_BIT(stored->event));
+	return stored->kind == SN_RT_EVENT_NONE ||
+	       (watch->events & SN_RT_EVENT_BIT(stored->kind));
 }
 
 /* Returns whether it was sent. */

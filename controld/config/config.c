@@ -521,6 +521,13 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.check = cp_config_runtime_check,
 		.description = "Events of processes: files, programs, network.",
 	},
+	{
+		.key = "detection",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		FIELD(detection),
+		.items = cp_config_detection_items,
+		.description = "Findings: which runtime events are told of.",
+	},
 	{ .key = NULL },
 };
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "controld/config/control.h"
+#include "controld/config/detection.h"
 #include "controld/config/monitor.h"
 #include "controld/config/rest.h"
 #include "controld/config/runtime.h"
@@ -91,6 +92,7 @@ struct cp_config {
 	} health;
 	struct cp_config_rest rest;
 	struct cp_config_runtime runtime;
+	struct cp_config_detection detection;
 };
 
 /* For cp_config_schema_print(). */

@@ -176,6 +176,35 @@ static void close_runtime(struct cp_daemon *daemon, closed_cb closed)
 		closed(daemon);
 }
 
+/* What is found in them. */
+
+static int open_findings(struct cp_daemon *daemon, struct sn_diag *diag)
+{
+	const struct cp_findings_options options = {
+		.loop = &daemon->loop,
+		.runtime = daemon->runtime,
+		.config = &daemon->config->detection,
+		.logs_names = daemon->config->log.workload_names,
+	};
+
+	(void)diag;
+	return cp_findings_new(&daemon->findings, &options);
+}
+
+static void reload_findings(struct cp_daemon *daemon)
+{
+	cp_findings_reload(daemon->findings, &daemon->config->detection,
+			   daemon->config->log.workload_names);
+}
+
+static void close_findings(struct cp_daemon *daemon, closed_cb closed)
+{
+	if (daemon->findings)
+		cp_findings_close(sn_steal(&daemon->findings), closed, daemon);
+	else
+		closed(daemon);
+}
+
 /* The resolver. */
 
 static int open_dns(struct cp_daemon *daemon, struct sn_diag *diag)
@@ -398,6 +427,7 @@ static const struct {
 	{ open_manager, reload_manager, close_manager, NULL },
 	{ open_events, reload_events, close_events, NULL },
 	{ open_runtime, reload_runtime, close_runtime, NULL },
+	{ open_findings, reload_findings, close_findings, NULL },
 	{ open_dns, reload_dns, close_dns, NULL },
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },

@@ -279,7 +279,7 @@ static void put_call(struct cp_runtime_message *message, uint64_t call)
 static void put_rules(struct cp_runtime_message *message,
 		      const struct cp_runtime_event *event)
 {
-	size_t n = cp_runtime_rules_count(event->rules);
+	size_t n = event->rules ? cp_runtime_rules_count(event->rules) : 0;
 
 	message->event.rules = message->rules;
 	for (size_t i = 0; i < n; i++) {

@@ -17,7 +17,7 @@ struct cp_runtime_event {
 	const struct cp_runtime_record *record; /* kind EVENT */
 	const struct cp_runtime_process *process; /* NULL: not known */
 	const struct cp_runtime_mounts *mounts;
-	const struct cp_runtime_rules *rules;
+	const struct cp_runtime_rules *rules; /* NULL: none */
 	const struct sn_rt_bits *matched; /* of rules */
 	int64_t wall_ns;
 	uint64_t run; /* random, of this run of the daemon */

@@ -13,6 +13,7 @@
 
 #include "controld/rpc/json.h"
 #include "controld/rpc/message.h"
+#include "sentinel/v1/runtime.pb-c.h"
 #include "shared/log.h"
 
 enum { FILE_MODE = 0600 };

@@ -15,6 +15,7 @@
 #include "controld/runtime/ledger.h"
 #include "controld/runtime/output.h"
 #include "controld/runtime/store.h"
+#include "sentinel/v1/runtime.pb-c.h"
 
 struct cp_runtime;
 

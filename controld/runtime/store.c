@@ -53,10 +53,10 @@ struct cp_runtime_store *cp_runtime_store_free(struct cp_runtime_store *store)
 }
 
 int cp_runtime_store_put(struct cp_runtime_store *store,
-			 const Sentinel__V1__RuntimeEvent *message,
+			 const ProtobufCMessage *message,
 			 const struct cp_runtime_stored *like)
 {
-	size_t size = sentinel__v1__runtime_event__get_packed_size(message);
+	size_t size = protobuf_c_message_get_packed_size(message);
 	struct cp_runtime_stored *fresh = malloc(sizeof(*fresh) + size);
 	uint64_t number = store->next;
 
@@ -64,7 +64,7 @@ int cp_runtime_store_put(struct cp_runtime_store *store,
 		*fresh = *like;
 		fresh->number = number;
 		fresh->size = size;
-		(void)sentinel__v1__runtime_event__pack(message, fresh->bytes);
+		(void)protobuf_c_message_pack(message, fresh->bytes);
 	}
 	while (store->oldest < store->next &&
 	       (store->n_bytes + size_of(fresh) > store->n_bytes_max ||

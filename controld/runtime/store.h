@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The last events in memory as packed messages, numbered. Readers keep a number
- * each and nothing else, so that a slow one costs nothing and is told what it
- * missed. Pure. */
+/* The last messages in memory, packed and numbered: events, or findings. Readers
+ * keep a number each and nothing else, so that a slow one costs nothing and is
+ * told what it missed. Pure. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sentinel/v1/runtime.pb-c.h"
+#include <protobuf-c/protobuf-c.h>
+
 #include "shared/util.h"
 
 enum {
@@ -18,14 +19,17 @@ enum {
 
 struct cp_runtime_store;
 
-/* One event as it is held. */
+/* One as it is held. What stands before the size is for readers to choose by,
+ * before anything is unpacked. */
 struct cp_runtime_stored {
 	uint64_t number; /* 1 and up, without gaps */
-	/* enum sn_rt_event; of a gap the one that is missing; NONE: neither. */
-	uint8_t event;
-	bool is_configured; /* a rule of the configuration wants it */
+	/* enum sn_rt_event, of a gap the one that is missing, NONE: neither; of
+	 * a finding its severity. */
+	uint8_t kind;
+	/* A rule of the configuration wants it; true of findings. */
+	bool is_configured;
 	size_t size;
-	uint8_t bytes[]; /* of a Sentinel__V1__RuntimeEvent */
+	uint8_t bytes[];
 };
 
 /* n_bytes: of what is held, all of it; at least one event is. */
@@ -36,7 +40,7 @@ SN_DEFINE_CLEANUP(struct cp_runtime_store, cp_runtime_store_free)
 /* Packs message under the next number; the other fields are those of `like`.
  * -ENOMEM: the number is used up, as if it had been overwritten. */
 int cp_runtime_store_put(struct cp_runtime_store *store,
-			 const Sentinel__V1__RuntimeEvent *message,
+			 const ProtobufCMessage *message,
 			 const struct cp_runtime_stored *like);
 
 /* The number of the oldest one that is held, and the one that comes next. */

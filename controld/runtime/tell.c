@@ -87,7 +87,7 @@ static int store(struct cp_runtime *runtime,
 {
 	uint64_t number = cp_runtime_store_next(runtime->store), n_lost;
 	const struct cp_runtime_stored *stored;
-	int r = cp_runtime_store_put(runtime->store, message, like);
+	int r = cp_runtime_store_put(runtime->store, &message->base, like);
 
 	if (r < 0)
 		return r;
@@ -150,7 +150,7 @@ static int put_event(struct cp_runtime *runtime,
 	const struct cp_runtime_set *set = telling->set;
 	size_t n = cp_runtime_rules_count(set->rules);
 	const struct cp_runtime_stored like = {
-		.event = telling->record->head->event,
+		.kind = telling->record->head->event,
 		.is_configured = cp_runtime_sets_has(telling->matched, 0,
 						     set->shares.n_configured),
 	};
@@ -240,7 +240,7 @@ void cp_runtime_tell_gap(struct cp_runtime *runtime, size_t event,
 			 Sentinel__V1__RuntimeCut cause, uint64_t n)
 {
 	const struct cp_runtime_stored like = {
-		.event = (uint8_t)event,
+		.kind = (uint8_t)event,
 		.is_configured = true,
 	};
 	const char *name = event < SN_RT_EVENT_COUNT ?

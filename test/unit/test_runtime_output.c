@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "controld/runtime/ledger.h"
+#include "sentinel/v1/runtime.pb-c.h"
 #include "test/unit/t.h"
 
 struct rig {
@@ -56,14 +57,14 @@ static void finish(struct rig *rig)
 
 static void put(struct rig *rig, const char *name)
 {
-	const struct cp_runtime_stored like = { .event = 1 };
+	const struct cp_runtime_stored like = { .kind = 1 };
 	Sentinel__V1__RuntimeEvent message;
 	uint64_t number = cp_runtime_store_next(rig->store), n_lost;
 	const struct cp_runtime_stored *stored;
 
 	sentinel__v1__runtime_event__init(&message);
 	message.event = (char *)(uintptr_t)name;
-	t_eq(cp_runtime_store_put(rig->store, &message, &like), 0);
+	t_eq(cp_runtime_store_put(rig->store, &message.base, &like), 0);
 	t_eq(cp_runtime_store_read(rig->store, &number, &stored, &n_lost), 0);
 	cp_runtime_output_put(rig->output, stored);
 }

@@ -3,6 +3,7 @@
 
 #include "controld/runtime/files.h"
 #include "controld/runtime/sets.h"
+#include "sentinel/v1/runtime.pb-c.h"
 #include "test/unit/t.h"
 
 static struct cp_runtime_store *new_store(size_t bytes)
@@ -15,12 +16,12 @@ static struct cp_runtime_store *new_store(size_t bytes)
 
 static void put(struct cp_runtime_store *store, const char *name, uint8_t event)
 {
-	const struct cp_runtime_stored like = { .event = event };
+	const struct cp_runtime_stored like = { .kind = event };
 	Sentinel__V1__RuntimeEvent message;
 
 	sentinel__v1__runtime_event__init(&message);
 	message.event = (char *)(uintptr_t)name;
-	t_eq(cp_runtime_store_put(store, &message, &like), 0);
+	t_eq(cp_runtime_store_put(store, &message.base, &like), 0);
 }
 
 static void events_come_in_the_order_in_which_they_were_put(void)
@@ -33,10 +34,10 @@ static void events_come_in_the_order_in_which_they_were_put(void)
 	put(store, "a", 1);
 	put(store, "b", 2);
 	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost), 0);
-	t_eq(stored->event, 1);
+	t_eq(stored->kind, 1);
 	t_eq(stored->number, 1);
 	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost), 0);
-	t_eq(stored->event, 2);
+	t_eq(stored->kind, 2);
 	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost),
 	     CP_RUNTIME_STORE_E_END);
 	t_eq(number, cp_runtime_store_next(store));
