@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/api/api.h"
+#include "controld/http/tls.h"
 #include "controld/web/web.h"
 #include "shared/log.h"
 
@@ -13,6 +14,21 @@ static const char *text_of(const struct sn_diag *diag, int r, char *text,
 {
 	return diag->text[0] ? sn_diag_format(diag, text, size) :
 			       strerror(r < 0 ? -r : EINVAL);
+}
+
+/* What is refused is wiped. */
+static int check_secrets(struct cp_rpc_secrets *secrets, struct sn_diag *diag)
+{
+	const struct cp_http_tls tls = {
+		.certificate = secrets->certificate,
+		.key = secrets->key,
+		.client_ca = secrets->ca,
+	};
+	int r = cp_http_tls_check(&tls, diag);
+
+	if (r)
+		cp_rpc_secrets_done(secrets);
+	return r;
 }
 
 /* False: refused, and told. */
@@ -28,6 +44,8 @@ static bool load_secrets(const struct cp_config_rest *config,
 	struct sn_diag diag = { 0 };
 	int r = cp_rpc_secrets_load(&files, ret, &diag);
 
+	if (r == 0)
+		r = check_secrets(ret, &diag);
 	if (r)
 		sn_log(SN_LOG_ERROR, "rest-tls error='%s'",
 		       text_of(&diag, r, text, sizeof(text)));

@@ -337,6 +337,33 @@ def test_a_reload_takes_callers_and_certificate_over(curl, world, keys):
     stream.stdout.close()
 
 
+@pytest.mark.parametrize("end, text, wanted", [
+    ("key", None, "certificate and key"), ("pem", "nonsense\n", "certificate"),
+    ("ca", "nonsense\n", "client_ca")])
+def test_a_certificate_that_cannot_be_used_is_not(curl, world, keys, end, text,
+                                                  wanted):
+    """Who exchanges two files has one of each for a moment."""
+    log = world.folder / "sentinel-cp.log"
+    path = keys.folder / ("ca.pem" if end == "ca" else f"server.{end}")
+    before, told = path.read_text(), len(log.read_text())
+    stream = follow(world, keys, "viewer")
+    path.write_text(text or (keys.folder / "stranger.key").read_text())
+    world.cp.send_signal(signal.SIGHUP)
+    until(lambda: f"rest-tls error='{wanted}" in log.read_text()[told:],
+          "it is told")
+    assert curl("/v1/List", token="viewer",
+                options=["-k"])[0] == 200
+    assert stream.poll() is None
+    # Nor at a start: nobody is served, and what is there later is.
+    world.kill_cp()
+    world.ensure_daemons()
+    assert curl("/v1/List", token="viewer", options=["-k"])[0] == 0
+    path.write_text(before)
+    world.cp.send_signal(signal.SIGHUP)
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it is taken")
+    stream.communicate(timeout=20)
+
+
 def test_a_stream_ends_with_what_it_was_opened_with(curl, world, keys):
     """A list without the token, and one in which it expires."""
     stays = follow(world, keys, "viewer")
