@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "controld/http/internal.h"
 #include "shared/log.h"
@@ -236,8 +237,21 @@ static int watch(struct cp_http *http)
 	return uv_poll_start(&http->poll, UV_READABLE, on_poll);
 }
 
+/* Of a daemon that could not be started; the library closes what it was given
+ * where TLS fails, and else does not. Then the number may be another file's by
+ * now. */
+static void close_if_left(int fd, const struct stat *was)
+{
+	struct stat now;
+
+	if (fstat(fd, &now) == 0 && now.st_dev == was->st_dev &&
+	    now.st_ino == was->st_ino)
+		(void)close(fd);
+}
+
 static int listen_now(struct cp_http *http)
 {
+	struct stat info = { 0 };
 	int fd, r;
 
 	if (http->options.listen)
@@ -246,9 +260,10 @@ static int listen_now(struct cp_http *http)
 		fd = cp_http_address_listen(&http->options.address, BACKLOG);
 	if (fd < 0)
 		return fd;
+	(void)fstat(fd, &info);
 	http->daemon = start_daemon(http, fd);
 	if (!http->daemon) {
-		(void)close(fd);
+		close_if_left(fd, &info);
 		/* Of TLS it does not say more. */
 		return http->options.tls ? -EPROTO : -ENOMEM;
 	}
