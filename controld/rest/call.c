@@ -325,15 +325,15 @@ static size_t count_streams(const struct cp_rest *rest, const char *name)
 
 	LIST_FOREACH(call, &rest->calls, link)
 	{
-		n += call->is_stream && call->http && call->caller.is_remote &&
+		n += call->is_stream && call->http &&
 		     strcmp(call->caller.name, name) == 0;
 	}
 	return n;
 }
 
 /* For one more stream; *text says why not. Streams leave half of the connections
- * to others, and of who is known by a credential half of them to other callers
- * (by the Unix socket all are admin). Looked at when a stream begins: judged by
+ * to others, and of who is no admin half of them, and most of what the handlers
+ * have room for, to other callers. Looked at when a stream begins: judged by
  * their heads, many could pass before the body of one came. */
 static bool has_place(const struct cp_rest_listener *listener,
 		      const struct cp_rest_caller *caller, const char **text)
@@ -346,9 +346,10 @@ static bool has_place(const struct cp_rest_listener *listener,
 	if (stats.n_streams >= max)
 		return false;
 	*text = "the caller has as many streams as it may have";
-	return !caller->is_remote ||
-	       count_streams(listener->rest, caller->name) <
-		       SN_MAX(max / 2, (size_t)1);
+	max = SN_MIN(SN_MAX(max / 2, (size_t)1),
+		     (size_t)CP_REST_STREAMS_PER_CALLER);
+	return caller->role == CP_RPC_ROLE_ADMIN ||
+	       count_streams(listener->rest, caller->name) < max;
 }
 
 static struct cp_rest_call *new_call(struct cp_rest_listener *listener,

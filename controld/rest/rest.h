@@ -27,6 +27,7 @@ enum {
 	CP_REST_PATH_BYTES = 108, /* of a socket's address */
 	CP_REST_HOSTS_MAX = 16,
 	CP_REST_HOST_BYTES = 254,
+	CP_REST_STREAMS_PER_CALLER = 8, /* no admin; see CP_API_WATCHES_MAX */
 	CP_REST_PULSE_MS = 10000, /* something is sent on each stream */
 };
 
