@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/rules/env.h"
+
 #define RULE(name) .offset = offsetof(struct cp_rules_file_rule, name)
+#define RATE(name) .offset = offsetof(struct cp_rules_file_rate, name)
 
 enum {
 	NODES_MAX = 400000,
@@ -33,6 +36,81 @@ static const struct cp_config_schema_item match_items[] = {
 	},
 #include "controld/rules/keys.def"
 #undef CP_RULES_KEY
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item list_items[] = {
+	{
+		.key = "name",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
+		.offset = offsetof(struct cp_rules_file_list, name),
+		.required = true,
+		.min = 1,
+		.max = CP_RULES_NAME_BYTES - 1,
+		.description = "By which others name it, behind a $.",
+	},
+	{
+		.key = "items",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
+		.offset = offsetof(struct cp_rules_file_list, items),
+		.required = true,
+		.min = 1,
+		.max = CP_RULES_VALUES_MAX,
+		.description = "Values, and lists before this one.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item macro_items[] = {
+	{
+		.key = "name",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
+		.offset = offsetof(struct cp_rules_file_macro, name),
+		.required = true,
+		.min = 1,
+		.max = CP_RULES_NAME_BYTES - 1,
+		.description = "By which blocks use it.",
+	},
+	{
+		.key = "match",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		.offset = offsetof(struct cp_rules_file_macro, match),
+		.required = true,
+		.items = match_items,
+		.description = "Keys as of rules; it may use macros before it.",
+	},
+	{ .key = NULL },
+};
+
+static const struct cp_config_schema_item rate_items[] = {
+	{
+		.key = "count",
+		.type = CP_CONFIG_SCHEMA_TYPE_UINT,
+		RATE(count),
+		.required = true,
+		.min = 2,
+		.max = CP_RULES_FILE_RATE_MAX,
+		.description = "So many events are one hit.",
+	},
+	{
+		.key = "window",
+		.type = CP_CONFIG_SCHEMA_TYPE_DURATION,
+		RATE(window_ns),
+		.required = true,
+		.unit_ns = 1,
+		.min = 1000000,
+		.max = 86400 * SN_NS_PER_S,
+		.description = "If they come within this time.",
+	},
+	{
+		.key = "by",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
+		RATE(by),
+		.min = 1,
+		.max = 6,
+		.description = "And have the same of each of these: process, "
+			       "executable, uid, cgroup, container, path.",
+	},
 	{ .key = NULL },
 };
 
@@ -110,6 +188,24 @@ static const struct cp_config_schema_item rule_items[] = {
 			"Blocks of the same keys; what one of them fits is "
 			"no hit.",
 	},
+	{
+		.key = "rate",
+		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
+		RULE(rate),
+		.items = rate_items,
+		.description = "Only what comes often is a hit.",
+	},
+	{
+		.key = "output",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
+		RULE(output),
+		.min = 1,
+		.max = 1024,
+		.description =
+			"What findings say; {process.comm} is that field of the "
+			"event as trace -o json has it, {parent.comm} one of "
+			"the process that made it, {{ a brace.",
+	},
 	{ .key = NULL },
 };
 
@@ -132,29 +228,92 @@ static int append(struct cp_config_schema_array *array, void *element,
 	return 0;
 }
 
+/* Elements of all three arrays begin with their line and name. */
+struct named {
+	unsigned int line;
+	char *name;
+};
+_Static_assert(offsetof(struct cp_rules_file_list, name) ==
+			       offsetof(struct named, name) &&
+		       offsetof(struct cp_rules_file_macro, name) ==
+			       offsetof(struct named, name) &&
+		       offsetof(struct cp_rules_file_rule, name) ==
+			       offsetof(struct named, name),
+	       "names are found by struct named");
+
+static int take(struct cp_config_schema_array *array, void *element,
+		size_t size, unsigned int line, struct sn_diag *diag)
+{
+	struct named *named = element;
+
+	for (size_t i = 0; i < array->n_items; i++) {
+		const struct named *other =
+			(const void *)((const char *)array->items + i * size);
+
+		if (strcmp(other->name, named->name) != 0)
+			continue;
+		sn_diag_set(diag, "name", "the one in line %u is '%s' too",
+			    other->line, named->name);
+		return CP_CONFIG_SCHEMA_E_REFUSED;
+	}
+	named->line = line;
+	return append(array, element, size);
+}
+
+static int take_list(void *userdata, void *element, unsigned int line,
+		     struct sn_diag *diag)
+{
+	struct cp_rules_file *file = userdata;
+
+	return take(&file->lists, element, sizeof(struct cp_rules_file_list),
+		    line, diag);
+}
+
+static int take_macro(void *userdata, void *element, unsigned int line,
+		      struct sn_diag *diag)
+{
+	struct cp_rules_file *file = userdata;
+
+	return take(&file->macros, element, sizeof(struct cp_rules_file_macro),
+		    line, diag);
+}
+
 static int take_rule(void *userdata, void *element, unsigned int line,
 		     struct sn_diag *diag)
 {
 	struct cp_rules_file *file = userdata;
-	struct cp_rules_file_rule *rule = element;
-	const struct cp_rules_file_rule *others = file->rules.items;
+	const struct cp_rules_file_rule *rule = element;
 
 	if (!rule->event == !rule->events.n_items) {
 		sn_diag_set(diag, NULL, "needs one of 'event' and 'events'");
 		return CP_CONFIG_SCHEMA_E_REFUSED;
 	}
-	for (size_t i = 0; i < file->rules.n_items; i++) {
-		if (strcmp(others[i].name, rule->name) != 0)
-			continue;
-		sn_diag_set(diag, "name", "the rule in line %u is '%s' too",
-			    others[i].line, rule->name);
-		return CP_CONFIG_SCHEMA_E_REFUSED;
-	}
-	rule->line = line;
-	return append(&file->rules, rule, sizeof(*rule));
+	return take(&file->rules, element, sizeof(*rule), line, diag);
 }
 
 const struct cp_config_schema_item cp_rules_file_items[] = {
+	{
+		.key = "lists",
+		.type = CP_CONFIG_SCHEMA_TYPE_SEQUENCE,
+		.min = 1,
+		.max = CP_RULES_ENV_LISTS_MAX,
+		.items = list_items,
+		.element_size = sizeof(struct cp_rules_file_list),
+		.each = take_list,
+		.description =
+			"Values with a name: $name stands for them in any "
+			"list of a block.",
+	},
+	{
+		.key = "macros",
+		.type = CP_CONFIG_SCHEMA_TYPE_SEQUENCE,
+		.min = 1,
+		.max = CP_RULES_ENV_MACROS_MAX,
+		.items = macro_items,
+		.element_size = sizeof(struct cp_rules_file_macro),
+		.each = take_macro,
+		.description = "Blocks with a name, for 'use' and 'use_any'.",
+	},
 	{
 		.key = "rules",
 		.type = CP_CONFIG_SCHEMA_TYPE_SEQUENCE,
@@ -212,12 +371,19 @@ int cp_rules_file_load(const char *path, struct cp_rules_file *ret,
 	return r > 0 ? CP_RULES_E_REFUSED : r;
 }
 
+static void free_all(const struct cp_config_schema_item *items,
+		     struct cp_config_schema_array *array, size_t size)
+{
+	for (size_t i = 0; i < array->n_items; i++)
+		cp_config_schema_done(items, (char *)array->items + i * size);
+	free(array->items);
+}
+
 void cp_rules_file_done(struct cp_rules_file *file)
 {
-	struct cp_rules_file_rule *rules = file->rules.items;
-
-	for (size_t i = 0; i < file->rules.n_items; i++)
-		cp_config_schema_done(rule_items, &rules[i]);
-	free(rules);
+	free_all(list_items, &file->lists, sizeof(struct cp_rules_file_list));
+	free_all(macro_items, &file->macros,
+		 sizeof(struct cp_rules_file_macro));
+	free_all(rule_items, &file->rules, sizeof(struct cp_rules_file_rule));
 	*file = (struct cp_rules_file){ 0 };
 }

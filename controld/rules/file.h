@@ -22,8 +22,27 @@ struct cp_rules_file_match {
 	struct cp_config_schema_strings keys[CP_RULES_KEY_COUNT];
 };
 
+struct cp_rules_file_list {
+	unsigned int line; /* set by the walk, as in the next two */
+	char *name;
+	struct cp_config_schema_strings items;
+};
+
+struct cp_rules_file_macro {
+	unsigned int line;
+	char *name;
+	struct cp_rules_file_match match;
+};
+
+/* How often an event must come before it is a hit; count 0: once. */
+struct cp_rules_file_rate {
+	uint64_t count;
+	uint64_t window_ns;
+	struct cp_config_schema_strings by;
+};
+
 struct cp_rules_file_rule {
-	unsigned int line; /* set by the walk, as are the next two */
+	unsigned int line;
 	char *name;
 	char *description;
 	bool enabled;
@@ -33,10 +52,18 @@ struct cp_rules_file_rule {
 	struct cp_config_schema_strings events;
 	struct cp_rules_file_match match;
 	struct cp_config_schema_array exceptions; /* cp_rules_file_match */
+	struct cp_rules_file_rate rate;
+	char *output; /* NULL: that of cp_rules_file_output */
 };
 
 struct cp_rules_file {
+	struct cp_config_schema_array lists; /* cp_rules_file_list */
+	struct cp_config_schema_array macros; /* cp_rules_file_macro */
 	struct cp_config_schema_array rules; /* cp_rules_file_rule */
+};
+
+enum {
+	CP_RULES_FILE_RATE_MAX = 256, /* events in a window */
 };
 
 /* For the manual. */

@@ -7,10 +7,13 @@
 #include <string.h>
 
 #include "controld/rules/internal.h"
+#include "controld/rules/windows.h"
 
 struct cp_rules_state {
 	struct cp_rules *rules;
 	struct cp_rules_count *counts; /* by rule */
+	struct cp_rules_windows *windows;
+	struct cp_rules_memo memo;
 	struct cp_rules_view view;
 	char text[CP_RULES_STATE_TEXT_BYTES];
 };
@@ -23,7 +26,10 @@ int cp_rules_state_new(struct cp_rules_state **ret, struct cp_rules *rules)
 
 	if (!state)
 		return -ENOMEM;
-	r = cp_rules_state_put(state, rules);
+	r = cp_rules_windows_new(&state->windows, CP_RULES_STATE_WINDOWS_MAX,
+				 CP_RULES_STATE_WINDOWS_BYTES_MAX);
+	if (r == 0)
+		r = cp_rules_state_put(state, rules);
 	if (r < 0)
 		return r;
 	*ret = sn_steal(&state);
@@ -35,6 +41,7 @@ struct cp_rules_state *cp_rules_state_free(struct cp_rules_state *state)
 	if (!state)
 		return NULL;
 	(void)cp_rules_unref(state->rules);
+	(void)cp_rules_windows_free(state->windows);
 	free(state->counts);
 	free(state);
 	return NULL;
@@ -65,6 +72,7 @@ int cp_rules_state_put(struct cp_rules_state *state, struct cp_rules *rules)
 	free(state->counts);
 	state->rules = rules;
 	state->counts = counts;
+	state->memo.env = &rules->env;
 	return 0;
 }
 
@@ -73,32 +81,81 @@ struct cp_rules *cp_rules_state_get(const struct cp_rules_state *state)
 	return state->rules;
 }
 
-static bool hits(const struct cp_rules_compiled *rule,
-		 struct cp_rules_view *view)
+static bool hits(struct cp_rules_state *state,
+		 const struct cp_rules_compiled *rule)
 {
-	if (cp_rules_block_judge(rule->match, view) == CP_RULES_FIT_NO)
+	if (cp_rules_block_judge(rule->match, &state->view, &state->memo) ==
+	    CP_RULES_FIT_NO)
 		return false;
 	for (size_t i = 0; i < rule->n_exceptions; i++) {
-		if (cp_rules_block_judge(rule->exceptions[i], view) ==
-		    CP_RULES_FIT_YES)
+		if (cp_rules_block_judge(rule->exceptions[i], &state->view,
+					 &state->memo) == CP_RULES_FIT_YES)
 			return false;
 	}
 	return true;
 }
 
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+	const uint8_t *at = bytes;
+
+	for (size_t i = 0; i < size; i++)
+		hash = sn_rt_hash(hash, at[i]);
+	/* An end of its own, so that parts do not run into each other. */
+	return sn_rt_hash(hash, 0xff);
+}
+
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+	return mix(hash, text, strlen(text));
+}
+
+static uint64_t find_key(const struct cp_rules_compiled *rule,
+			 const struct cp_rules_view *view)
+{
+	const Sentinel__V1__RuntimeProcess *process = view->process;
+	const Sentinel__V1__RuntimeFile *exe = process->executable;
+	const Sentinel__V1__RuntimeFile *file = view->event->file;
+	uint64_t key = mix_text(SN_RT_HASH_FIRST, rule->rule.name);
+
+	if (rule->by & CP_RULES_BY_PROCESS) {
+		key = mix(key, &process->pid, sizeof(process->pid));
+		key = mix(key, &process->start_ns, sizeof(process->start_ns));
+	}
+	if (rule->by & CP_RULES_BY_EXECUTABLE)
+		key = mix_text(key, exe ? exe->path : "");
+	if (rule->by & CP_RULES_BY_UID)
+		key = mix(key, &process->uid, sizeof(process->uid));
+	if (rule->by & CP_RULES_BY_CGROUP)
+		key = mix(key, &process->cgroup_id, sizeof(process->cgroup_id));
+	if (rule->by & CP_RULES_BY_CONTAINER)
+		key = mix_text(key, process->container_id);
+	if (rule->by & CP_RULES_BY_PATH)
+		key = mix_text(key, file ? file->path : "");
+	return key;
+}
+
+static bool is_often(struct cp_rules_state *state,
+		     const struct cp_rules_compiled *rule, uint64_t now_ns)
+{
+	return rule->rate == 1 ||
+	       cp_rules_windows_put(state->windows,
+				    find_key(rule, &state->view), rule->rate,
+				    rule->window_ns, now_ns);
+}
+
 static void tell(struct cp_rules_state *state, size_t index, uint64_t now_ns,
 		 cp_rules_hit_fn hit, void *userdata)
 {
+	const struct cp_rules_compiled *rule = &state->rules->rules[index];
 	const struct cp_rules_hit what = {
 		.rule = index,
 		.text = state->text,
-		.count = 1,
+		.count = rule->rate,
 	};
-	const struct cp_rules_view *view = &state->view;
 
-	(void)snprintf(state->text, sizeof(state->text), "%s: %s by pid %u",
-		       state->rules->rules[index].rule.name, view->event->event,
-		       view->process->pid);
+	cp_rules_output_format(rule->output, &state->view, state->text,
+			       sizeof(state->text));
 	state->counts[index].hits++;
 	state->counts[index].last_ns = now_ns;
 	hit(userdata, &what);
@@ -114,13 +171,17 @@ size_t cp_rules_state_judge(struct cp_rules_state *state,
 
 	if (!cp_rules_view_set(&state->view, subject))
 		return 0;
+	state->memo.event++;
 	for (size_t i = 0; i < SN_RT_WORDS; i++) {
 		uint64_t left = rules->by_event[state->view.kind].words[i];
 
 		for (; left; left &= left - 1) {
 			size_t index = i * 64 + (size_t)__builtin_ctzll(left);
+			const struct cp_rules_compiled *rule =
+				&rules->rules[index];
 
-			if (!hits(&rules->rules[index], &state->view))
+			if (!hits(state, rule) ||
+			    !is_often(state, rule, now_ns))
 				continue;
 			tell(state, index, now_ns, hit, userdata);
 			n++;
@@ -133,4 +194,9 @@ struct cp_rules_count
 cp_rules_state_get_count(const struct cp_rules_state *state, size_t index)
 {
 	return state->counts[index];
+}
+
+uint64_t cp_rules_state_get_forgotten(const struct cp_rules_state *state)
+{
+	return cp_rules_windows_forgotten(state->windows);
 }

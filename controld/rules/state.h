@@ -2,7 +2,7 @@
 #pragma once
 
 /* Judging events by a set of rules: what changes while it is done. Counts
- * are those of a rule's name, so that they outlive a set.
+ * and windows of rates are those of a rule's name, so that they outlive a set.
  * Pure: the time comes with the event.
  *
  * What an event does not tell although it is there (a path that was cut, an
@@ -18,6 +18,8 @@
 
 enum {
 	CP_RULES_STATE_TEXT_BYTES = 1024, /* of an output, with its NUL */
+	CP_RULES_STATE_WINDOWS_MAX = 4096, /* keys of rates, of all rules */
+	CP_RULES_STATE_WINDOWS_BYTES_MAX = 4 << 20,
 };
 
 struct cp_rules_subject {
@@ -33,7 +35,7 @@ struct cp_rules_hit {
 	size_t rule; /* index in the set */
 	/* The rule's output: UTF-8, control characters as \xNN. */
 	const char *text;
-	uint64_t count; /* events that it stands for */
+	uint64_t count; /* events that it stands for: 1, or those of a rate */
 };
 
 /* hit: for the call only. It must not judge, nor change the set. */
@@ -67,3 +69,6 @@ size_t cp_rules_state_judge(struct cp_rules_state *state,
 /* index below the count of the set. */
 struct cp_rules_count
 cp_rules_state_get_count(const struct cp_rules_state *state, size_t index);
+
+/* Keys of rates that had to make room: what was counted of them is lost. */
+uint64_t cp_rules_state_get_forgotten(const struct cp_rules_state *state);

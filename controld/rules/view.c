@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/rules/view.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "controld/rules/set.h"
@@ -26,6 +27,7 @@ bool cp_rules_view_set(struct cp_rules_view *view,
 	view->process = subject->event->process;
 	view->ready = 0;
 	view->has_parent = false;
+	view->has_address = false;
 	view->parent = NULL;
 	if (!view->process)
 		return false;
@@ -126,6 +128,12 @@ static void put_cgroup(const Sentinel__V1__RuntimeProcess *process,
 		ret->known = CP_RULES_KNOWN_NOT;
 }
 
+static void put_given(const char *text, struct cp_rules_text *ret)
+{
+	if (text[0])
+		put_text(text, ret);
+}
+
 static void put(struct cp_rules_view *view, enum cp_rules_source source,
 		struct cp_rules_text *ret)
 {
@@ -146,6 +154,15 @@ static void put(struct cp_rules_view *view, enum cp_rules_source source,
 		break;
 	case CP_RULES_SOURCE_COMM:
 		put_text(view->process->comm, ret);
+		break;
+	case CP_RULES_SOURCE_CALL:
+		put_given(view->event->call, ret);
+		break;
+	case CP_RULES_SOURCE_NAMESPACE:
+		put_given(view->process->namespace_, ret);
+		break;
+	case CP_RULES_SOURCE_POD:
+		put_given(view->process->pod, ret);
 		break;
 	case CP_RULES_SOURCE_PARENT_COMM:
 		parent = cp_rules_view_get_parent(view);
@@ -176,4 +193,40 @@ const struct cp_rules_text *cp_rules_view_get(struct cp_rules_view *view,
 	text->n_bounds = 0;
 	put(view, source, text);
 	return text;
+}
+
+/* An IPv4 address that is written as one of IPv6 is that of IPv4. */
+static bool read_address(const char *text, struct cp_policy_cidr *ret)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	uint8_t bytes[16];
+
+	*ret = (struct cp_policy_cidr){ .family = SN_FAMILY_IPV4,
+					.length = 32 };
+	if (inet_pton(AF_INET, text, ret->address) == 1)
+		return true;
+	if (inet_pton(AF_INET6, text, bytes) != 1)
+		return false;
+	if (memcmp(bytes, mapped, sizeof(mapped)) == 0) {
+		(void)memcpy(ret->address, bytes + sizeof(mapped), 4);
+		return true;
+	}
+	ret->family = SN_FAMILY_IPV6;
+	ret->length = 128;
+	(void)memcpy(ret->address, bytes, sizeof(bytes));
+	return true;
+}
+
+const struct cp_policy_cidr *
+cp_rules_view_get_address(struct cp_rules_view *view)
+{
+	const Sentinel__V1__RuntimeAddress *address =
+		view->kind == SN_RT_EVENT_NET_BIND ? view->event->local :
+						     view->event->remote;
+
+	if (!view->has_address)
+		view->is_address = address && read_address(address->address,
+							   &view->address);
+	view->has_address = true;
+	return view->is_address ? &view->address : NULL;
 }

@@ -4,6 +4,7 @@
 /* An event as rules look at it: texts are made ready (cleaned, hashed at the
  * boundaries of paths) when the first rule asks for them. */
 
+#include "controld/policy/cidr.h"
 #include "controld/rules/state.h"
 
 enum cp_rules_source {
@@ -12,6 +13,9 @@ enum cp_rules_source {
 	CP_RULES_SOURCE_EXECUTABLE,
 	CP_RULES_SOURCE_CGROUP,
 	CP_RULES_SOURCE_COMM,
+	CP_RULES_SOURCE_CALL,
+	CP_RULES_SOURCE_NAMESPACE,
+	CP_RULES_SOURCE_POD,
 	CP_RULES_SOURCE_PARENT_COMM,
 	CP_RULES_SOURCE_PARENT_EXECUTABLE,
 	CP_RULES_SOURCE_COUNT,
@@ -47,6 +51,9 @@ struct cp_rules_view {
 	enum sn_rt_event kind;
 	uint32_t ready; /* 1 << enum cp_rules_source */
 	bool has_parent; /* was asked for */
+	bool has_address; /* was read */
+	bool is_address;
+	struct cp_policy_cidr address;
 	const Sentinel__V1__RuntimeProcess *parent;
 	struct cp_rules_text texts[CP_RULES_SOURCE_COUNT];
 	char file[SN_RT_PATH_MAX + 1]; /* cleaned */
@@ -59,6 +66,10 @@ bool cp_rules_view_set(struct cp_rules_view *view,
 
 const struct cp_rules_text *cp_rules_view_get(struct cp_rules_view *view,
 					      enum cp_rules_source source);
+
+/* The host prefix of the other end, or of what is bound; NULL: there is none. */
+const struct cp_policy_cidr *
+cp_rules_view_get_address(struct cp_rules_view *view);
 
 /* NULL: not known. */
 const Sentinel__V1__RuntimeProcess *

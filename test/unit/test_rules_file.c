@@ -96,7 +96,7 @@ static void refuses_two_rules_of_one_name(void)
 		"  - {name: a, event: ptrace}\n"
 		"  - {name: b, event: ptrace}\n"
 		"  - {name: a, event: mount}\n",
-		"rules.yaml:4: rules[2].name: the rule in line 2 is 'a' too");
+		"rules.yaml:4: rules[2].name: the one in line 2 is 'a' too");
 }
 
 static void refuses_texts_over_a_mebibyte(void)
@@ -125,7 +125,116 @@ static void refuses_too_many_rules(void)
 	free(text);
 }
 
+static void refuses_what_names_what_comes_later(void)
+{
+	refuses("macros:\n"
+		"  - {name: a, match: {use: [b]}}\n"
+		"  - {name: b, match: {use: [a]}}\n"
+		"rules: []\n",
+		"rules.yaml:2: macro 'a': match.use: there is no macro 'b' "
+		"before this");
+	refuses("macros:\n"
+		"  - {name: a, match: {use_any: [a]}}\n"
+		"rules: []\n",
+		"rules.yaml:2: macro 'a': match.use_any: there is no macro 'a' "
+		"before this");
+	refuses("lists:\n"
+		"  - name: a\n"
+		"    items:\n"
+		"      - $a\n"
+		"rules: []\n",
+		"rules.yaml:4: list 'a': items: there is no list 'a' before "
+		"this");
+	refuses_rule(
+		"event: mount\n    match: {comms: [$x]}",
+		"rules.yaml:4: rule 'x': match.comms: there is no list 'x' "
+		"before this");
+}
+
+static void refuses_lists_that_grow_without_end(void)
+{
+	char text[4096] = "lists:\n- {name: l0, items: [/a, /b]}\n";
+	size_t n = strlen(text);
+
+	for (int i = 1; i < 40; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      "- {name: l%d, items: [$l%d, $l%d]}\n", i,
+				      i - 1, i - 1);
+	(void)snprintf(text + n, sizeof(text) - n, "rules: []\n");
+	refuses(text, "rules.yaml:17: list 'l15': items: there are more than "
+		      "65536 values with what lists include");
+}
+
+static void refuses_more_patterns_than_have_room(void)
+{
+	size_t n, room = 65536;
+	char *text = malloc(room);
+
+	t_not_null(text);
+	n = (size_t)snprintf(text, room,
+			     "rules:\n- name: x\n  event: mount\n  match:\n"
+			     "    path_globs:\n");
+	for (int i = 0; i < 2049; i++)
+		n += (size_t)snprintf(text + n, room - n, "    - /a%d*\n", i);
+	t_str_eq(refuse(text, n),
+		 "rules.yaml:2054: rule 'x': match.path_globs: "
+		 "there are more than 2048 patterns");
+	free(text);
+}
+
+static void refuses_values_that_mean_nothing(void)
+{
+	refuses_rule("event: mount\n    match: {path_globs: ['/[']}",
+		     "rules.yaml:4: rule 'x': match.path_globs: a pattern has "
+		     "a '[' without its ']'");
+	refuses_rule("event: mount\n    match: {path_globs: ['/../a*']}",
+		     "rules.yaml:4: rule 'x': match.path_globs: a path prefix "
+		     "has no part . or ..: '/..'");
+	refuses_rule("event: mount\n    match: {containers: [web]}",
+		     "rules.yaml:4: rule 'x': match.containers: 'web' is "
+		     "neither 'any', 'none' nor the first digits of an id");
+	refuses_rule("event: mount\n    match: {accesses: [exec]}",
+		     "rules.yaml:4: rule 'x': match.accesses: 'exec' is none "
+		     "of read, write, create, truncate");
+	refuses_rule("event: mount\n    rate: {count: 2, window: 1s, by: "
+		     "[pid]}",
+		     "rules.yaml:4: rule 'x': rate.by: 'pid' is none of "
+		     "process, executable, uid, cgroup, container, path");
+	refuses_rule(
+		"event: mount\n    rate: {count: 1, window: 1s}",
+		"rules.yaml:4: rules[0].rate.count: 1 is out of range, 2 to "
+		"256");
+	refuses_rule("event: mount\n    match: {cidrs: [10.0.0.1/8]}",
+		     "rules.yaml:4: rule 'x': match.cidrs: '10.0.0.1/8' has "
+		     "host bits set: the network is 10.0.0.0/8, the single "
+		     "address is 10.0.0.1/32");
+}
+
+static void refuses_output_without_such_a_field(void)
+{
+	refuses_rule("event: mount\n    output: 'a {process.name}'",
+		     "rules.yaml:2: rule 'x': output: there is no field "
+		     "'process.name'");
+	refuses_rule("event: mount\n    output: '{process}'",
+		     "rules.yaml:2: rule 'x': output: there is no field "
+		     "'process'");
+	refuses_rule("event: mount\n    output: '{event.x}'",
+		     "rules.yaml:2: rule 'x': output: there is no field "
+		     "'event.x'");
+	refuses_rule("event: mount\n    output: '{}'",
+		     "rules.yaml:2: rule 'x': output: there is no field ''");
+	refuses_rule("event: mount\n    output: '{event'",
+		     "rules.yaml:2: rule 'x': output: there is no '}' behind "
+		     "'{event'");
+	refuses_rule("event: mount\n    output: '{file.raw_path}'",
+		     "rules.yaml:2: rule 'x': output: there is no field "
+		     "'file.raw_path'");
+}
+
 T_MAIN("rules_file", names_file_and_line_of_what_is_wrong,
        refuses_what_says_nothing, refuses_one_key_in_two_spellings,
        refuses_two_rules_of_one_name, refuses_texts_over_a_mebibyte,
-       refuses_too_many_rules)
+       refuses_too_many_rules, refuses_what_names_what_comes_later,
+       refuses_lists_that_grow_without_end,
+       refuses_more_patterns_than_have_room, refuses_values_that_mean_nothing,
+       refuses_output_without_such_a_field)
