@@ -6,7 +6,12 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-enum { SN_RT_INET = 2, SN_RT_INET6 = 10, SN_RT_IN_PROGRESS = 115 };
+enum {
+	SN_RT_INTERRUPTED = 4, /* EINTR */
+	SN_RT_INET = 2,
+	SN_RT_INET6 = 10,
+	SN_RT_IN_PROGRESS = 115,
+};
 
 static __always_inline struct sock *sn_rt_find_sock(__s64 fd)
 {
@@ -105,13 +110,17 @@ int SN_RT_EXIT(sn_rt_connect, struct trace_event_raw_sys_exit *ctx)
 {
 	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
 	struct sn_rt_record *r = sn_rt_get_record();
+	__s64 ret = ctx->ret;
 
+	/* The kernel goes on with it whether or not the call is made again. */
+	if (sn_rt_is_interrupted(ret))
+		ret = -SN_RT_INTERRUPTED;
 	if (!r || !sn_rt_is_ip(sk) ||
-	    !sn_rt_begin(SN_RT_EVENT_NET_CONNECT, ctx->ret,
-			 sn_rt_get_call(ctx)))
+	    !sn_rt_begin(SN_RT_EVENT_NET_CONNECT, ret, sn_rt_get_call(ctx)))
 		return 0;
 	sn_rt_add_sock(r, sk);
-	if ((ctx->ret && ctx->ret != -SN_RT_IN_PROGRESS) || !r->remote.family)
+	if ((ret && ret != -SN_RT_IN_PROGRESS && ret != -SN_RT_INTERRUPTED) ||
+	    !r->remote.family)
 		(void)sn_rt_add_passed_address(&r->remote);
 	sn_rt_finish(0);
 	return 0;

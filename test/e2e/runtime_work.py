@@ -136,14 +136,18 @@ def uring(opcode, fd, size):
     return result
 
 
+def signals(cut):
+    """Whether SIGUSR1 cuts calls short, or lets the kernel make them again."""
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.siginterrupt(signal.SIGUSR1, cut)
+
+
 def listen():
-    """A socket, whose port is told; a signal lets calls go on."""
+    """A socket, whose port is told."""
     server = socket.socket()
     SOCKETS.append(server)
     server.bind(("127.0.0.1", 0))
     server.listen()
-    signal.signal(signal.SIGUSR1, lambda *_: None)
-    signal.siginterrupt(signal.SIGUSR1, False)
     return [server.fileno(), server.getsockname()[1]]
 
 
@@ -163,6 +167,7 @@ def accept(name):
 
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
           "uring": uring, "listen": listen,
+          "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,
           "close": os.close, "pipe": lambda: os.pipe(),

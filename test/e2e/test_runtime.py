@@ -2,10 +2,12 @@
 """Runtime events of sentinel-dp: which paths are told, which rules match, what
 is summed, counted and never told, and what holds while rules change."""
 
+import errno
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -432,25 +434,64 @@ def test_reused_number_is_another_process(runtime, work, tmp_path):  # noqa: F81
     assert records[2].start == records[3].start > records[0].start
 
 
-def test_call_that_is_made_again_after_a_signal_is_one(runtime,  # noqa: F811
-                                                       work):
+def signal_while_it_waits(work, number, again):  # noqa: F811
+    """In the system call of this number; again: until it waits once more."""
     def switches():
         text = Path(f"/proc/{work.pid}/status").read_text()
         return int(text.split("voluntary_ctxt_switches:")[1].split()[0])
 
     def waits():
-        return Path(f"/proc/{work.pid}/syscall").read_text().startswith("43 ")
+        return Path(f"/proc/{work.pid}/syscall").read_text().startswith(
+            f"{number} ")
+    wait_for(waits, "it waits")
+    before = switches()
+    os.kill(work.pid, signal.SIGUSR1)
+    if again:
+        wait_for(lambda: switches() > before and waits(), "it waits again")
+
+
+def test_call_that_is_made_again_after_a_signal_is_one(runtime,  # noqa: F811
+                                                       work):
+    work.do("signals", False)
     server, port = work.do("listen")
     runtime.set(rt.rule("NET_ACCEPT", cgroup=[work.cgroup_id]))
     work.begin("call", "accept", [server, 0, 0])
-    wait_for(waits, "it waits for a connection")
-    before = switches()
-    os.kill(work.pid, signal.SIGUSR1)
-    wait_for(lambda: switches() > before and waits(), "it waits again")
+    signal_while_it_waits(work, 43, True)
     with socket.create_connection(("127.0.0.1", port)):
         fd = work.result()
     found, = runtime.events()
     assert found.result == fd >= 0
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_connect_goes_on_after_a_signal_and_is_told(runtime, work,  # noqa: F811
+                                                    again):
+    work.do("signals", not again)
+    fd = work.do("socket")
+    runtime.set(rt.rule("NET_CONNECT", cgroup=[work.cgroup_id]))
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        address = server.getsockname()
+        # There is room for one that was not accepted.
+        with socket.create_connection(address):
+            work.begin("call", "connect",
+                       [fd, text(struct.pack("=H", socket.AF_INET) +
+                                 struct.pack("!H", address[1]) +
+                                 socket.inet_aton(address[0]) + bytes(8)), 16])
+            signal_while_it_waits(work, 42, again)
+            if not again:
+                assert work.result() == -errno.EINTR
+            server.accept()[0].close()
+            client, peer = server.accept()
+        client.close()
+    if again:
+        assert work.result() == 0
+    found = runtime.events()
+    assert [one.result for one in found] == [-errno.EINTR, 0][:1 + again]
+    for one in found:
+        assert (one.remote.port, one.local.port) == (address[1], peer[1])
+        assert one.remote.address == one.local.address == bytes([127, 0, 0, 1])
 
 
 def test_thousands_of_short_processes_are_all_told(runtime, work,  # noqa: F811
