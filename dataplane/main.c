@@ -74,6 +74,18 @@ static int recover(struct sn_diag *diag)
 	return r < 0 ? fail(diag, "sweep", r) : 0;
 }
 
+static int confine(struct sn_diag *diag)
+{
+	struct dp_privilege_needs needs = {
+		.netlink = dp.attach.netlink,
+		.sums = dp_table_has_flush(&dp.object, SN_TABLE_RT_SUMS),
+		.events = dp.object.runtime && dp.tracefs.has &&
+			  !dp.tracefs.error && dp.tracefs.opener < 0,
+	};
+
+	return dp_privilege_confine(needs, diag);
+}
+
 static int start(struct sn_diag *diag)
 {
 	int r;
@@ -113,7 +125,7 @@ static int start(struct sn_diag *diag)
 	r = dp_server_start(&dp.server, &dp.handlers);
 	if (r < 0)
 		return fail(diag, "listen", r);
-	return dp_privilege_confine(dp.attach.netlink, dp.object.runtime, diag);
+	return confine(diag);
 }
 
 int main(int argc, char **argv)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/membarrier.h>
+#include <linux/perf_event.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
 #include <string.h>
@@ -19,6 +20,9 @@ struct kept {
 	cap_value_t values[3];
 	int n;
 };
+
+/* Numbers of arguments. */
+enum { PERF_PID = 1, PERF_CPU, PERF_GROUP, PERF_FLAGS };
 
 static const struct kept own = { { CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON }, 3 };
 static const struct kept openers = { { CAP_SYS_ADMIN }, 1 };
@@ -165,21 +169,33 @@ static int allow_values(scmp_filter_ctx filter, int call, unsigned int argument,
 	return r;
 }
 
-/* Programs on tracepoints, and the run of the one that sends sums. */
-static int allow_runtime(scmp_filter_ctx filter)
+/* perf_event_open(2) as dp_tracefs_open_event() makes it: of no process, on the
+ * first CPU, in no group. A filter cannot see what the event is. */
+static int allow_events(scmp_filter_ctx filter)
 {
-	const unsigned int run = BPF_PROG_TEST_RUN;
-	int r;
+	static const unsigned int values[] = {
+		[PERF_PID] = UINT32_MAX,
+		[PERF_CPU] = 0,
+		[PERF_GROUP] = UINT32_MAX,
+		[PERF_FLAGS] = PERF_FLAG_FD_CLOEXEC,
+	};
+	struct scmp_arg_cmp are[SN_ARRAY_SIZE(values) - PERF_PID];
 
-	r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(perf_event_open),
-			     0);
-	if (r >= 0)
-		r = allow_values(filter, SCMP_SYS(bpf), 0, &run, 1);
-	return r;
+	for (unsigned int i = 0; i < SN_ARRAY_SIZE(are); i++)
+		are[i] = (struct scmp_arg_cmp){
+			.arg = PERF_PID + i,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = UINT32_MAX,
+			.datum_b = values[PERF_PID + i],
+		};
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+				      SCMP_SYS(perf_event_open),
+				      SN_ARRAY_SIZE(are), are);
 }
 
-static int fill(scmp_filter_ctx filter, bool netlink, bool runtime)
+static int fill(scmp_filter_ctx filter, struct dp_privilege_needs needs)
 {
+	const unsigned int run = BPF_PROG_TEST_RUN;
 	const unsigned int walk = O_PATH | O_DIRECTORY | O_CLOEXEC;
 	const unsigned int barrier = MEMBARRIER_CMD_GLOBAL;
 	const unsigned int family = AF_NETLINK;
@@ -205,9 +221,11 @@ static int fill(scmp_filter_ctx filter, bool netlink, bool runtime)
 	if (r >= 0)
 		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
 					   SCMP_SYS(mmap), 1, &not_executable);
-	if (r >= 0 && runtime)
-		r = allow_runtime(filter);
-	if (r < 0 || !netlink)
+	if (r >= 0 && needs.sums)
+		r = allow_values(filter, SCMP_SYS(bpf), 0, &run, 1);
+	if (r >= 0 && needs.events)
+		r = allow_events(filter);
+	if (r < 0 || !needs.netlink)
 		return r;
 	r = allow_all(filter, netlink_calls, SN_ARRAY_SIZE(netlink_calls));
 	if (r >= 0)
@@ -215,14 +233,14 @@ static int fill(scmp_filter_ctx filter, bool netlink, bool runtime)
 	return r;
 }
 
-int dp_privilege_confine(bool netlink, bool runtime, struct sn_diag *diag)
+int dp_privilege_confine(struct dp_privilege_needs needs, struct sn_diag *diag)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r;
 
 	if (!filter)
 		return refuse(diag, "seccomp", -ENOMEM);
-	r = fill(filter, netlink, runtime);
+	r = fill(filter, needs);
 	if (r >= 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
@@ -232,9 +250,9 @@ int dp_privilege_confine(bool netlink, bool runtime, struct sn_diag *diag)
 int dp_privilege_confine_opener(void)
 {
 	static const int calls[] = {
-		SCMP_SYS(perf_event_open), SCMP_SYS(recvmsg),
-		SCMP_SYS(sendmsg),	   SCMP_SYS(close),
-		SCMP_SYS(exit_group),	   SCMP_SYS(restart_syscall),
+		SCMP_SYS(recvmsg),	   SCMP_SYS(sendmsg),
+		SCMP_SYS(close),	   SCMP_SYS(exit_group),
+		SCMP_SYS(restart_syscall),
 	};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r;
@@ -250,6 +268,8 @@ int dp_privilege_confine_opener(void)
 		r = -errno;
 	if (r >= 0)
 		r = allow_all(filter, calls, SN_ARRAY_SIZE(calls));
+	if (r >= 0)
+		r = allow_events(filter);
 	if (r >= 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
