@@ -522,9 +522,8 @@ static void begin_host(struct dp_attach *attach)
 {
 	if (!attach->object->runtime)
 		return;
-	attach->instance = attach->object->runtime_replaced ?
-				   attach->object->runtime_instance :
-				   get_host(attach)->instance;
+	attach->instance =
+		get_host(attach)->instance + attach->object->runtime_replaced;
 }
 
 /* One that an earlier process gave back before it could say so there. */

@@ -163,7 +163,7 @@ int dp_attach_host_settle(struct dp_attach *attach, uint32_t slot)
 	return dp_attach_host_close(attach, slot, get_events(attach, slot));
 }
 
-/* Links of programs that were adopted, or of an upgrade that was cut short. */
+/* Links of programs that were adopted. */
 static int find_links(struct dp_attach *attach, uint32_t slot)
 {
 	char name[LINK_NAME_BYTES];
@@ -181,12 +181,27 @@ static int find_links(struct dp_attach *attach, uint32_t slot)
 	return 0;
 }
 
+/* An upgrade that was cut short gave its programs the number that the new ones
+ * have now. They may be of another build. */
+static int remove_links(const struct dp_attach *attach, uint32_t slot)
+{
+	char name[LINK_NAME_BYTES];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < SN_RUNTIME_HOOK_COUNT; i++) {
+		write_link_name(name, slot, i, attach->instance);
+		r = dp_pins_remove(attach->pins, "links", name);
+	}
+	return r;
+}
+
 int dp_attach_host_recover(struct dp_attach *attach, uint32_t slot)
 {
 	uint64_t events = get_events(attach, slot);
 	int r;
 
-	r = find_links(attach, slot);
+	r = attach->object->runtime_replaced ? remove_links(attach, slot) :
+					       find_links(attach, slot);
 	if (r >= 0)
 		r = dp_attach_host_open(attach, slot, events);
 	if (r >= 0)

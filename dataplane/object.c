@@ -109,13 +109,14 @@ static int open_first(const struct dp_object *object, struct opened *opened)
 
 static int open_runtime(const struct dp_object *object, struct opened *opened)
 {
+	const struct sn_rt_host *host = object->memory[SN_TABLE_RT_HOST];
 	struct runtime_bpf *runtime = runtime_bpf__open();
 
 	if (!runtime)
 		return sn_trace(-errno);
 	*opened = (struct opened){ .object = runtime->obj, .runtime = runtime };
 	runtime->rodata->sn_n_cpus = object->n_cpus;
-	runtime->rodata->sn_rt_instance = object->runtime_instance;
+	runtime->rodata->sn_rt_instance = host ? host->instance + 1 : 0;
 	return 0;
 }
 
@@ -549,12 +550,6 @@ static int open_all(struct dp_object *object, const struct part *part,
 	r = open_maps(object, part, diag);
 	if (r < 0)
 		return r;
-	if (part->runtime) {
-		const struct sn_rt_host *host =
-			object->memory[SN_TABLE_RT_HOST];
-
-		object->runtime_instance = host->instance + 1;
-	}
 	hash_object(part, hash);
 	if (memcmp(hash, get_hash(object, part), sizeof(hash)) == 0 &&
 	    open_programs(object, part, part->programs) == 0)

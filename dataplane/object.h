@@ -32,9 +32,10 @@ struct dp_object {
 	uint32_t program_ids[SN_PROGRAM_COUNT];
 	int program_errors[SN_PROGRAM_COUNT]; /* 0 or an errno */
 	int variables; /* the map of the programs' writable variables, or -1 */
-	uint32_t runtime_instance; /* of runtime programs that are loaded now */
 	bool replaced; /* programs are new, links have to be moved */
-	bool runtime_replaced; /* the same of the runtime object */
+	/* The same of the runtime object; its programs have the instance behind
+	 * that of sn_rt_host. */
+	bool runtime_replaced;
 	bool runtime; /* it is open */
 };
 

@@ -3,6 +3,7 @@
 what is there without --runtime, without tracefs, or where the kernel gives
 tracepoints to few."""
 
+import json
 import os
 import signal
 import struct
@@ -108,6 +109,31 @@ def test_replaced_programs_tell_each_event_once(runtime, traced, work,  # noqa: 
     assert counts["generated"] == rounds
     assert counts["sent"] == len([one for one in again.seen
                                   if one.kind == rt.EVENT])
+
+
+def program_of(traced, *path):  # noqa: F811
+    kind = "link" if path[0] == "links" else "prog"
+    found = json.loads(dp_host.sh(
+        "bpftool", "-j", kind, "show", "pinned",
+        str(traced.bpffs.joinpath("sentinel", *path))).stdout)
+    return found["prog_id" if kind == "link" else "id"]
+
+
+def test_links_of_an_upgrade_that_was_cut_short_are_not_kept(
+        runtime, traced):  # noqa: F811
+    """It put programs on hooks and died before it said so."""
+    runtime.set(rt.rule("FILE_UNLINK", "PROCESS_EXIT"))
+    before = traced.links()
+    traced.stop()
+    pin = traced.bpffs / "sentinel" / "runtime_maps" / "sn_rt_host"
+    record = struct.pack("=II32s", runtime.slot, 0, b"")
+    dp_host.sh("bpftool", "map", "update", "pinned", str(pin), "key", *"0000",
+               "value", *map(str, record))
+    traced.start(*traced.options, small=rt.SMALL)
+    assert traced.links() == before
+    for name in before:
+        assert program_of(traced, "links", name) == program_of(
+            traced, "runtime_programs", name.split("-")[1])
 
 
 def test_start_without_runtime_takes_it_off(runtime, traced):  # noqa: F811
