@@ -117,6 +117,8 @@ static int open_runtime(const struct dp_object *object, struct opened *opened)
 	*opened = (struct opened){ .object = runtime->obj, .runtime = runtime };
 	runtime->rodata->sn_n_cpus = object->n_cpus;
 	runtime->rodata->sn_rt_instance = host ? host->instance + 1 : 0;
+	runtime->rodata->sn_rt_has_flush =
+		!object->program_errors[SN_PROGRAM_RT_FLUSH];
 	return 0;
 }
 

@@ -94,7 +94,7 @@ class Host:
                 *options]
 
     def start(self, *options, small=SMALL, user="root", cgroup=None,
-              limit_s=LIMIT_S):
+              limit_s=LIMIT_S, env=None):
         def enter():
             if cgroup:
                 (cgroup / "cgroup.procs").write_text(str(os.getpid()))
@@ -102,7 +102,7 @@ class Host:
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 self.command(*options, small=small, user=user), stderr=log,
-                preexec_fn=enter)
+                env=env, preexec_fn=enter)
         wait_for(lambda: self.process.poll() is not None or self.connects(),
                  "dp listens", limit_s)
         assert self.process.poll() is None, self.log.read_text()[-2000:]

@@ -95,3 +95,55 @@ def test_host_that_was_forgotten_halfway_can_be_attached(runtime, traced):  # no
     peer = traced.connect()
     assert not peer.list()
     assert rt.Runtime(peer).slot
+
+
+# struct bpf_attr begins with the type of a program; 31: BPF_PROG_TYPE_SYSCALL.
+REFUSES = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+
+long syscall(long number, ...)
+{
+	long (*real)(long, ...) =
+		(long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	long words[6];
+	va_list list;
+
+	va_start(list, number);
+	for (int i = 0; i < 6; i++)
+		words[i] = va_arg(list, long);
+	va_end(list);
+	if (number == SYS_bpf && words[0] == 5 && *(int *)words[1] == 31) {
+		errno = EINVAL;
+		return -1;
+	}
+	return real(number, words[0], words[1], words[2], words[3], words[4],
+		    words[5]);
+}
+"""
+
+
+def test_nothing_is_summed_that_no_program_would_send(bare, tmp_path):  # noqa: F811
+    (tmp_path / "refuses.c").write_text(REFUSES)
+    library = tmp_path / "refuses.so"
+    dp_host.sh("cc", "-shared", "-fPIC", "-o", str(library),
+               str(tmp_path / "refuses.c"), "-ldl")
+    folder = rt.mount_tracefs(tmp_path / "tracefs")
+    bare.start("--tracefs", str(folder), small=rt.SMALL,
+               env={**os.environ, "LD_PRELOAD": str(library)})
+    runtime = rt.Runtime(bare.connect())  # noqa: F811
+    assert rt.program_error(runtime.peer, "RT_FLUSH") == errno.EINVAL
+    work = rt.Work(bare)
+    fd = work.do("open", rt.text(tmp_path / "file"), os.O_CREAT | os.O_RDWR,
+                 0o600)
+    runtime.set(rt.rule("FILE_WRITE", cgroup=[work.cgroup_id]))
+    assert work.do("repeat", 10, [["write", fd, {"room": 8}, 3]]) == 10
+    runtime.flush()
+    found = runtime.events()
+    assert [(one.count, one.bytes, one.flags) for one in found] == [(1, 3, 0)] * 10
+    work.end()
+    bare.stop()
+    dp_host.sh("umount", str(folder))

@@ -11,6 +11,9 @@
  * that sn_rt_host names does anything. */
 __weak const volatile __u32 sn_rt_instance = 1;
 
+/* The same: sn_rt_flush is there. What nobody would send is not summed. */
+__weak const volatile __u32 sn_rt_has_flush = 1;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

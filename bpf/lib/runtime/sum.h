@@ -125,7 +125,7 @@ static __always_inline int sn_rt_is_file(struct inode *inode)
 /* What is rare, or more than bytes, is an event each time. */
 static __always_inline int sn_rt_is_summed(__s64 result, __u32 call)
 {
-	return result >= 0 && call != SN_RT_CALL_MMAP &&
+	return sn_rt_has_flush && result >= 0 && call != SN_RT_CALL_MMAP &&
 	       call != SN_RT_CALL_FTRUNCATE && call != SN_RT_CALL_FALLOCATE;
 }
 
