@@ -344,7 +344,8 @@ static int32_t get_link_position(const struct dp_attach *attach, uint32_t slot,
 		if (target->type == SN_TARGET_TC && attach->netlink &&
 		    dp_attach_tc_has_filter((uint32_t)target->object, hook))
 			return SN_IPC_POSITION_UNKNOWN;
-		return SN_IPC_POSITION_TAKEN;
+		return link == -ENOENT ? SN_IPC_POSITION_TAKEN :
+					 SN_IPC_POSITION_UNKNOWN;
 	}
 	if (bpf_obj_get_info_by_fd(link, &info, &bytes) < 0)
 		return SN_IPC_POSITION_UNKNOWN;

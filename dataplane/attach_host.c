@@ -236,7 +236,8 @@ int32_t dp_attach_host_get_position(const struct dp_attach *attach,
 		write_link_name(name, slot, i, attach->instance);
 		link = dp_pins_get(attach->pins, "links", name);
 		if (link < 0)
-			return SN_IPC_POSITION_TAKEN;
+			return link == -ENOENT ? SN_IPC_POSITION_TAKEN :
+						 SN_IPC_POSITION_UNKNOWN;
 		sn_closep(&link);
 	}
 	return 0;

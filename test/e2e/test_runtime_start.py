@@ -6,6 +6,7 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import struct
 
 import dp_client as dp
@@ -147,3 +148,16 @@ def test_nothing_is_summed_that_no_program_would_send(bare, tmp_path):  # noqa: 
     work.end()
     bare.stop()
     dp_host.sh("umount", str(folder))
+
+
+def test_position_is_unknown_while_pins_cannot_be_opened(runtime, traced):  # noqa: F811
+    peer = runtime.peer
+    peer.attach(OTHER, dp.TC, ifindex=traced.index())
+    runtime.set(rt.rule("FILE_UNLINK"))
+    pid = traced.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    assert {(row["type"], row["position"]) for row in peer.list()} == \
+        {(dp.TC, -1), (dp.WHOLE_HOST, -1)}
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert {row["position"] for row in peer.list()} == {0}
