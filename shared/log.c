@@ -82,7 +82,7 @@ static bool admit(enum sn_log_level level, const char *format,
 	bool is_admitted;
 
 	*missed = 0;
-	if (level > SN_LOG_INFO || strncmp(format, "audit ", 6) == 0)
+	if (level > SN_LOG_INFO)
 		return true;
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	(void)pthread_mutex_lock(&lock);
@@ -100,28 +100,23 @@ static bool admit(enum sn_log_level level, const char *format,
 	return is_admitted;
 }
 
-void sn_log(enum sn_log_level level, const char *format, ...)
+static void put(enum sn_log_level level, unsigned int missed,
+		const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+static void put(enum sn_log_level level, unsigned int missed,
+		const char *format, va_list args)
 {
 	char line[LINE_BYTES];
-	int saved = errno;
-	unsigned int missed;
-	va_list args;
 	size_t used;
 	int n;
-
-	if (level > threshold || !admit(level, format, &missed)) {
-		errno = saved;
-		return;
-	}
 
 	if (isatty(STDERR_FILENO))
 		n = snprintf(line, sizeof(line), "%s: ", levels[level].name);
 	else
 		n = snprintf(line, sizeof(line), "%s", levels[level].priority);
 	used = (size_t)n;
-	va_start(args, format);
 	n = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
-	va_end(args);
 	if (n > 0)
 		used = SN_MIN(used + (size_t)n, sizeof(line) - 2);
 	if (missed) {
@@ -134,5 +129,31 @@ void sn_log(enum sn_log_level level, const char *format, ...)
 			line[i] = '?';
 	line[used++] = '\n';
 	(void)!write(STDERR_FILENO, line, used);
+}
+
+void sn_log(enum sn_log_level level, const char *format, ...)
+{
+	int saved = errno;
+	unsigned int missed;
+	va_list args;
+
+	if (level <= threshold && admit(level, format, &missed)) {
+		va_start(args, format);
+		put(level, missed, format, args);
+		va_end(args);
+	}
+	errno = saved;
+}
+
+void sn_log_change(const char *format, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	if (SN_LOG_INFO <= threshold) {
+		va_start(args, format);
+		put(SN_LOG_INFO, 0, format, args);
+		va_end(args);
+	}
 	errno = saved;
 }

@@ -32,8 +32,7 @@ void sn_log_set_targets(bool shown);
 const char *sn_log_target(const char *target);
 
 enum {
-	/* Lines of one kind (format) in one period; of error, warning and info,
-	 * and not of the audit trail, which has one line for each change. */
+	/* Lines of one kind (format) in one period; of error, warning and info. */
 	SN_LOG_BURST = 1000,
 	SN_LOG_PERIOD_S = 10,
 };
@@ -46,3 +45,9 @@ uint64_t sn_log_count_suppressed(void);
  * cannot forge a line. Lines over 2,048 bytes are cut. Keeps errno. */
 void sn_log(enum sn_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* A line of level info about a change that was made: none is left out, so that
+ * the audit trail has all of them. What was refused is no change: whoever may
+ * ask can have any number of these told. */
+void sn_log_change(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));

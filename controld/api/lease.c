@@ -102,12 +102,17 @@ static void removed(void *userdata, const struct cp_attach_result *result)
 	bool is_gone = result->code == CP_ATTACH_CODE_OK ||
 		       result->code == CP_ATTACH_CODE_NOT_FOUND;
 
-	sn_log(SN_LOG_INFO, "audit method=Lease id=%s broken=1 result=%s",
-	       lease->id, is_gone ? "ended" : result->diag.text);
-	if (is_gone)
+	if (is_gone) {
+		sn_log_change("audit method=Lease id=%s broken=1 result=ended",
+			      lease->id);
 		end(lease);
-	else if (!lease->is_ended)
-		step_later(lease);
+	} else {
+		sn_log(SN_LOG_INFO,
+		       "audit method=Lease id=%s broken=1 result=%s", lease->id,
+		       result->diag.text);
+		if (!lease->is_ended)
+			step_later(lease);
+	}
 	put_back(lease);
 }
 

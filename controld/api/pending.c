@@ -88,16 +88,19 @@ static void log_change(const struct cp_api_pending *pending, const char *id,
 	else
 		(void)snprintf(who, sizeof(who), "pid=%d uid=%u",
 			       (int)pending->pid, (unsigned int)pending->uid);
-	sn_log(SN_LOG_INFO, "audit method=%s %s id=%s%s result=%s%s%s%s",
-	       pending->method, who, id[0] ? id : "-", pending->what,
-	       status == GRPC_STATUS_OK ? "OK" : cp_rpc_status_name(status),
-	       status ? " reason='" : "",
-	       /* Why a target cannot be attached names it. */
-	       !status ? "" :
-	       strncmp(pending->what, " target", 7) == 0 ?
-			 sn_log_target(reason) :
-			 reason,
-	       status ? "'" : "");
+	if (status == GRPC_STATUS_OK)
+		sn_log_change("audit method=%s %s id=%s%s result=OK",
+			      pending->method, who, id[0] ? id : "-",
+			      pending->what);
+	else
+		sn_log(SN_LOG_INFO,
+		       "audit method=%s %s id=%s%s result=%s reason='%s'",
+		       pending->method, who, id[0] ? id : "-", pending->what,
+		       cp_rpc_status_name(status),
+		       /* Why a target cannot be attached names it. */
+		       strncmp(pending->what, " target", 7) == 0 ?
+			       sn_log_target(reason) :
+			       reason);
 }
 
 void cp_api_pending_done(void *userdata, const struct cp_attach_result *result)

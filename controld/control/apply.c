@@ -40,19 +40,33 @@ static uint64_t revision_of(struct cp_control *control, const char *id)
 	return item ? cp_attach_remote_revision(item) : 0;
 }
 
+static void log_result(const struct cp_control_report_result *result)
+{
+	const char *id = result->id[0] ? result->id : "-";
+	unsigned long long revision = result->revision;
+
+	if (result->error)
+		sn_log(SN_LOG_WARNING,
+		       "audit control command='%s' id=%s revision=%llu "
+		       "result=refused reason='%s'",
+		       result->command_id, id, revision, result->error);
+	else if (result->is_repeated)
+		sn_log(SN_LOG_INFO,
+		       "audit control command='%s' id=%s revision=%llu "
+		       "result=repeated",
+		       result->command_id, id, revision);
+	else
+		sn_log_change("audit control command='%s' id=%s revision=%llu "
+			      "result=OK",
+			      result->command_id, id, revision);
+}
+
 static void put_result(struct cp_control *control,
 		       const struct cp_control_report_result *result)
 {
 	if (result->error)
 		control->n_refused++;
-	sn_log(result->error ? SN_LOG_WARNING : SN_LOG_INFO,
-	       "audit control command='%s' id=%s revision=%llu result=%s%s%s",
-	       result->command_id, result->id[0] ? result->id : "-",
-	       (unsigned long long)result->revision,
-	       result->error	   ? "refused reason='" :
-	       result->is_repeated ? "repeated" :
-				     "OK",
-	       result->error ? result->error : "", result->error ? "'" : "");
+	log_result(result);
 	cp_control_report_result(control->queue, result);
 	cp_control_session_send(control);
 }

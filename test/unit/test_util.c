@@ -162,9 +162,8 @@ static void log_prints_nothing_below_the_level(void)
 	t_true(capture(SN_LOG_WARNING, "loud", out, sizeof(out)) > 0);
 }
 
-/* Returns how many lines of n were written. format: a constant that begins with
- * `audit ` or not. */
-static unsigned int write_many(bool is_audit, unsigned int n)
+/* Returns how many lines of n were written. */
+static unsigned int write_many(bool are_changes, unsigned int n)
 {
 	sn_cleanup(sn_freep) char *out = malloc(n * 32UL + 1);
 	int saved = dup(STDERR_FILENO);
@@ -177,8 +176,8 @@ static unsigned int write_many(bool is_audit, unsigned int n)
 	t_not_null(out);
 	t_eq(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
 	for (unsigned int i = 0; i < n; i++) {
-		if (is_audit)
-			sn_log(SN_LOG_INFO, "audit n=%u", i);
+		if (are_changes)
+			sn_log_change("audit n=%u", i);
 		else
 			sn_log(SN_LOG_INFO, "kind n=%u", i);
 	}
@@ -192,7 +191,7 @@ static unsigned int write_many(bool is_audit, unsigned int n)
 	return n_lines;
 }
 
-static void log_limits_lines_of_one_kind_but_not_the_audit_trail(void)
+static void log_limits_lines_of_one_kind_but_not_changes(void)
 {
 	uint64_t before = sn_log_count_suppressed();
 
@@ -223,5 +222,5 @@ T_MAIN("util", steal_hands_out_the_pointer_and_leaves_null,
        log_level_names_are_parsed_exactly,
        log_line_carries_the_priority_and_cannot_be_forged,
        log_prints_nothing_below_the_level,
-       log_limits_lines_of_one_kind_but_not_the_audit_trail,
+       log_limits_lines_of_one_kind_but_not_changes,
        log_cuts_a_long_line_but_ends_it)
