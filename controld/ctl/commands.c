@@ -148,11 +148,20 @@ static const struct cp_ctl_command commands[] = {
 	},
 	{
 		.name = "rules",
-		.arguments = "ID",
-		.summary = "list the rules in force",
-		.example = "rules 3f9c01",
+		.arguments = "ID | check FILE | test FILE EVENTS",
+		.summary = "list the rules in force, or try detection rules",
+		.text = "Without a daemon: 'check' says whether FILE has "
+			"detection rules as sentinel-cp\ntakes them, and where "
+			"not; 'test' judges EVENTS by them, a file with lines as\n"
+			"'trace -o json' prints them. A line may say with "
+			"\"expected\": [RULE...] what it\nhas to hit, and nothing "
+			"else: precision and recall are printed then, and the\n"
+			"exit status is 1 if a line came out otherwise.",
+		.example = "rules test rules.yaml events.jsonl",
 		.n_arguments = 1,
-		.run = cp_ctl_rules_list,
+		.n_more = 2,
+		.words = "check test",
+		.run = cp_ctl_rules_run,
 	},
 	{
 		.name = "learnt",
@@ -340,6 +349,7 @@ static enum cp_ctl_exit refuse_command(const char *name, FILE *errors)
 static enum cp_ctl_exit check(const struct cp_ctl_command *command,
 			      struct cp_ctl_session *session)
 {
+	size_t n = session->options.n_args;
 	uint32_t foreign = session->options.given &
 			   ~(command->options | CP_CTL_OPTIONS_GLOBAL);
 
@@ -353,8 +363,9 @@ static enum cp_ctl_exit check(const struct cp_ctl_command *command,
 				command->name);
 	}
 	if (command->has_command ?
-		    session->options.n_args <= command->n_arguments :
-		    session->options.n_args != command->n_arguments + 1)
+		    n <= command->n_arguments :
+		    n < command->n_arguments + 1 ||
+			    n > command->n_arguments + command->n_more + 1)
 		return cp_ctl_session_fail(
 			session, CP_CTL_EXIT_USAGE, "usage: sentinelctl %s%s%s",
 			command->name, command->arguments ? " " : "",

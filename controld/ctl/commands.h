@@ -14,7 +14,10 @@ struct cp_ctl_command {
 	const char *summary; /* one line */
 	const char *text; /* more, or empty */
 	const char *example; /* after "sentinelctl " */
-	unsigned int n_arguments; /* exactly */
+	unsigned int n_arguments; /* exactly, with n_more: at least */
+	unsigned int n_more; /* arguments that may follow */
+	const char *words; /* what the first argument may be, with blanks between
+			    * them; NULL: anything */
 	bool has_command; /* or more: a command with its own arguments */
 	uint32_t options; /* bits, besides the global ones */
 	enum cp_ctl_exit (*run)(struct cp_ctl_session *session);

@@ -17,6 +17,11 @@ static bool wants_id(const struct cp_ctl_command *command)
 	return command->arguments && strncmp(command->arguments, "ID", 2) == 0;
 }
 
+static const char *words_of(const struct cp_ctl_command *command)
+{
+	return command->words ? command->words : "";
+}
+
 static bool is_argument(const struct cp_ctl_options_row *row, const char *name)
 {
 	return row->argument && strcmp(row->argument, name) == 0;
@@ -64,9 +69,10 @@ static void print_bash_commands(FILE *out)
 		}
 		(void)fputs("'\n", out);
 		if (wants_id(command))
-			(void)fputs("\t\t[[ $cur == -* ]] || words=$(" IDS
-				    ")\n",
-				    out);
+			(void)fprintf(out,
+				      "\t\t[[ $cur == -* ]] || words=\"%s "
+				      "$(" IDS ")\"\n",
+				      words_of(command));
 		if (command->arguments && strstr(command->arguments, "FILE"))
 			(void)fputs("\t\t[[ $cur == -* ]] || kind=-f\n", out);
 		if (strcmp(command->name, "completion") == 0)
@@ -182,10 +188,14 @@ static void print_zsh(FILE *out)
 							 enum cp_ctl_option)j));
 		}
 		if (wants_id(command))
-			(void)fputs(" \\\n\t\t\t'1:ID:_sentinelctl_ids'", out);
+			(void)fprintf(out,
+				      " \\\n\t\t\t'1:ID:{compadd -- %s; "
+				      "_sentinelctl_ids}'",
+				      words_of(command));
 		if (command->has_command)
 			(void)fputs(" \\\n\t\t\t'*::command:_normal'", out);
-		else if (command->n_arguments > wants_id(command))
+		else if (command->n_arguments + command->n_more >
+			 wants_id(command))
 			(void)fputs(" \\\n\t\t\t'*:argument:_files'", out);
 		(void)fputs(" ;;\n", out);
 	}
@@ -230,8 +240,8 @@ static void print_fish(FILE *out)
 			(void)fprintf(out,
 				      "complete -c sentinelctl -n "
 				      "'__fish_seen_subcommand_from %s' -a "
-				      "\"(" IDS ")\"\n",
-				      command->name);
+				      "\"%s (" IDS ")\"\n",
+				      command->name, words_of(command));
 		for (unsigned int j = 0; j < CP_CTL_OPTION_COUNT; j++) {
 			if (mask_of(command) & (1U << j))
 				print_fish_option(

@@ -2,7 +2,9 @@
 #include "controld/ctl/rules.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "controld/ctl/detection.h"
 #include "controld/ctl/pages.h"
 #include "sentinel/v1/daemon.pb-c.h"
 
@@ -166,7 +168,7 @@ static enum cp_ctl_exit list_tables(struct cp_ctl_session *session, char *id)
 	return CP_CTL_EXIT_OK;
 }
 
-enum cp_ctl_exit cp_ctl_rules_list(struct cp_ctl_session *session)
+static enum cp_ctl_exit list(struct cp_ctl_session *session)
 {
 	char id[CP_CTL_SESSION_ID_BYTES];
 	enum cp_ctl_exit exit;
@@ -179,6 +181,30 @@ enum cp_ctl_exit cp_ctl_rules_list(struct cp_ctl_session *session)
 }
 
 /* Learnt. */
+
+enum cp_ctl_exit cp_ctl_rules_run(struct cp_ctl_session *session)
+{
+	static const struct {
+		const char *word; /* no id: it has letters that are no digits */
+		size_t n_args;
+		const char *arguments;
+		enum cp_ctl_exit (*run)(struct cp_ctl_session *session);
+	} rows[] = {
+		{ "check", 3, "check FILE", cp_ctl_detection_check },
+		{ "test", 4, "test FILE EVENTS", cp_ctl_detection_test },
+		{ "", 2, "ID", list },
+	};
+	const char *word = session->options.args[1];
+	size_t i = 0;
+
+	while (rows[i].word[0] && strcmp(rows[i].word, word) != 0)
+		i++;
+	if (session->options.n_args != rows[i].n_args)
+		return cp_ctl_session_fail(session, CP_CTL_EXIT_USAGE,
+					   "usage: sentinelctl rules %s",
+					   rows[i].arguments);
+	return rows[i].run(session);
+}
 
 static int put_learnt(struct cp_ctl_table *table,
 		      const ProtobufCMessage *message)

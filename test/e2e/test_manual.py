@@ -10,7 +10,7 @@ import yaml
 from world import BUILD, ROOT, run
 
 PAGES = ("sentinelctl.1", "sentinel-dp.8", "sentinel-cp.8",
-         "sentinel-cp.yaml.5", "sentinel-policy.5")
+         "sentinel-cp.yaml.5", "sentinel-policy.5", "sentinel-rules.5")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,16 @@ def test_keys_of_the_policy(pages):
         assert f" {key}: " in page, key
 
 
+def test_keys_of_the_rules(pages):
+    page = pages["sentinel-rules.5"]
+    for key in ("lists[]", "lists[].items", "macros[].match", "rules[].name",
+                "macros[].match.path_globs", "rules[].match",
+                "rules[].exceptions[]", "rules[].rate.window",
+                "rules[].output"):
+        assert f" {key}: " in page, key
+    assert "rules[].match.path_globs" not in page  # told once
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completions_know_every_command(pages, shell):
     path = BUILD / "completions" / shell
@@ -107,6 +117,7 @@ def test_completions_know_every_command(pages, shell):
     (["sentinelctl", "run", "--al"], ["--allow"]),
     (["sentinelctl", "attach", "--mode", "b"], ["block-all"]),
     (["sentinelctl", "list", "-o", ""], ["json", "table", "yaml"]),
+    (["sentinelctl", "rules", "ch"], ["check"]),
     (["sentinelctl", "completion", ""], ["bash", "fish", "zsh"]),
     (["sentinelctl", "run", "--", "ech"], ["echo"])])
 def test_bash_completes(pages, words, wanted):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /* Makes a manual page of a template: a line that is only @commands@, @options@,
- * @config@ or @policy@ is replaced by what the tables say, @help@ by the
+ * @config@, @policy@ or @rules@ is replaced by what the tables say, @help@ by the
  * options of the --help text on standard input. Runs when Sentinel is built. */
 
 #include <stdio.h>
@@ -12,10 +12,12 @@
 #include "controld/config/schema_value.h"
 #include "controld/ctl/commands.h"
 #include "controld/policy/file.h"
+#include "controld/rules/file.h"
 
 enum {
 	LINE_BYTES = 1024,
 	NAME_BYTES = 256,
+	TABLES_MAX = 16, /* of one schema */
 	FIRST_COLUMN = 2, /* of an option in a help text */
 };
 
@@ -96,6 +98,12 @@ static void put_commands(void)
 	}
 }
 
+/* How a schema is told. */
+enum {
+	RELOAD = 1, /* say what takes a restart */
+	ONCE = 2, /* a table that stands at several places only at the first */
+};
+
 static const char *const type_names[] = {
 	[CP_CONFIG_SCHEMA_TYPE_BOOL] = "true or false",
 	[CP_CONFIG_SCHEMA_TYPE_UINT] = "number",
@@ -123,25 +131,50 @@ static void put_range(const struct cp_config_schema_item *item)
 		(void)printf(", at least %s", least);
 }
 
-/* reload: say what takes a restart. */
+static void put_values(const struct cp_config_schema_item *item)
+{
+	if (item->type != CP_CONFIG_SCHEMA_TYPE_ENUM) {
+		put_range(item);
+		return;
+	}
+	for (size_t i = 0; item->names[i]; i++)
+		(void)printf("%s %s", i ? "," : "", item->names[i]);
+}
+
+/* Where a table was told before; NULL: nowhere, from now on at name. */
+static const char *find_told(const struct cp_config_schema_item *items,
+			     const char *name)
+{
+	static struct {
+		const struct cp_config_schema_item *items;
+		char name[NAME_BYTES];
+	} told[TABLES_MAX];
+	static size_t n;
+
+	for (size_t i = 0; i < n; i++) {
+		if (told[i].items == items)
+			return told[i].name;
+	}
+	if (n < SN_ARRAY_SIZE(told)) {
+		told[n].items = items;
+		(void)snprintf(told[n++].name, NAME_BYTES, "%s", name);
+	}
+	return NULL;
+}
+
 static void put_items(const struct cp_config_schema_item *item,
-		      const char *above, bool reload)
+		      const char *above, unsigned int how)
 {
 	for (; item->key; item++) {
 		bool is_list = item->type == CP_CONFIG_SCHEMA_TYPE_SEQUENCE;
+		const char *before;
 		char name[NAME_BYTES];
 
 		(void)snprintf(name, sizeof(name), "%s%s%s%s", above,
 			       *above ? "." : "", item->key,
 			       is_list ? "[]" : "");
 		(void)printf(".It Cm %s : No %s", name, type_names[item->type]);
-		if (item->type == CP_CONFIG_SCHEMA_TYPE_ENUM) {
-			for (size_t i = 0; item->names[i]; i++)
-				(void)printf("%s %s", i ? "," : "",
-					     item->names[i]);
-		} else {
-			put_range(item);
-		}
+		put_values(item);
 		(void)putchar('\n');
 		put_line(item->description);
 		if (item->fallback && *item->fallback) {
@@ -151,18 +184,24 @@ static void put_items(const struct cp_config_schema_item *item,
 		}
 		if (item->required)
 			(void)puts("Required.");
-		if (reload && !item->reloadable &&
+		if (how & RELOAD && !item->reloadable &&
 		    item->type != CP_CONFIG_SCHEMA_TYPE_MAPPING)
 			(void)puts("Takes a restart.");
-		if (item->items)
-			put_items(item->items, name, reload);
+		if (!item->items)
+			continue;
+		before = how & ONCE ? find_told(item->items, name) : NULL;
+		if (before)
+			(void)printf("Keys are those of\n.Cm %s .\n", before);
+		else
+			put_items(item->items, name, how);
 	}
 }
 
-static void put_schema(const struct cp_config_schema_item *items, bool reload)
+static void put_schema(const struct cp_config_schema_item *items,
+		       unsigned int how)
 {
 	(void)puts(".Bl -tag -width Ds");
-	put_items(items, "", reload);
+	put_items(items, "", how);
 	(void)puts(".El");
 }
 
@@ -224,9 +263,11 @@ static void put_part(const char *line)
 	else if (strcmp(line, "@options@\n") == 0)
 		put_options(CP_CTL_OPTIONS_GLOBAL);
 	else if (strcmp(line, "@config@\n") == 0)
-		put_schema(cp_config_items, true);
+		put_schema(cp_config_items, RELOAD);
 	else if (strcmp(line, "@policy@\n") == 0)
-		put_schema(cp_policy_file_items, false);
+		put_schema(cp_policy_file_items, 0);
+	else if (strcmp(line, "@rules@\n") == 0)
+		put_schema(cp_rules_file_items, ONCE);
 	else if (strcmp(line, "@help@\n") == 0)
 		put_help();
 	else
