@@ -14,7 +14,7 @@
 #include "controld/runtime/wanted.h"
 #include "shared/runtime.h"
 
-enum { CURSOR_BYTES = 40 /* run in hex, '-', number */ };
+enum { CURSOR_BYTES = 60 /* run in hex, '-', number, '-', n_before */ };
 
 struct cp_api_runtime {
 	LIST_ENTRY(cp_api_runtime) link;
@@ -23,7 +23,7 @@ struct cp_api_runtime {
 	struct cp_runtime_watcher watcher;
 	struct cp_runtime_rules *filter; /* NULL: none */
 	uint64_t events; /* bits, of the filter; all without one */
-	uint64_t next; /* number in the store */
+	struct cp_runtime_position next; /* in the store */
 	bool is_restarted; /* to be told */
 	bool is_announced; /* that the filter is in force */
 	bool follows;
@@ -139,10 +139,11 @@ static bool send_stored(struct cp_api_runtime *watch,
 	event = (void *)message;
 	if (!passes(watch, stored, event))
 		return false;
-	(void)snprintf(cursor, sizeof(cursor), "%016llx-%llu",
+	(void)snprintf(cursor, sizeof(cursor), "%016llx-%llu-%llu",
 		       (unsigned long long)cp_runtime_get_run(
 			       watch->api->options.runtime),
-		       (unsigned long long)stored->number);
+		       (unsigned long long)watch->next.number,
+		       (unsigned long long)watch->next.n_before);
 	before = event->cursor;
 	event->cursor = cursor;
 	watch->is_sending = cp_rpc_call_send(watch->call, message) == 0;
@@ -252,21 +253,23 @@ static int read_cursor(struct cp_api_runtime *watch, const char *text,
 		       struct sn_diag *diag)
 {
 	const struct cp_runtime *runtime = watch->api->options.runtime;
-	unsigned long long run, number;
+	const struct cp_runtime_store *store = cp_runtime_get_store(runtime);
+	unsigned long long run, number, n_before;
 	char again[CURSOR_BYTES];
 
-	if (sscanf(text, "%16llx-%llu", &run, &number) != 2 ||
-	    snprintf(again, sizeof(again), "%016llx-%llu", run, number) >=
-		    CURSOR_BYTES ||
-	    strcmp(again, text) != 0 || number == UINT64_MAX) {
+	if (sscanf(text, "%16llx-%llu-%llu", &run, &number, &n_before) != 3 ||
+	    snprintf(again, sizeof(again), "%016llx-%llu-%llu", run, number,
+		     n_before) >= CURSOR_BYTES ||
+	    strcmp(again, text) != 0) {
 		sn_diag_set(diag, "resume", "is not the cursor of an event");
 		return CP_RUNTIME_RULES_E_REFUSED;
 	}
-	watch->is_restarted =
-		run != cp_runtime_get_run(runtime) ||
-		number >= cp_runtime_store_next(cp_runtime_get_store(runtime));
+	watch->is_restarted = run != cp_runtime_get_run(runtime) ||
+			      number > cp_runtime_store_next(store).number;
 	if (!watch->is_restarted)
-		watch->next = number + 1;
+		watch->next = cp_runtime_store_find(
+			store,
+			(struct cp_runtime_position){ number, n_before });
 	return 0;
 }
 

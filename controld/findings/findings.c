@@ -100,6 +100,7 @@ static int store(struct cp_findings *findings, Sentinel__V1__Finding *finding)
 	const struct cp_runtime_stored like = {
 		.kind = (uint8_t)finding->severity,
 		.is_configured = true,
+		.n = finding->is_gap ? finding->gap : 1,
 	};
 	char uuid[CP_RUNTIME_MESSAGE_UUID_BYTES];
 	int r;
@@ -365,7 +366,7 @@ void cp_findings_get_stats(const struct cp_findings *findings,
 
 	*ret = findings->stats;
 	ret->n_watchers = findings->n_watchers;
-	ret->n_held = cp_runtime_store_next(store_of) -
-		      cp_runtime_store_oldest(store_of);
+	ret->n_held = cp_runtime_store_next(store_of).number -
+		      cp_runtime_store_oldest(store_of).number;
 	ret->n_held_bytes = cp_runtime_store_bytes(store_of);
 }

@@ -20,6 +20,7 @@ enum { FILE_MODE = 0600 };
 
 struct line {
 	STAILQ_ENTRY(line) link;
+	uint64_t n; /* events that it stands for */
 	size_t size;
 	uint8_t bytes[]; /* of the message */
 };
@@ -206,14 +207,14 @@ static void work(uv_work_t *request)
 		int r = write_line(output, line);
 
 		STAILQ_REMOVE_HEAD(&output->taken, link);
-		free(line);
 		output->done.error = r;
 		if (r == 0) {
 			output->done.n_written++;
 		} else {
 			output->done.n_dropped++;
-			output->n_missing++;
+			output->n_missing += line->n;
 		}
+		free(line);
 	}
 }
 
@@ -314,9 +315,10 @@ void cp_runtime_output_put(struct cp_runtime_output *output,
 		line = malloc(size);
 	if (!line) {
 		output->stats.n_dropped++;
-		output->n_overflowed++;
+		output->n_overflowed += event->n;
 		return;
 	}
+	line->n = event->n;
 	line->size = event->size;
 	(void)memcpy(line->bytes, event->bytes, event->size);
 	STAILQ_INSERT_TAIL(&output->queue, line, link);

@@ -25,7 +25,7 @@ struct cp_runtime_output_options {
 
 struct cp_runtime_output_stats {
 	uint64_t n_written;
-	uint64_t n_dropped; /* the queue was full, or the disk */
+	uint64_t n_dropped; /* lines: the queue was full, or the disk */
 	uint64_t n_bytes;
 	int error; /* of the last write; 0 or -errno */
 };

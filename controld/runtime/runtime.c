@@ -455,7 +455,7 @@ static size_t count_enabled(const struct cp_config_runtime *config)
 void cp_runtime_get_status(const struct cp_runtime *runtime,
 			   struct cp_runtime_status *ret)
 {
-	uint64_t next = cp_runtime_store_next(runtime->store);
+	uint64_t next = cp_runtime_store_next(runtime->store).number;
 
 	*ret = (struct cp_runtime_status){
 		.is_enabled = runtime->options.config->enabled,
@@ -467,7 +467,7 @@ void cp_runtime_get_status(const struct cp_runtime *runtime,
 		.n_missed = runtime->n_missed,
 		.n_malformed = runtime->n_malformed,
 		.n_processes = cp_runtime_processes_count(runtime->processes),
-		.n_held = next - cp_runtime_store_oldest(runtime->store),
+		.n_held = next - cp_runtime_store_oldest(runtime->store).number,
 		.n_held_bytes = cp_runtime_store_bytes(runtime->store),
 		.n_recorded = next - 1,
 		.n_unlogged = runtime->n_unlogged,

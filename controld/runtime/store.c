@@ -8,10 +8,13 @@
 struct cp_runtime_store {
 	size_t n_bytes_max;
 	size_t n_bytes;
-	uint64_t oldest;
-	uint64_t next;
-	/* At number % MAX; NULL: there was no memory for it. */
-	struct cp_runtime_stored *events[CP_RUNTIME_STORE_MAX];
+	struct cp_runtime_position oldest;
+	struct cp_runtime_position next;
+	/* At number % MAX. */
+	struct slot {
+		struct cp_runtime_stored *event; /* NULL: no memory for it */
+		uint64_t n;
+	} slots[CP_RUNTIME_STORE_MAX];
 };
 
 int cp_runtime_store_new(struct cp_runtime_store **ret, size_t n_bytes)
@@ -21,8 +24,8 @@ int cp_runtime_store_new(struct cp_runtime_store **ret, size_t n_bytes)
 	if (!store)
 		return -ENOMEM;
 	store->n_bytes_max = n_bytes;
-	store->oldest = 1;
-	store->next = 1;
+	store->oldest.number = 1;
+	store->next.number = 1;
 	*ret = store;
 	return 0;
 }
@@ -34,19 +37,20 @@ static size_t size_of(const struct cp_runtime_stored *event)
 
 static void drop_oldest(struct cp_runtime_store *store)
 {
-	struct cp_runtime_stored **at =
-		&store->events[store->oldest++ % CP_RUNTIME_STORE_MAX];
+	struct slot *slot =
+		&store->slots[store->oldest.number++ % CP_RUNTIME_STORE_MAX];
 
-	store->n_bytes -= size_of(*at);
-	free(*at);
-	*at = NULL;
+	store->oldest.n_before += slot->n;
+	store->n_bytes -= size_of(slot->event);
+	free(slot->event);
+	slot->event = NULL;
 }
 
 struct cp_runtime_store *cp_runtime_store_free(struct cp_runtime_store *store)
 {
 	if (!store)
 		return NULL;
-	while (store->oldest < store->next)
+	while (store->oldest.number < store->next.number)
 		drop_oldest(store);
 	free(store);
 	return NULL;
@@ -58,7 +62,8 @@ int cp_runtime_store_put(struct cp_runtime_store *store,
 {
 	size_t size = protobuf_c_message_get_packed_size(message);
 	struct cp_runtime_stored *fresh = malloc(sizeof(*fresh) + size);
-	uint64_t number = store->next;
+	uint64_t number = store->next.number;
+	struct slot *slot = &store->slots[number % CP_RUNTIME_STORE_MAX];
 
 	if (fresh) {
 		*fresh = *like;
@@ -66,24 +71,55 @@ int cp_runtime_store_put(struct cp_runtime_store *store,
 		fresh->size = size;
 		(void)protobuf_c_message_pack(message, fresh->bytes);
 	}
-	while (store->oldest < store->next &&
+	while (store->oldest.number < number &&
 	       (store->n_bytes + size_of(fresh) > store->n_bytes_max ||
-		store->next - store->oldest >= CP_RUNTIME_STORE_MAX))
+		number - store->oldest.number >= CP_RUNTIME_STORE_MAX))
 		drop_oldest(store);
-	store->events[number % CP_RUNTIME_STORE_MAX] = fresh;
+	slot->event = fresh;
+	slot->n = like->n;
 	store->n_bytes += size_of(fresh);
-	store->next++;
+	store->next.number++;
+	store->next.n_before += like->n;
 	return fresh ? 0 : -ENOMEM;
 }
 
-uint64_t cp_runtime_store_oldest(const struct cp_runtime_store *store)
+struct cp_runtime_position
+cp_runtime_store_oldest(const struct cp_runtime_store *store)
 {
 	return store->oldest;
 }
 
-uint64_t cp_runtime_store_next(const struct cp_runtime_store *store)
+struct cp_runtime_position
+cp_runtime_store_next(const struct cp_runtime_store *store)
 {
 	return store->next;
+}
+
+/* Past the event at the position, which is held. */
+static struct cp_runtime_stored *pass(const struct cp_runtime_store *store,
+				      struct cp_runtime_position *position)
+{
+	const struct slot *slot =
+		&store->slots[position->number % CP_RUNTIME_STORE_MAX];
+
+	position->number++;
+	position->n_before += slot->n;
+	return slot->event;
+}
+
+struct cp_runtime_position
+cp_runtime_store_find(const struct cp_runtime_store *store,
+		      struct cp_runtime_position claimed)
+{
+	struct cp_runtime_position at = store->oldest;
+
+	if (claimed.number < at.number) {
+		claimed.n_before = SN_MIN(claimed.n_before, at.n_before);
+		return claimed;
+	}
+	while (at.number < claimed.number)
+		(void)pass(store, &at);
+	return at;
 }
 
 size_t cp_runtime_store_bytes(const struct cp_runtime_store *store)
@@ -92,24 +128,29 @@ size_t cp_runtime_store_bytes(const struct cp_runtime_store *store)
 }
 
 int cp_runtime_store_read(const struct cp_runtime_store *store,
-			  uint64_t *number,
+			  struct cp_runtime_position *position,
 			  const struct cp_runtime_stored **ret,
 			  uint64_t *n_lost)
 {
-	const struct cp_runtime_stored *event;
+	uint64_t n_before = position->n_before;
 
-	if (*number < store->oldest) {
-		*n_lost = store->oldest - *number;
-		*number = store->oldest;
-		return CP_RUNTIME_STORE_E_LOST;
+	if (position->number < store->oldest.number)
+		*position = store->oldest;
+	while (position->number < store->next.number) {
+		struct cp_runtime_position behind = *position;
+		struct cp_runtime_stored *event = pass(store, &behind);
+
+		if (event && position->n_before == n_before) {
+			*position = behind;
+			*ret = event;
+			return 0;
+		}
+		if (event)
+			break;
+		*position = behind;
 	}
-	if (*number >= store->next)
+	if (position->n_before == n_before)
 		return CP_RUNTIME_STORE_E_END;
-	event = store->events[(*number)++ % CP_RUNTIME_STORE_MAX];
-	if (!event) {
-		*n_lost = 1;
-		return CP_RUNTIME_STORE_E_LOST;
-	}
-	*ret = event;
-	return 0;
+	*n_lost = position->n_before - n_before;
+	return CP_RUNTIME_STORE_E_LOST;
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 /* The last messages in memory, packed and numbered: events, or findings. Readers
- * keep a number each and nothing else, so that a slow one costs nothing and is
- * told what it missed. Pure. */
+ * keep a position each and nothing else, so that a slow one costs nothing and is
+ * told what it missed: a gap that is overwritten counts as what it stood for, so
+ * that what a reader got and what it was told is missing are all that there was.
+ * Pure. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,8 +30,15 @@ struct cp_runtime_stored {
 	uint8_t kind;
 	/* A rule of the configuration wants it; true of findings. */
 	bool is_configured;
+	uint64_t n; /* that it stands for: itself, or those missing */
 	size_t size;
 	uint8_t bytes[];
+};
+
+/* Between two of them. */
+struct cp_runtime_position {
+	uint64_t number; /* of the one that comes next */
+	uint64_t n_before; /* what all before it stand for */
 };
 
 /* n_bytes: of what is held, all of it; at least one event is. */
@@ -43,9 +52,16 @@ int cp_runtime_store_put(struct cp_runtime_store *store,
 			 const ProtobufCMessage *message,
 			 const struct cp_runtime_stored *like);
 
-/* The number of the oldest one that is held, and the one that comes next. */
-uint64_t cp_runtime_store_oldest(const struct cp_runtime_store *store);
-uint64_t cp_runtime_store_next(const struct cp_runtime_store *store);
+/* Before the oldest one that is held, and behind all of them. */
+struct cp_runtime_position
+cp_runtime_store_oldest(const struct cp_runtime_store *store);
+struct cp_runtime_position
+cp_runtime_store_next(const struct cp_runtime_store *store);
+/* A reader's own word for where it was; number is at most that of next. What is
+ * held counts, and n_before only where that is gone. */
+struct cp_runtime_position
+cp_runtime_store_find(const struct cp_runtime_store *store,
+		      struct cp_runtime_position claimed);
 size_t cp_runtime_store_bytes(const struct cp_runtime_store *store);
 
 /* Answers of cp_runtime_store_read() besides 0. */
@@ -54,8 +70,8 @@ enum {
 	CP_RUNTIME_STORE_E_LOST, /* *n_lost are gone; reading goes on behind */
 };
 
-/* The event *number, which then moves on. *ret is good until the next put. */
+/* What is at *position, which then moves on. *ret is good until the next put. */
 int cp_runtime_store_read(const struct cp_runtime_store *store,
-			  uint64_t *number,
+			  struct cp_runtime_position *position,
 			  const struct cp_runtime_stored **ret,
 			  uint64_t *n_lost);

@@ -85,16 +85,17 @@ static int store(struct cp_runtime *runtime,
 		 const Sentinel__V1__RuntimeEvent *message,
 		 const struct cp_runtime_stored *like)
 {
-	uint64_t number = cp_runtime_store_next(runtime->store), n_lost;
+	struct cp_runtime_position at = cp_runtime_store_next(runtime->store);
 	const struct cp_runtime_stored *stored;
+	uint64_t n_lost;
 	int r = cp_runtime_store_put(runtime->store, &message->base, like);
 
 	if (r < 0)
 		return r;
 	if (!like->is_configured)
 		return 0;
-	if (runtime->output && cp_runtime_store_read(runtime->store, &number,
-						     &stored, &n_lost) == 0)
+	if (runtime->output &&
+	    cp_runtime_store_read(runtime->store, &at, &stored, &n_lost) == 0)
 		cp_runtime_output_put(runtime->output, stored);
 	log_event(runtime, message);
 	return 0;
@@ -151,6 +152,7 @@ static int put_event(struct cp_runtime *runtime,
 	size_t n = cp_runtime_rules_count(set->rules);
 	const struct cp_runtime_stored like = {
 		.kind = telling->record->head->event,
+		.n = 1,
 		.is_configured = cp_runtime_sets_has(telling->matched, 0,
 						     set->shares.n_configured),
 	};
@@ -242,6 +244,7 @@ void cp_runtime_tell_gap(struct cp_runtime *runtime, size_t event,
 	const struct cp_runtime_stored like = {
 		.kind = (uint8_t)event,
 		.is_configured = true,
+		.n = SN_MAX(n, (uint64_t)1),
 	};
 	const char *name = event < SN_RT_EVENT_COUNT ?
 				   sn_runtime_events[event].name :

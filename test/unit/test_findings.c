@@ -71,13 +71,14 @@ static void put(struct rig *rig, enum cp_findings_kind kind, const char *name)
 	cp_findings_put(rig->findings, &report);
 }
 
-static Sentinel__V1__Finding *read_next(struct rig *rig, uint64_t *number)
+static Sentinel__V1__Finding *read_next(struct rig *rig,
+					struct cp_runtime_position *at)
 {
 	const struct cp_runtime_stored *stored;
 	Sentinel__V1__Finding *finding;
 	uint64_t n_lost;
 
-	if (cp_runtime_store_read(cp_findings_get_store(rig->findings), number,
+	if (cp_runtime_store_read(cp_findings_get_store(rig->findings), at,
 				  &stored, &n_lost) != 0)
 		return NULL;
 	finding = sentinel__v1__finding__unpack(NULL, stored->size,
@@ -90,13 +91,13 @@ static Sentinel__V1__Finding *read_next(struct rig *rig, uint64_t *number)
 static void finding_is_held_as_it_was_put(void)
 {
 	Sentinel__V1__Finding *finding;
-	uint64_t number = 1;
+	struct cp_runtime_position at = { .number = 1 };
 	struct rig rig;
 
 	begin(&rig, 0, 1);
 	put(&rig, CP_FINDINGS_KIND_RULE, "shadow");
 	put(&rig, CP_FINDINGS_KIND_DETECTOR, "model");
-	finding = read_next(&rig, &number);
+	finding = read_next(&rig, &at);
 	t_str_eq(finding->rule, "shadow");
 	t_str_eq(finding->detector, "");
 	t_str_eq(finding->text, "cat read /etc/shadow");
@@ -107,11 +108,11 @@ static void finding_is_held_as_it_was_put(void)
 	t_eq(strlen(finding->uuid), 36);
 	t_null(finding->event);
 	sentinel__v1__finding__free_unpacked(finding, NULL);
-	finding = read_next(&rig, &number);
+	finding = read_next(&rig, &at);
 	t_str_eq(finding->rule, "");
 	t_str_eq(finding->detector, "model");
 	sentinel__v1__finding__free_unpacked(finding, NULL);
-	t_null(read_next(&rig, &number));
+	t_null(read_next(&rig, &at));
 	end(&rig);
 }
 
@@ -132,7 +133,7 @@ static void what_is_over_a_rate_is_counted_and_told(void)
 {
 	struct cp_findings_stats stats;
 	Sentinel__V1__Finding *finding;
-	uint64_t number = 6;
+	struct cp_runtime_position at = { .number = 6 };
 	struct rig rig;
 
 	begin(&rig, 1, 4);
@@ -145,13 +146,13 @@ static void what_is_over_a_rate_is_counted_and_told(void)
 	t_eq(stats.n_held, 5);
 	/* Ends when nothing is left to be told. */
 	(void)uv_run(&rig.loop, UV_RUN_DEFAULT);
-	finding = read_next(&rig, &number);
+	finding = read_next(&rig, &at);
 	t_not_null(finding);
 	t_true(finding->is_gap);
 	t_eq(finding->gap, 6);
 	t_str_eq(finding->rule, "loud");
 	sentinel__v1__finding__free_unpacked(finding, NULL);
-	t_null(read_next(&rig, &number));
+	t_null(read_next(&rig, &at));
 	end(&rig);
 }
 
@@ -164,14 +165,14 @@ static void text_that_is_no_utf_8_or_too_long_is_held_as_text(void)
 		.text = text,
 	};
 	Sentinel__V1__Finding *finding;
-	uint64_t number = 1;
+	struct cp_runtime_position at = { .number = 1 };
 	struct rig rig;
 
 	(void)memset(text, 0xff, sizeof(text));
 	text[sizeof(text) - 1] = '\0';
 	begin(&rig, 0, 1);
 	cp_findings_put(rig.findings, &report);
-	finding = read_next(&rig, &number);
+	finding = read_next(&rig, &at);
 	t_eq(strlen(finding->text), 3 * CP_FINDINGS_TEXT_MAX);
 	t_mem_eq(finding->text, "\xef\xbf\xbd", 3);
 	t_true(finding->time_ns > 0);

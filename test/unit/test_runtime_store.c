@@ -14,9 +14,10 @@ static struct cp_runtime_store *new_store(size_t bytes)
 	return store;
 }
 
-static void put(struct cp_runtime_store *store, const char *name, uint8_t event)
+static void put_many(struct cp_runtime_store *store, const char *name,
+		     uint8_t event, uint64_t n)
 {
-	const struct cp_runtime_stored like = { .kind = event };
+	const struct cp_runtime_stored like = { .kind = event, .n = n };
 	Sentinel__V1__RuntimeEvent message;
 
 	sentinel__v1__runtime_event__init(&message);
@@ -24,23 +25,29 @@ static void put(struct cp_runtime_store *store, const char *name, uint8_t event)
 	t_eq(cp_runtime_store_put(store, &message.base, &like), 0);
 }
 
+static void put(struct cp_runtime_store *store, const char *name, uint8_t event)
+{
+	put_many(store, name, event, 1);
+}
+
 static void events_come_in_the_order_in_which_they_were_put(void)
 {
 	sn_cleanup(cp_runtime_store_freep) struct cp_runtime_store *store =
 		new_store(1 << 16);
 	const struct cp_runtime_stored *stored;
-	uint64_t number = cp_runtime_store_oldest(store), n_lost;
+	struct cp_runtime_position at = cp_runtime_store_oldest(store);
+	uint64_t n_lost;
 
 	put(store, "a", 1);
 	put(store, "b", 2);
-	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost), 0);
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost), 0);
 	t_eq(stored->kind, 1);
 	t_eq(stored->number, 1);
-	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost), 0);
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost), 0);
 	t_eq(stored->kind, 2);
-	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost),
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost),
 	     CP_RUNTIME_STORE_E_END);
-	t_eq(number, cp_runtime_store_next(store));
+	t_eq(at.number, cp_runtime_store_next(store).number);
 }
 
 static void slow_reader_is_told_how_many_it_missed(void)
@@ -48,17 +55,82 @@ static void slow_reader_is_told_how_many_it_missed(void)
 	sn_cleanup(cp_runtime_store_freep) struct cp_runtime_store *store =
 		new_store(1000);
 	const struct cp_runtime_stored *stored;
-	uint64_t number = 1, n_lost = 0, n_read = 0;
+	struct cp_runtime_position at = { .number = 1 };
+	uint64_t n_lost = 0, n_read = 0;
 
 	for (int i = 0; i < 100; i++)
 		put(store, "an event", 3);
 	t_true(cp_runtime_store_bytes(store) <= 1000);
-	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost),
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost),
 	     CP_RUNTIME_STORE_E_LOST);
-	while (cp_runtime_store_read(store, &number, &stored, &n_lost) == 0)
+	while (cp_runtime_store_read(store, &at, &stored, &n_lost) == 0)
 		n_read++;
 	t_true(n_read > 10);
 	t_eq(n_read + n_lost, 100);
+}
+
+static void overwritten_gap_counts_as_what_it_stood_for(void)
+{
+	sn_cleanup(cp_runtime_store_freep) struct cp_runtime_store *store =
+		new_store(1000);
+	struct cp_runtime_position at = cp_runtime_store_oldest(store);
+	const struct cp_runtime_stored *stored;
+	uint64_t n_lost = 0, n_told = 0;
+
+	put_many(store, "gap", 3, 500);
+	put_many(store, "clock", 0, 0);
+	for (int i = 0; i < 100; i++)
+		put(store, "an event", 3);
+	put_many(store, "gap", 3, 7);
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost),
+	     CP_RUNTIME_STORE_E_LOST);
+	while (cp_runtime_store_read(store, &at, &stored, &n_told) == 0)
+		n_lost += stored->n;
+	t_eq(n_lost, 607);
+	t_eq(at.n_before, 607);
+}
+
+/* What costs no event is no gap: its number would say that nobody knows it. */
+static void step_of_the_clock_that_is_overwritten_is_no_gap(void)
+{
+	sn_cleanup(cp_runtime_store_freep) struct cp_runtime_store *store =
+		new_store(64);
+	struct cp_runtime_position at = cp_runtime_store_oldest(store);
+	const struct cp_runtime_stored *stored;
+	uint64_t n_lost;
+
+	put_many(store, "clock", 0, 0);
+	put(store, "an event that takes all of the room that there is", 3);
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost), 0);
+	t_eq(stored->kind, 3);
+}
+
+static void reader_that_comes_back_is_told_what_it_missed(void)
+{
+	sn_cleanup(cp_runtime_store_freep) struct cp_runtime_store *store =
+		new_store(1000);
+	struct cp_runtime_position at = cp_runtime_store_oldest(store), back;
+	const struct cp_runtime_stored *stored;
+	uint64_t n_lost = 0;
+
+	put(store, "read", 3);
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost), 0);
+	put_many(store, "gap", 3, 500);
+	/* What is held is known better than what a reader says. */
+	back = (struct cp_runtime_position){ at.number, 400 };
+	back = cp_runtime_store_find(store, back);
+	t_eq(back.n_before, 1);
+	for (int i = 0; i < 100; i++)
+		put(store, "an event", 3);
+	back = cp_runtime_store_find(store, at);
+	t_eq(cp_runtime_store_read(store, &back, &stored, &n_lost),
+	     CP_RUNTIME_STORE_E_LOST);
+	t_eq(n_lost, cp_runtime_store_oldest(store).n_before - 1);
+	t_true(n_lost > 500);
+	back = (struct cp_runtime_position){ 1, UINT64_MAX };
+	back = cp_runtime_store_find(store, back);
+	t_eq(cp_runtime_store_read(store, &back, &stored, &n_lost), 0);
+	t_eq(back.number, cp_runtime_store_oldest(store).number + 1);
 }
 
 static void event_that_is_larger_than_the_store_is_held_alone(void)
@@ -67,14 +139,16 @@ static void event_that_is_larger_than_the_store_is_held_alone(void)
 		new_store(64);
 	const struct cp_runtime_stored *stored;
 	char name[1000];
-	uint64_t number = 2, n_lost;
+	struct cp_runtime_position at;
+	uint64_t n_lost;
 
 	(void)memset(name, 'x', sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	put(store, "small", 1);
 	put(store, name, 2);
-	t_eq(cp_runtime_store_oldest(store), 2);
-	t_eq(cp_runtime_store_read(store, &number, &stored, &n_lost), 0);
+	at = cp_runtime_store_oldest(store);
+	t_eq(at.number, 2);
+	t_eq(cp_runtime_store_read(store, &at, &stored, &n_lost), 0);
 	t_true(stored->size > 1000);
 }
 
@@ -85,7 +159,7 @@ static void number_of_events_is_bounded_as_well(void)
 
 	for (int i = 0; i < CP_RUNTIME_STORE_MAX + 10; i++)
 		put(store, "", 1);
-	t_eq(cp_runtime_store_oldest(store), 11);
+	t_eq(cp_runtime_store_oldest(store).number, 11);
 }
 
 /* Rules by generation. */
@@ -223,6 +297,9 @@ static void paths_have_a_bound_and_the_oldest_goes(void)
 
 T_MAIN("runtime_store", events_come_in_the_order_in_which_they_were_put,
        slow_reader_is_told_how_many_it_missed,
+       overwritten_gap_counts_as_what_it_stood_for,
+       step_of_the_clock_that_is_overwritten_is_no_gap,
+       reader_that_comes_back_is_told_what_it_missed,
        event_that_is_larger_than_the_store_is_held_alone,
        number_of_events_is_bounded_as_well, last_generations_keep_their_rules,
        generation_that_is_begun_again_has_its_last_rules,

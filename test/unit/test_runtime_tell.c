@@ -122,7 +122,8 @@ static void observers_are_told_what_their_own_rules_match(void)
 static void what_only_observers_want_is_not_in_the_store(void)
 {
 	const struct cp_runtime_stored *stored;
-	uint64_t number = 1, n_lost;
+	struct cp_runtime_position at = { .number = 1 };
+	uint64_t n_lost;
 	struct world world;
 	struct seen one, two;
 
@@ -131,13 +132,11 @@ static void what_only_observers_want_is_not_in_the_store(void)
 	tell(&world, "/w", 1 << 4 | 1 << 1);
 	tell(&world, "/c", 1 << 0 | 1 << 2);
 	t_eq(one.n, 3);
-	t_eq(cp_runtime_store_next(world.runtime.store), 3);
-	t_eq(cp_runtime_store_read(world.runtime.store, &number, &stored,
-				   &n_lost),
+	t_eq(cp_runtime_store_next(world.runtime.store).number, 3);
+	t_eq(cp_runtime_store_read(world.runtime.store, &at, &stored, &n_lost),
 	     0);
 	t_true(!stored->is_configured);
-	t_eq(cp_runtime_store_read(world.runtime.store, &number, &stored,
-				   &n_lost),
+	t_eq(cp_runtime_store_read(world.runtime.store, &at, &stored, &n_lost),
 	     0);
 	t_true(stored->is_configured);
 	end(&world);
