@@ -47,6 +47,8 @@ enum {
 	SN_RT_PATH_MAX = 4096, /* bytes of one string of a path */
 	SN_RT_ARGUMENTS_MAX = 1024,
 	SN_RT_DEPTH_MAX = 64, /* parts of a rule's path prefix and the root */
+	SN_RT_CGROUP_LEVELS = 16, /* that a rule's cgroup may be on; the root's
+				   * is 0 */
 	SN_RT_LEFT_OUT_MAX = 4,
 };
 _Static_assert((int)SN_RT_EVENT_COUNT <= (int)SN_RT_EVENT_SLOTS,

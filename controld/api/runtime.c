@@ -26,6 +26,7 @@ struct cp_api_runtime {
 	struct cp_runtime_position next; /* in the store */
 	bool is_restarted; /* to be told */
 	bool is_announced; /* that the filter is in force */
+	bool is_waiting; /* it was told why */
 	bool follows;
 	bool is_sending;
 };
@@ -33,12 +34,14 @@ struct cp_api_runtime {
 /* What is sent besides what is stored. */
 
 static void send_note(struct cp_api_runtime *watch, const char *name,
-		      Sentinel__V1__RuntimeCut cause, uint64_t n)
+		      const char *why, Sentinel__V1__RuntimeCut cause,
+		      uint64_t n)
 {
 	Sentinel__V1__RuntimeEvent message;
 
 	sentinel__v1__runtime_event__init(&message);
 	message.event = (char *)(uintptr_t)name;
+	message.error = (char *)(uintptr_t)why;
 	message.gap_cause = cause;
 	message.gap = n;
 	watch->is_sending = cp_rpc_call_send(watch->call, &message.base) == 0;
@@ -162,6 +165,26 @@ static void release(struct cp_api_runtime *watch)
 	free(watch);
 }
 
+/* Whether what it watches is in force. Returns whether something was sent. */
+static bool send_state(struct cp_api_runtime *watch)
+{
+	const char *why = cp_runtime_why_waiting(watch->api->options.runtime,
+						 &watch->watcher);
+
+	if (watch->watcher.is_in_force && !watch->is_announced) {
+		watch->is_announced = true;
+		watch->is_waiting = false;
+		send_note(watch, "watching", "", 0, 0);
+		return true;
+	}
+	if (!why[0] || watch->is_waiting)
+		return false;
+	watch->is_announced = false;
+	watch->is_waiting = true;
+	send_note(watch, "waiting", why, 0, 0);
+	return true;
+}
+
 /* Returns whether there is nothing more for now. */
 static bool send_next(struct cp_api_runtime *watch)
 {
@@ -171,16 +194,12 @@ static bool send_next(struct cp_api_runtime *watch)
 
 	if (watch->is_restarted) {
 		watch->is_restarted = false;
-		send_note(watch, "gap",
+		send_note(watch, "gap", "",
 			  SENTINEL__V1__RUNTIME_CUT__RUNTIME_CUT_RESTART, 0);
 		return false;
 	}
-	if (watch->watcher.is_in_force && !watch->is_announced &&
-	    watch->follows) {
-		watch->is_announced = true;
-		send_note(watch, "watching", 0, 0);
+	if (watch->follows && send_state(watch))
 		return false;
-	}
 	switch (cp_runtime_store_read(cp_runtime_get_store(runtime),
 				      &watch->next, &stored, &n_lost)) {
 	case 0:
@@ -188,7 +207,7 @@ static bool send_next(struct cp_api_runtime *watch)
 		return false;
 	case CP_RUNTIME_STORE_E_LOST:
 		cp_runtime_count_missed(runtime, n_lost);
-		send_note(watch, "gap",
+		send_note(watch, "gap", "",
 			  SENTINEL__V1__RUNTIME_CUT__RUNTIME_CUT_READER,
 			  n_lost);
 		return false;
@@ -217,6 +236,16 @@ static void advance(struct cp_api_runtime *watch)
 static void woken(struct cp_runtime_watcher *watcher)
 {
 	advance(sn_container_of(watcher, struct cp_api_runtime, watcher));
+}
+
+static void refused(struct cp_runtime_watcher *watcher, const char *why)
+{
+	struct cp_api_runtime *watch =
+		sn_container_of(watcher, struct cp_api_runtime, watcher);
+	struct cp_rpc_call *call = watch->call;
+
+	release(watch);
+	cp_rpc_call_fail(call, GRPC_STATUS_FAILED_PRECONDITION, why);
 }
 
 void cp_api_runtime_writable(struct cp_rpc_call *call, void *user)
@@ -303,6 +332,10 @@ static int put_filter(struct cp_runtime_rules *rules,
 		r = cp_runtime_rules_put_comm(rules, request->comms[i], diag);
 	for (size_t i = 0; r == 0 && i < request->n_uids; i++)
 		r = cp_runtime_rules_put_uid(rules, request->uids[i]);
+	if (r == 0 && request->n_cgroups && !cp_runtime_wanted_is_whole()) {
+		sn_diag_set(diag, "cgroups", CP_RUNTIME_WANTED_NOT_WHOLE);
+		return CP_RUNTIME_RULES_E_REFUSED;
+	}
 	for (size_t i = 0; r == 0 && i < request->n_cgroups; i++) {
 		uint64_t id =
 			cp_runtime_wanted_find_cgroup(request->cgroups[i]);
@@ -356,19 +389,21 @@ static int begin(struct cp_api_runtime *watch,
 
 static int join(struct cp_api_runtime *watch)
 {
+	struct sn_diag diag = { .text = "" };
 	int r;
 
 	watch->watcher.woken = woken;
-	watch->watcher.filter = watch->filter;
-	r = cp_runtime_watch(watch->api->options.runtime, &watch->watcher);
+	watch->watcher.refused = refused;
+	/* What is held already needs no rule in the kernel. */
+	watch->watcher.filter = watch->follows ? watch->filter : NULL;
+	r = cp_runtime_watch(watch->api->options.runtime, &watch->watcher,
+			     &diag);
 	if (r == CP_RUNTIME_E_OFF)
 		cp_rpc_call_fail(watch->call, GRPC_STATUS_FAILED_PRECONDITION,
-				 "there are no runtime events: they need "
-				 "runtime.enabled, and sentinel-dp with "
-				 "--runtime");
+				 CP_RUNTIME_OFF);
 	else if (r != 0)
 		cp_rpc_call_fail(watch->call, GRPC_STATUS_RESOURCE_EXHAUSTED,
-				 "too many rules are in force");
+				 r < 0 ? strerror(-r) : diag.text);
 	return r;
 }
 

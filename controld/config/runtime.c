@@ -218,7 +218,8 @@ static const struct cp_config_schema_item match_items[] = {
 		.max = TERMS_MAX,
 		.reloadable = true,
 		.description = "Paths of cgroups from the root of the "
-			       "hierarchy on, and what is below.",
+			       "hierarchy on, of at most 15 parts, and what "
+			       "is below.",
 	},
 	{
 		.key = "results",

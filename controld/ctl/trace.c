@@ -43,6 +43,10 @@ static void print_note(struct cp_ctl_session *session,
 	if (strcmp(event->event, "watching") == 0) {
 		(void)fprintf(session->errors, "watching\n");
 		(void)fflush(session->errors);
+	} else if (strcmp(event->event, "waiting") == 0) {
+		(void)fprintf(session->errors, "waiting: %s\n",
+			      cp_ctl_table_clean(event->error));
+		(void)fflush(session->errors);
 	} else if (strcmp(event->event, "clock") == 0) {
 		(void)fprintf(session->out,
 			      "%-12s  CLOCK  set by %" PRId64 " ms\n", "",

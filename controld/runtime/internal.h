@@ -13,7 +13,7 @@
 #include "controld/runtime/runtime.h"
 #include "controld/runtime/sets.h"
 
-enum { CP_RUNTIME_PROCESSES_MAX = 65536 };
+enum { CP_RUNTIME_PROCESSES_MAX = 65536, CP_RUNTIME_ERROR_BYTES = 1024 };
 
 struct cp_runtime_reader;
 
@@ -33,7 +33,8 @@ struct cp_runtime {
 
 	struct cp_runtime_set *wanted; /* NULL: nothing */
 	struct cp_runtime_sets sets;
-	bool is_stale; /* rules could not be made; tried again */
+	/* Why rules could not be made, which is tried again; "": they were. */
+	char error[CP_RUNTIME_ERROR_BYTES];
 
 	struct cp_runtime_mounts *mounts;
 	struct cp_runtime_processes *processes;

@@ -182,6 +182,8 @@ int cp_runtime_rules_put_comm(struct cp_runtime_rules *rules, const char *comm,
 	return put(rules, term);
 }
 
+_Static_assert(SN_RT_CGROUP_LEVELS == 16, "see the text of a refusal");
+
 static int refuse_path(struct sn_diag *diag, const char *path, const char *why)
 {
 	sn_diag_set(diag, "path", "a path prefix %s: '%s'", why, path);
@@ -253,7 +255,13 @@ int cp_runtime_rules_put_cgroup(struct cp_runtime_rules *rules, uint64_t id,
 					.value = { id },
 					.path = (char *)(uintptr_t)path };
 	int r = cp_runtime_rules_check_path(path, &term.path_bytes, diag);
+	size_t level = 0;
 
+	for (size_t i = 0; r == 0 && i < term.path_bytes; i++)
+		level += path[i] == '/';
+	if (level >= SN_RT_CGROUP_LEVELS)
+		return refuse_path(diag, path,
+				   "of a cgroup has at most 15 parts");
 	return r == 0 ? put(rules, term) : r;
 }
 

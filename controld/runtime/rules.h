@@ -85,7 +85,7 @@ int cp_runtime_rules_put_file(struct cp_runtime_rules *rules,
 			      enum sn_rt_field field, uint32_t major,
 			      uint32_t minor, uint64_t inode);
 /* The cgroup with this id, whose path from the root of the hierarchy on is
- * path, and those below it. */
+ * path of at most SN_RT_CGROUP_LEVELS - 1 parts, and those below it. */
 int cp_runtime_rules_put_cgroup(struct cp_runtime_rules *rules, uint64_t id,
 				const char *path, struct sn_diag *diag);
 

@@ -79,13 +79,61 @@ static void tell_gaps(struct cp_runtime *runtime)
 
 static void put_wanted(struct cp_runtime *runtime)
 {
-	int r = cp_runtime_wanted_put(runtime);
+	struct sn_diag diag = { .text = "" };
+	char before[CP_RUNTIME_ERROR_BYTES];
+	int r = cp_runtime_wanted_put(runtime, &diag);
 
-	runtime->is_stale = r < 0;
-	if (r != 0)
+	(void)memcpy(before, runtime->error, sizeof(before));
+	runtime->error[0] = '\0';
+	if (r < 0)
+		(void)snprintf(runtime->error, sizeof(runtime->error), "%s",
+			       strerror(-r));
+	else if (r > 0)
+		(void)snprintf(runtime->error, sizeof(runtime->error), "%s%s%s",
+			       diag.field, diag.field[0] ? ": " : "",
+			       diag.text[0] ? diag.text : "too many rules");
+	if (r != 0 && strcmp(before, runtime->error) != 0)
 		sn_log(SN_LOG_ERROR,
 		       "runtime error='%s': the rules before stay",
-		       r < 0 ? strerror(-r) : "too many rules");
+		       runtime->error);
+}
+
+/* Of the rules, made or not. */
+static enum cp_runtime_host_state get_state(const struct cp_runtime *runtime)
+{
+	enum cp_runtime_host_state state =
+		cp_runtime_host_get_state(runtime->host);
+
+	return runtime->error[0] && state != CP_RUNTIME_HOST_UNSUPPORTED ?
+		       CP_RUNTIME_HOST_REFUSED :
+		       state;
+}
+
+static const char *get_error(const struct cp_runtime *runtime)
+{
+	return runtime->error[0] ? runtime->error :
+				   cp_runtime_host_error(runtime->host);
+}
+
+/* A watcher's rule that is refused would keep the configuration's out, and it
+ * would wait for ever. Which of those that wait is too much nobody knows. */
+static void end_refused(struct cp_runtime *runtime)
+{
+	enum cp_runtime_host_state state = get_state(runtime);
+	bool is_off = !runtime->options.config->enabled ||
+		      state == CP_RUNTIME_HOST_UNSUPPORTED;
+	struct cp_runtime_watcher *watcher = LIST_FIRST(&runtime->watchers);
+	char why[CP_RUNTIME_ERROR_BYTES] = CP_RUNTIME_OFF;
+
+	if (!is_off && state != CP_RUNTIME_HOST_REFUSED)
+		return;
+	if (!is_off)
+		(void)snprintf(why, sizeof(why), "%s", get_error(runtime));
+	for (; watcher; watcher = runtime->next_watcher) {
+		runtime->next_watcher = LIST_NEXT(watcher, link);
+		if (is_off || (watcher->filter && !watcher->is_in_force))
+			watcher->refused(watcher, why);
+	}
 }
 
 static void ticked(uv_timer_t *timer)
@@ -96,7 +144,8 @@ static void ticked(uv_timer_t *timer)
 	cp_runtime_owners_forget(runtime->owners);
 	if (runtime->reader)
 		tell_gaps(runtime);
-	if (runtime->is_stale || cp_runtime_wanted_is_stale(runtime))
+	end_refused(runtime);
+	if (runtime->error[0] || cp_runtime_wanted_is_stale(runtime))
 		put_wanted(runtime);
 	cp_runtime_tell_all(runtime);
 }
@@ -215,11 +264,15 @@ static void up(void *userdata, struct cp_link *link,
 	       const struct cp_link_answer *fds)
 {
 	struct cp_runtime *runtime = userdata;
+	struct cp_runtime_watcher *watcher;
 	int r = take_fds(runtime, fds);
 
 	if (r < 0)
 		sn_log(SN_LOG_ERROR, "runtime error='%s': there are no events",
 		       strerror(-r));
+	/* This sentinel-dp may be another one, with less room. */
+	LIST_FOREACH(watcher, &runtime->watchers, link)
+	watcher->is_in_force = false;
 	cp_runtime_host_up(runtime->host, link, hello);
 }
 
@@ -459,8 +512,8 @@ void cp_runtime_get_status(const struct cp_runtime *runtime,
 
 	*ret = (struct cp_runtime_status){
 		.is_enabled = runtime->options.config->enabled,
-		.state = cp_runtime_host_get_state(runtime->host),
-		.error = cp_runtime_host_error(runtime->host),
+		.state = get_state(runtime),
+		.error = get_error(runtime),
 		.generation = cp_runtime_host_generation(runtime->host),
 		.n_rules = count_enabled(runtime->options.config),
 		.n_watchers = runtime->n_watchers,
@@ -480,7 +533,7 @@ void cp_runtime_get_status(const struct cp_runtime *runtime,
 }
 
 int cp_runtime_watch(struct cp_runtime *runtime,
-		     struct cp_runtime_watcher *watcher)
+		     struct cp_runtime_watcher *watcher, struct sn_diag *diag)
 {
 	enum cp_runtime_host_state state =
 		cp_runtime_host_get_state(runtime->host);
@@ -493,14 +546,26 @@ int cp_runtime_watch(struct cp_runtime *runtime,
 	LIST_INSERT_HEAD(&runtime->watchers, watcher, link);
 	runtime->n_watchers++;
 	if (watcher->filter)
-		r = cp_runtime_wanted_put(runtime);
+		r = cp_runtime_wanted_put(runtime, diag);
 	else
 		watcher->is_in_force = state == CP_RUNTIME_HOST_IN_FORCE;
 	if (r == 0)
 		return 0;
 	LIST_REMOVE(watcher, link);
 	runtime->n_watchers--;
-	return r < 0 ? r : CP_RUNTIME_E_FULL;
+	return r < 0 ? r : CP_RUNTIME_E_REFUSED;
+}
+
+const char *cp_runtime_why_waiting(const struct cp_runtime *runtime,
+				   const struct cp_runtime_watcher *watcher)
+{
+	enum cp_runtime_host_state state = get_state(runtime);
+
+	if (watcher->is_in_force)
+		return "";
+	if (state == CP_RUNTIME_HOST_AWAY)
+		return "sentinel-dp is away";
+	return state == CP_RUNTIME_HOST_REFUSED ? get_error(runtime) : "";
 }
 
 void cp_runtime_unwatch(struct cp_runtime *runtime,
@@ -548,7 +613,8 @@ void cp_runtime_unobserve(struct cp_runtime *runtime,
 
 int cp_runtime_observer_changed(struct cp_runtime *runtime)
 {
-	int r = cp_runtime_wanted_put(runtime);
+	struct sn_diag diag = { .text = "" };
+	int r = cp_runtime_wanted_put(runtime, &diag);
 
 	return r > 0 ? CP_RUNTIME_E_FULL : r;
 }

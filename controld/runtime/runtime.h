@@ -71,22 +71,36 @@ void cp_runtime_get_status(const struct cp_runtime *runtime,
 /* Embedded in what follows the store. */
 struct cp_runtime_watcher {
 	LIST_ENTRY(cp_runtime_watcher) link;
-	/* From the loop, after new events and when is_in_force may have
-	 * changed; may remove the watcher. */
+	/* From the loop, after new events and when is_in_force or what
+	 * cp_runtime_why_waiting() says may have changed; may remove the
+	 * watcher. */
 	void (*woken)(struct cp_runtime_watcher *watcher);
+	/* From the loop: its rule was refused, or there are no events any more;
+	 * removes the watcher. */
+	void (*refused)(struct cp_runtime_watcher *watcher, const char *why);
 	/* One rule, in the kernel's tables for as long as it watches; NULL: what
 	 * the configuration wants. */
 	const struct cp_runtime_rules *filter;
 	bool is_in_force;
 };
 
-/* Answers of cp_runtime_watch() besides 0 and -errno. */
+#define CP_RUNTIME_OFF                                                 \
+	"there are no runtime events: they need runtime.enabled, and " \
+	"sentinel-dp with --runtime"
+
+/* Answers besides 0 and -errno: of cp_runtime_watch() OFF and REFUSED, of those of
+ * observers FULL. */
 enum {
 	CP_RUNTIME_E_OFF = 1, /* not enabled, or not by sentinel-dp */
-	CP_RUNTIME_E_FULL, /* too many rules */
+	CP_RUNTIME_E_REFUSED, /* *diag says why */
+	CP_RUNTIME_E_FULL, /* too many rules or observers, or refused ones */
 };
+/* Its rule may still be refused by the kernel (refused()). */
 int cp_runtime_watch(struct cp_runtime *runtime,
-		     struct cp_runtime_watcher *watcher);
+		     struct cp_runtime_watcher *watcher, struct sn_diag *diag);
+/* Why what it watches is not in force; "": it is, or is about to be. */
+const char *cp_runtime_why_waiting(const struct cp_runtime *runtime,
+				   const struct cp_runtime_watcher *watcher);
 void cp_runtime_unwatch(struct cp_runtime *runtime,
 			struct cp_runtime_watcher *watcher);
 void cp_runtime_count_missed(struct cp_runtime *runtime, uint64_t n);

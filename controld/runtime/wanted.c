@@ -9,7 +9,10 @@
 
 #include "controld/runtime/internal.h"
 
-enum { PATH_BYTES = 2 * SN_RT_PATH_MAX };
+enum {
+	PATH_BYTES = 2 * SN_RT_PATH_MAX,
+	ROOT_INODE = 1, /* of the hierarchy's root, whatever is in it */
+};
 
 void cp_runtime_wanted_find_mount(char *ret, size_t ret_bytes)
 {
@@ -42,8 +45,18 @@ uint64_t cp_runtime_wanted_find_cgroup(const char *path)
 		       0;
 }
 
+bool cp_runtime_wanted_is_whole(void)
+{
+	char folder[PATH_BYTES];
+	struct stat status;
+
+	cp_runtime_wanted_find_mount(folder, sizeof(folder));
+	return folder[0] && stat(folder, &status) == 0 &&
+	       status.st_ino == ROOT_INODE;
+}
+
 static int add_configured(const struct cp_runtime *runtime,
-			  struct cp_runtime_rules *rules)
+			  struct cp_runtime_rules *rules, struct sn_diag *diag)
 {
 	const struct cp_config_schema_array *array =
 		&runtime->options.config->rules;
@@ -51,12 +64,10 @@ static int add_configured(const struct cp_runtime *runtime,
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < array->n_items; i++) {
-		struct sn_diag diag = { .text = "" };
-
 		if (all[i].enabled)
 			r = cp_config_runtime_add_rule(
 				rules, &all[i], cp_runtime_wanted_find_cgroup,
-				&diag);
+				diag);
 	}
 	return r;
 }
@@ -100,17 +111,50 @@ static int add_observed(const struct cp_runtime *runtime,
 	return r;
 }
 
+static bool has_cgroup(const struct cp_runtime_rule *rule)
+{
+	return rule->fields & 1U << SN_RT_FIELD_CGROUP;
+}
+
+/* An id without its path, or a path that the kernel tells otherwise, would find
+ * nothing below the cgroup. */
+static int check_cgroups(const struct cp_runtime_rules *rules,
+			 struct sn_diag *diag)
+{
+	bool is_whole = cp_runtime_wanted_is_whole();
+
+	for (size_t i = 0; i < cp_runtime_rules_count(rules); i++) {
+		const struct cp_runtime_rule *rule =
+			cp_runtime_rules_get(rules, i);
+
+		if (is_whole || !has_cgroup(rule))
+			continue;
+		sn_diag_set(diag, "match.cgroups",
+			    "rule '%s': " CP_RUNTIME_WANTED_NOT_WHOLE,
+			    rule->name);
+		return CP_RUNTIME_RULES_E_REFUSED;
+	}
+	return 0;
+}
+
 static int add_all(const struct cp_runtime *runtime,
 		   struct cp_runtime_rules *rules,
-		   struct cp_runtime_shares *shares)
+		   struct cp_runtime_shares *shares, struct sn_diag *diag)
 {
-	int r = add_configured(runtime, rules);
+	int r = add_configured(runtime, rules, diag);
 
 	shares->n_configured = cp_runtime_rules_count(rules);
 	if (r == 0)
 		r = add_observed(runtime, rules, shares);
 	shares->n_lasting = cp_runtime_rules_count(rules);
-	return r == 0 ? add_watched(runtime, rules) : r;
+	if (r == 0)
+		r = check_cgroups(rules, diag);
+	if (r != 0)
+		return r;
+	r = add_watched(runtime, rules);
+	if (r == CP_RUNTIME_RULES_E_FULL)
+		sn_diag_set(diag, NULL, "those of readers are too many");
+	return r;
 }
 
 /* Per subject: so many a second, and so many at once. */
@@ -152,7 +196,7 @@ static int put_set(struct cp_runtime *runtime, struct cp_runtime_set *set)
 	return r;
 }
 
-int cp_runtime_wanted_put(struct cp_runtime *runtime)
+int cp_runtime_wanted_put(struct cp_runtime *runtime, struct sn_diag *diag)
 {
 	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *rules =
 		NULL;
@@ -161,7 +205,7 @@ int cp_runtime_wanted_put(struct cp_runtime *runtime)
 	int r = cp_runtime_rules_new(&rules);
 
 	if (r == 0 && runtime->options.config->enabled)
-		r = add_all(runtime, rules, &shares);
+		r = add_all(runtime, rules, &shares, diag);
 	if (r == 0)
 		r = cp_runtime_sets_make(&set, rules, &shares);
 	if (r != 0)

@@ -398,10 +398,10 @@ class World:
             until(lambda: self.is_listening("dp.sock", self.dp),
                   "sentinel-dp listens")
 
-    def start_cp(self, wait=True):
+    def start_cp(self, wait=True, prefix=()):
         assert not self.cp
         self.cp = self.spawn("sentinel-cp", [
-            f"--reuid={USER}", f"--regid={USER}", "--init-groups",
+            *prefix, f"--reuid={USER}", f"--regid={USER}", "--init-groups",
             "--inh-caps=-all", "--bounding-set=-all"], [
             "--config", str(self.config), "--run-dir", str(self.run_dir),
             "--state-dir", str(self.state_dir), "--log-level", "debug"])

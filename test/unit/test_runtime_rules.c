@@ -144,6 +144,25 @@ static void what_is_not_known_fits_and_what_is_not_there_does_not(void)
 	t_false(matches(rules, subject));
 }
 
+/* The kernel looks at so many levels: one that is deeper would match nothing. */
+static void cgroup_that_is_too_deep_is_refused(void)
+{
+	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *rules =
+		new_rules();
+	char path[2 * SN_RT_CGROUP_LEVELS + 1] = "";
+	struct sn_diag diag = { .text = "" };
+
+	add(rules, "deep", "file_open");
+	for (int i = 1; i < SN_RT_CGROUP_LEVELS; i++)
+		(void)strcat(path, "/a");
+	t_eq(cp_runtime_rules_put_cgroup(rules, 5, path, &diag), 0);
+	(void)strcat(path, "/a");
+	t_eq(cp_runtime_rules_put_cgroup(rules, 6, path, &diag),
+	     CP_RUNTIME_RULES_E_REFUSED);
+	t_not_null(strstr(diag.text, "at most 15 parts"));
+	t_eq(cp_runtime_rules_put_cgroup(rules, 1, "/", &diag), 0);
+}
+
 static void cgroup_is_meant_with_those_below_it(void)
 {
 	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *rules =
@@ -445,7 +464,7 @@ T_MAIN("runtime_rules", path_prefix_ends_at_a_boundary,
        fields_are_joined_by_and_and_values_by_or,
        rule_without_event_matches_nothing,
        what_is_not_known_fits_and_what_is_not_there_does_not,
-       cgroup_is_meant_with_those_below_it,
+       cgroup_that_is_too_deep_is_refused, cgroup_is_meant_with_those_below_it,
        bad_values_are_refused_with_the_reason,
        number_of_rules_and_of_terms_is_bounded, rows_say_what_the_rules_say,
        rows_name_the_longest_prefix)

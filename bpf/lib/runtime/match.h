@@ -7,8 +7,6 @@
 
 #include "bpf/lib/runtime/path.h"
 
-enum { SN_RT_ANCESTORS = 16 }; /* cgroups above one that are looked at */
-
 #define SN_RT_HAS(s, name) ((s)->settings.fields & (1U << SN_RT_FIELD_##name))
 
 static __always_inline struct sn_rt_match_key
@@ -217,7 +215,7 @@ SN_GLOBAL int sn_rt_match_files(void)
 static __always_inline int sn_rt_match_cgroup(struct sn_rt_scratch *s)
 {
 	sn_rt_field_begin(SN_RT_FIELD_CGROUP);
-	for (int level = 0; level < SN_RT_ANCESTORS; level++) {
+	for (int level = 0; level < SN_RT_CGROUP_LEVELS; level++) {
 		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
 
 		if (!id)

@@ -25,9 +25,11 @@ def tracefs(host, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(host, tracefs, request):
-    """A module may set CONFIG, the rest of the section `runtime`."""
+    """A module may set CONFIG, the rest of the section `runtime`, and OPTIONS of
+    sentinel-dp."""
     config = getattr(request.module, "CONFIG", "")
-    made = worlds.World(dp_options=[*SMALL, "--tracefs", tracefs],
+    made = worlds.World(dp_options=[*SMALL, "--tracefs", tracefs,
+                                    *getattr(request.module, "OPTIONS", [])],
                         config=worlds.QUICK + "runtime:\n  enabled: true\n" +
                         config)
     yield made
@@ -46,8 +48,8 @@ def trace(clean):
     """Starts one; all are ended."""
     made = []
 
-    def begin(*options):
-        made.append(Trace(clean, *options))
+    def begin(*options, **how):
+        made.append(Trace(clean, *options, **how))
         return made[-1]
     yield begin
     for one in made:

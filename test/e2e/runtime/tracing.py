@@ -47,7 +47,7 @@ def text(value):
 class Trace:
     """sentinelctl trace -o json, read as it comes."""
 
-    def __init__(self, world, *options):
+    def __init__(self, world, *options, until="watching"):
         self.seen = []
         self.condition = threading.Condition()
         self.child = subprocess.Popen(
@@ -57,7 +57,7 @@ class Trace:
             env={"SENTINEL_SOCKET": str(world.api_path)})
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
-        self.wait("watching")
+        self.wait(until)
 
     def read(self):
         for line in self.child.stdout:
