@@ -88,6 +88,8 @@ int dp_privilege_drop(struct sn_diag *diag)
 			      r);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return refuse(diag, "no_new_privs", -errno);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return refuse(diag, "cannot forbid a core", -errno);
 	return 0;
 }
 

@@ -10,7 +10,8 @@
 #include "shared/diag.h"
 
 /* Keeps the three capabilities, here and in the bounding set; no new ones can
- * be gained. Returns 0, or -errno and *diag: -EPERM if one is missing. */
+ * be gained, and no core is made of it. Returns 0, or -errno and *diag: -EPERM
+ * if one is missing. */
 int dp_privilege_drop(struct sn_diag *diag);
 
 struct dp_privilege_needs {

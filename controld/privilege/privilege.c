@@ -75,5 +75,7 @@ int cp_privilege_drop(struct sn_diag *diag)
 		return fail(diag, "cannot clear the ambient capabilities");
 	if (syscall(SYS_capset, &header, none) < 0)
 		return fail(diag, "cannot drop the capabilities");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return fail(diag, "cannot forbid a core");
 	return 0;
 }

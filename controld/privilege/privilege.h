@@ -17,5 +17,7 @@ bool cp_privilege_is_root(void);
 int cp_privilege_join(gid_t group, struct sn_diag *diag);
 
 /* no_new_privs, then empties the permitted, effective, inheritable, ambient
- * and, where that is permitted, the bounding set. */
+ * and, where that is permitted, the bounding set. No core is made of it any
+ * more, and its user's other processes cannot trace it: it holds keys, and what
+ * workloads do. */
 int cp_privilege_drop(struct sn_diag *diag);

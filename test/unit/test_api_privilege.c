@@ -68,7 +68,7 @@ static int give_up_and_try(void)
 
 	if (cp_privilege_drop(&diag) < 0 || cp_privilege_filter_load(&diag) < 0)
 		return 1;
-	if (!has_no_capability())
+	if (!has_no_capability() || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return 2;
 	if (!is_refused(syscall(SYS_bpf, 0, NULL, 0)))
 		return 3;

@@ -5,7 +5,9 @@ are slow, gone for a while, or come back."""
 import json
 import os
 import pwd
+import resource
 import signal
+import socket
 import tempfile
 from pathlib import Path
 
@@ -13,13 +15,16 @@ import pytest
 
 import world as worlds
 from test_metrics import agent_in, scrape
-from tracing import text
+from tracing import dumped, text
 from traffic import A, B, each
 
 CWD = -100
+CANARY = f"canary-{os.urandom(8).hex()}"
 # Known before the daemons are, and searched by everybody.
 PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-runtime"
 DISK = PLACE / "disk"
+# Others on this host have paths that are cut, of which the rules cannot know.
+COMM, SECRETS, ENV = (f"{name}-{os.getpid()}" for name in ("out", "hush", "env"))
 CONFIG = f"""\
   memory: 64KiB
   budget:
@@ -33,6 +38,11 @@ CONFIG = f"""\
       events: [file_open, file_unlink]
       match:
         path_prefixes: [{PLACE}/watched]
+        comms: [{COMM}]
+    - name: secrets
+      events: [file_open, file_read, file_write, process_exec, net_connect]
+      match:
+        comms: [{SECRETS}, {ENV}]
 """
 
 
@@ -53,6 +63,12 @@ def disk(host):
 @pytest.fixture(scope="module")
 def world(disk, world):
     return world
+
+
+@pytest.fixture
+def work(work):
+    work.do("comm", COMM)
+    return work
 
 
 def lines():
@@ -111,6 +127,57 @@ def test_a_reader_without_a_filter_sees_what_the_rules_want(clean, work, trace):
     opened(work, "three")
     event, = seen.wait("file_open")
     assert event["rules"] == ["watched"]
+
+
+def test_secrets_are_in_nothing_that_is_told_or_kept(clean, work, trace):
+    """Contents, payload, environment and arguments."""
+    in_force(clean)
+    seen = trace("--cgroup", work.folder)
+    place = PLACE / f"shown-{CANARY}"
+    place.write_text(f"{CANARY}-content")
+    secret = text(f"{CANARY}-written")
+    room = {"room": 100}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        work.do("comm", SECRETS)
+        fd = work.do("openat", CWD, text(place), os.O_RDWR, 0)
+        assert work.do("read", fd, room, 100) > 0
+        assert work.do("write", fd, secret, len(CANARY) + 8) > 0
+        peer = work.do("socket", socket.AF_INET, socket.SOCK_STREAM)
+        address = {"words": [int.from_bytes(
+            socket.AF_INET.to_bytes(2, "little") +
+            server.getsockname()[1].to_bytes(2, "big") +
+            socket.inet_aton("127.0.0.1"), "little"), 0]}
+        assert work.do("connect", peer, address, 16) == 0
+        assert work.do("write", peer, secret, len(CANARY) + 8) > 0
+        near, _ = server.accept()
+        with near:
+            assert near.recv(100) == f"{CANARY}-written".encode()
+    program = PLACE / ENV
+    program.symlink_to("/usr/bin/env")
+    work.do("fork", {"calls": [["execve", text(program), {
+        "words": [text("env"), text("-u"), text(f"{CANARY}-argument"),
+                  text("true"), 0]}, {
+        "words": [text(f"SECRET={CANARY}-environment"), 0]}]]})
+    for name in ("file_read", "file_write", "net_connect", "process_exec",
+                 "process_exit"):
+        seen.wait(name)
+    worlds.until(lambda: [one for one in lines() if one["event"] ==
+                          "process_exec"], "the file has it")
+    page = worlds.run(*clean.network.enter("router"), "curl", "-sS",
+                      "http://127.0.0.1:9102/metrics").stdout
+    assert 'sentinel_runtime_events_total{event="process_exec"}' in page
+    told = [str(seen.seen), page, clean.ctl("status", "-o", "json").out]
+    kept = [path.read_bytes() for folder in (DISK, clean.state_dir, clean.folder)
+            for path in folder.rglob("*") if path.is_file() and
+            path.parent != clean.bin]
+    cores = [dumped(daemon.pid) for daemon in (clean.cp, clean.dp)]
+    everything = b"\n".join([*(one.encode() for one in told), *kept, *cores])
+    # What may be told is found wherever it is.
+    shown = f"/shown-{CANARY}".encode()
+    assert shown in told[0].encode() and shown in cores[0]
+    assert any(shown in one for one in kept)
+    for secret in ("content", "written", "argument", "environment"):
+        assert f"{CANARY}-{secret}".encode() not in everything, secret
 
 
 def test_a_reader_that_stops_is_told_what_it_missed(clean, work, trace,
@@ -207,3 +274,12 @@ def test_a_ring_that_nobody_reads_changes_no_verdict(clean, work, box):
     assert box.show()["state"] == "enforced"
     worlds.until(lambda: ledger(clean)["ring_full"] > before,
                  "it has been full")
+
+
+def test_the_daemons_leave_no_core(clean):
+    # A process that may leave one owns its files in /proc.
+    assert os.stat(f"/proc/{clean.cp.pid}/environ").st_uid == 0
+    resource.prlimit(clean.dp.pid, resource.RLIMIT_CORE, (1 << 30, 1 << 30))
+    os.kill(clean.dp.pid, signal.SIGSEGV)
+    status = os.waitid(os.P_PID, clean.dp.pid, os.WEXITED | os.WNOWAIT)
+    assert status.si_code == os.CLD_KILLED, "not CLD_DUMPED"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import world as worlds
-from tracing import Work, text
+from tracing import Work, dumped, text
 
 CONFIG = """\
   budget:
@@ -27,26 +27,6 @@ def rows(world):
     """The ledger by event."""
     return {row["event"]: row
             for row in world.ok("status")["runtime"]["events"]}
-
-
-def dumped(pid):
-    """What a core of the process would have: memory that no file backs."""
-    found = []
-    tasks = Path(f"/proc/{pid}/task")
-    os.kill(pid, signal.SIGSTOP)
-    worlds.until(lambda: all(") T " in task.read_text()
-                             for task in tasks.glob("*/stat")), "it stands still")
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, \
-            open(f"/proc/{pid}/mem", "rb") as memory:
-        for line in maps:
-            place, access, _, _, inode, *name = line.split()
-            if access.startswith("rw") and inode == "0" and \
-                    name not in (["[vvar]"], ["[vsyscall]"]):
-                start, end = (int(one, 16) for one in place.split("-"))
-                memory.seek(start)
-                found.append(memory.read(end - start))
-    os.kill(pid, signal.SIGCONT)
-    return b"".join(found)
 
 
 def watching(trace, work, event, place):
