@@ -16,14 +16,21 @@ LIMIT_S = 30.0
 class Stream:
     """One that is read as it comes, and may be left unread."""
 
-    def __init__(self, rest, query="", last=None, buffer=None):
+    def __init__(self, rest, query="", last=None, buffer=None, posted=None):
+        """posted: a method and the request, which is posted."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(LIMIT_S)
         self.sock.connect(rest.path)
-        headers = [f"GET /v1/WatchEvents{query} HTTP/1.1", "Host: localhost"]
+        method, message = posted or ("WatchEvents", None)
+        body = b"" if message is None else json.dumps(message).encode()
+        headers = [f"{'POST' if posted else 'GET'} /v1/{method}{query} HTTP/1.1",
+                   "Host: localhost"]
+        if posted:
+            headers += ["Content-Type: application/json",
+                        f"Content-Length: {len(body)}"]
         if last is not None:
             headers.append(f"Last-Event-ID: {last}")
-        self.sock.sendall(("\r\n".join(headers) + "\r\n\r\n").encode())
+        self.sock.sendall(("\r\n".join(headers) + "\r\n\r\n").encode() + body)
         self.file = self.sock.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         self.headers = {}

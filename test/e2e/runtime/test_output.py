@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import world as worlds
+from rest import Rest
 from test_metrics import agent_in, scrape
+from test_rest_events import Stream
 from tracing import dumped, text
 from traffic import A, B, each
 
@@ -54,7 +56,7 @@ def disk(host):
         folder.mkdir()
         folder.chmod(0o755)
     worlds.run("mount", "-t", "tmpfs", "-o",
-               f"size=512k,uid={account.pw_uid},mode=700", "tmpfs", DISK)
+               f"size=2m,uid={account.pw_uid},mode=700", "tmpfs", DISK)
     yield
     worlds.run("umount", DISK)
     worlds.run("rm", "-r", PLACE)
@@ -225,6 +227,62 @@ def test_metrics_have_the_ledger(clean, work):
         change = [page.sum(f"sentinel_runtime_{name}_total", event="file_open")
                   for page in (before, after)]
         assert change[1] - change[0] == count, name
+
+
+def of_rest(world, last=None, **request):
+    stream = Stream(Rest(world.run_dir / "rest.sock"), last=last,
+                    posted=("WatchRuntime", request))
+    assert stream.status == 200
+    return stream
+
+
+def test_a_stream_over_rest_is_taken_up_behind_its_last_event(clean, work):
+    in_force(clean)
+    for name in ("rest-1", "rest-2", "rest-3"):
+        opened(work, name)
+    worlds.until(lambda: of_file("rest-3"), "it is told")
+    stream = of_rest(clean)
+    got = [one for one in stream.all() if one[1].get("process")]
+    stream.close()
+    assert [one["file"]["path"].rpartition("/")[2] for _, one in got][-3:] == [
+        "rest-1", "rest-2", "rest-3"]
+    assert all(ident == one["cursor"] for ident, one in got)
+    again = of_rest(clean, last=got[-3][0])
+    assert again.all() == got[-2:]
+    again.close()
+    # With a filter, and from there on.
+    follow = of_rest(clean, last=got[-2][0], follow=True, events=["file_open"])
+    assert follow.next() == got[-1]
+    opened(work, "rest-4")
+    while (one := follow.next()[1])["event"] != "file_open":
+        assert one["event"] == "watching"
+    assert one["file"]["path"].endswith("/rest-4")
+    follow.close()
+    # What was overwritten meanwhile is told, to the last one.
+    opened(work, "rest-many", 600)
+    worlds.until(lambda: settled(clean), "the daemon has read all")
+    late = of_rest(clean, last=got[-1][0])
+    first, *rest = (one for _, one in late.all())
+    late.close()
+    assert (first["event"], first["gapCause"]) == ("gap", "RUNTIME_CUT_READER")
+    assert int(first["gap"]) + len(rest) == 601
+
+
+@pytest.mark.parametrize("last", ["nonsense", "0000000000000001-7",
+                                  "0000000000000001-7-7x"])
+def test_a_position_over_rest_that_is_none_is_refused(clean, last):
+    answer = Rest(clean.run_dir / "rest.sock").post(
+        "WatchRuntime", {}, headers=["Content-Type: application/json",
+                                     f"Last-Event-ID: {last}"])
+    assert answer.status == 400 and "resume" in answer.json["message"]
+
+
+def test_a_position_over_rest_of_another_run_is_told_as_a_gap(clean):
+    stream = of_rest(clean, last="0000000000000001-7-7")
+    ident, event = stream.next()
+    stream.close()
+    assert ident is None
+    assert (event["event"], event["gapCause"]) == ("gap", "RUNTIME_CUT_RESTART")
 
 
 def test_a_full_disk_costs_lines_that_are_counted_and_told(clean, work):
