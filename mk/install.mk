@@ -36,6 +36,8 @@ install: all man
 		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/sentinel-cp.yaml
 	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/doh-endpoints.list || \
 		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/doh-endpoints.list
+	test -e $(DESTDIR)$(SYSCONFDIR)/sentinel/rules.yaml || \
+		install -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/sentinel etc/rules.yaml
 ifeq ($(DESTDIR),)
 	if [ -d /run/systemd/system ]; then systemd-sysusers sentinel.conf && \
 		systemd-tmpfiles --create sentinel.conf && systemctl daemon-reload; fi

@@ -3,6 +3,7 @@
 
 #include "controld/ctl/commands.h"
 #include "controld/ctl/lines.h"
+#include "controld/rules/rules.h"
 #include "test/unit/t.h"
 
 enum { PATH_BYTES = 64 };
@@ -223,7 +224,51 @@ static void bytes_are_read_back_from_hex(void)
 	}
 }
 
-T_MAIN("ctl_detection", check_counts_rules, check_says_where,
+#define DEFAULT "etc/rules.yaml"
+#define CORPUS	"test/golden/rules/events.jsonl"
+
+/* Is there a line of the corpus that begins so, for this rule? */
+static bool has_line(const char *what, const char *rule)
+{
+	char line[2048], wanted[128];
+	FILE *file = fopen(CORPUS, "re");
+	bool is_there = false;
+
+	t_not_null(file);
+	(void)snprintf(wanted, sizeof(wanted), "{\"uuid\": \"%s %s\",", what,
+		       rule);
+	while (!is_there && fgets(line, sizeof(line), file))
+		is_there = strncmp(line, wanted, strlen(wanted)) == 0;
+	(void)fclose(file);
+	return is_there;
+}
+
+static void each_default_rule_hits_what_does_it_and_not_what_nearly_does(void)
+{
+	sn_cleanup(cp_rules_unrefp) struct cp_rules *rules = NULL;
+	struct scene scene = { .rules = DEFAULT, .events = CORPUS };
+	struct sn_diag diag;
+
+	t_eq(cp_rules_load_file(&rules, DEFAULT, &diag), 0);
+	t_true(cp_rules_count(rules) > 20);
+	for (size_t i = 0; i < cp_rules_count(rules); i++) {
+		const char *name = cp_rules_get(rules, i)->name;
+
+		t_true(cp_rules_get(rules, i)->enabled);
+		if (!has_line("does", name) || !has_line("near", name))
+			t_fail("no events for %s", name);
+	}
+	run(&scene, "test", false);
+	(void)fputs(strstr(scene.out, "\nRULE "), stdout);
+	t_str_eq(scene.errors, "");
+	t_eq(scene.exit, CP_CTL_EXIT_OK);
+	free(scene.out);
+	free(scene.errors);
+}
+
+T_MAIN("ctl_detection",
+       each_default_rule_hits_what_does_it_and_not_what_nearly_does,
+       check_counts_rules, check_says_where,
        test_prints_hits_and_how_right_they_are,
        test_fails_if_a_line_expects_otherwise,
        lines_that_are_no_events_are_refused, longest_line_has_a_mebibyte,
