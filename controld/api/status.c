@@ -12,7 +12,6 @@
 #include "controld/control/control.h"
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
-#include "shared/tables.h"
 
 enum {
 	WARNINGS_MAX = 64,
@@ -71,9 +70,10 @@ static void warn(struct report *report, const char *format, ...)
 	report->message.n_warnings++;
 }
 
-static void put_table(struct report *report, const char *name, uint64_t entries,
+static void put_table(void *userdata, const char *name, uint64_t entries,
 		      uint64_t capacity)
 {
+	struct report *report = userdata;
 	size_t n = report->message.n_tables++;
 	Sentinel__V1__TableStatus *table = &report->tables[n];
 
@@ -85,25 +85,6 @@ static void put_table(struct report *report, const char *name, uint64_t entries,
 	if (capacity && entries >= capacity - capacity / 10)
 		warn(report, "table %s is nine tenths full: %llu of %llu", name,
 		     (unsigned long long)entries, (unsigned long long)capacity);
-}
-
-static void put_tables(struct report *report,
-		       const struct cp_attach_status *status)
-{
-	const uint32_t *capacity = status->hello.capacity;
-
-	if (!status->has_hello)
-		return;
-	put_table(report, "slots",
-		  status->n_attachments - status->n_waiting +
-			  status->n_slots_dirty,
-		  status->hello.n_slots - 1);
-	put_table(report, sn_tables_info[SN_TABLE_RULES].name, status->n_rules,
-		  capacity[SN_TABLE_RULES]);
-	put_table(report, sn_tables_info[SN_TABLE_PREFIXES].name,
-		  status->n_prefixes, capacity[SN_TABLE_PREFIXES]);
-	put_table(report, sn_tables_info[SN_TABLE_FLOWS].name, status->n_flows,
-		  capacity[SN_TABLE_FLOWS]);
 }
 
 static const char *const feature_names[SN_FEATURE_COUNT] = {
@@ -530,7 +511,7 @@ static void fill(struct report *report, struct cp_api *api)
 		(cp_attach_now(api->options.manager) - api->started_ns) /
 		SN_NS_PER_S;
 	message->tables = report->table_ptrs;
-	put_tables(report, &status);
+	cp_attach_info_each_table(&status, put_table, report);
 	put_features(report, &status);
 	put_events(report, api, &status);
 	message->runtime = cp_api_runtime_status_fill(

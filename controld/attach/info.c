@@ -10,6 +10,7 @@
 #include "controld/attach/names.h"
 #include "controld/attach/remote.h"
 #include "controld/dns/identity.h"
+#include "shared/tables.h"
 
 static const char *const notes_tc[] = {
 	"only what this interface carries is judged: other interfaces of the "
@@ -250,6 +251,24 @@ void cp_attach_info_get_status(const struct cp_attach *manager,
 	for (size_t i = 0; i < manager->n_items; i++)
 		if (!manager->items[i]->is_new)
 			cp_attach_info_count(manager->items[i], ret);
+}
+
+void cp_attach_info_each_table(const struct cp_attach_status *status,
+			       cp_attach_info_table_fn fn, void *userdata)
+{
+	const uint32_t *capacity = status->hello.capacity;
+
+	if (!status->has_hello)
+		return;
+	fn(userdata, "slots",
+	   status->n_attachments - status->n_waiting + status->n_slots_dirty,
+	   status->hello.n_slots - 1);
+	fn(userdata, sn_tables_info[SN_TABLE_RULES].name, status->n_rules,
+	   capacity[SN_TABLE_RULES]);
+	fn(userdata, sn_tables_info[SN_TABLE_PREFIXES].name, status->n_prefixes,
+	   capacity[SN_TABLE_PREFIXES]);
+	fn(userdata, sn_tables_info[SN_TABLE_FLOWS].name, status->n_flows,
+	   capacity[SN_TABLE_FLOWS]);
 }
 
 void cp_attach_info_each_condition(

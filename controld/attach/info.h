@@ -107,6 +107,13 @@ void cp_attach_info_get_base(const struct cp_attach *manager,
 void cp_attach_info_count(const struct cp_attach_item *item,
 			  struct cp_attach_status *ret);
 
+/* The tables of the kernel that can become full; none before sentinel-dp has said
+ * what it has. */
+typedef void (*cp_attach_info_table_fn)(void *userdata, const char *name,
+					uint64_t entries, uint64_t capacity);
+void cp_attach_info_each_table(const struct cp_attach_status *status,
+			       cp_attach_info_table_fn fn, void *userdata);
+
 /* The little that tells whether an attachment is enforced, of each of them:
  * cheap enough to be asked for often. */
 struct cp_attach_condition {

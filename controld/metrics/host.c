@@ -11,7 +11,6 @@
 #include "controld/state/state.h"
 #include "shared/log.h"
 #include "shared/runtime.h"
-#include "shared/tables.h"
 
 static void put(struct cp_metrics_page *page, enum cp_metrics_id id,
 		const char *labels, uint64_t value)
@@ -33,33 +32,15 @@ static void put_build(struct cp_metrics_page *page, const char *version,
 	put(page, CP_METRICS_BUILD_INFO, text, 1);
 }
 
-static void put_table(struct cp_metrics_page *page, const char *name,
-		      uint64_t entries, uint64_t capacity)
+static void put_table(void *userdata, const char *name, uint64_t entries,
+		      uint64_t capacity)
 {
+	struct cp_metrics_page *page = userdata;
 	char text[64];
 
 	(void)snprintf(text, sizeof(text), "table=\"%s\"", name);
 	put(page, CP_METRICS_TABLE_ENTRIES, text, entries);
 	put(page, CP_METRICS_TABLE_CAPACITY, text, capacity);
-}
-
-static void put_tables(struct cp_metrics_page *page,
-		       const struct cp_attach_status *status)
-{
-	const uint32_t *capacity = status->hello.capacity;
-
-	if (!status->has_hello)
-		return;
-	put_table(page, "slots",
-		  status->n_attachments - status->n_waiting +
-			  status->n_slots_dirty,
-		  status->hello.n_slots - 1);
-	put_table(page, sn_tables_info[SN_TABLE_RULES].name, status->n_rules,
-		  capacity[SN_TABLE_RULES]);
-	put_table(page, sn_tables_info[SN_TABLE_PREFIXES].name,
-		  status->n_prefixes, capacity[SN_TABLE_PREFIXES]);
-	put_table(page, sn_tables_info[SN_TABLE_FLOWS].name, status->n_flows,
-		  capacity[SN_TABLE_FLOWS]);
 }
 
 static void put_attachments(struct cp_metrics_page *page,
@@ -281,7 +262,7 @@ void cp_metrics_host_put(struct cp_metrics_page *page,
 {
 	put_build(page, host->version, status);
 	put_attachments(page, status);
-	put_tables(page, status);
+	cp_attach_info_each_table(status, put_table, page);
 	put_link(page, status, now_ns);
 	put_dns(page, host->dns);
 	if (host->control)

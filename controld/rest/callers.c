@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "controld/rest/hex.h"
+
 enum {
 	WORDS_MAX = 5,
 	FORBIDDEN_MODE = 0027, /* written by the group, or open to others */
@@ -68,23 +70,14 @@ static int parse_kind(const char *word, struct cp_rest_callers_entry *entry,
 	return 0;
 }
 
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static int parse_hash(const char *word, struct cp_rest_callers_entry *entry,
 		      struct sn_diag *diag)
 {
 	bool is_hex = strlen(word) == sizeof(entry->hash) * 2;
 
 	for (size_t i = 0; is_hex && i < sizeof(entry->hash); i++) {
-		int high = digit_of(word[2 * i]);
-		int low = digit_of(word[2 * i + 1]);
+		int high = cp_rest_hex_digit(word[2 * i]);
+		int low = cp_rest_hex_digit(word[2 * i + 1]);
 
 		is_hex = high >= 0 && low >= 0;
 		if (is_hex)

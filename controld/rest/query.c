@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/http/call.h"
+#include "controld/rest/hex.h"
 #include "controld/rpc/json_read.h"
 #include "shared/util.h"
 
@@ -19,15 +20,6 @@ static void decrefp(json_t **value)
 {
 	json_decref(*value);
 	*value = NULL;
-}
-
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* *ret: freed with free(). False: it is malformed, has NUL, or no memory. */
@@ -45,8 +37,8 @@ static bool unescape(const char *text, char **ret)
 			copy[n++] = *text;
 			continue;
 		}
-		high = digit_of(text[1]);
-		low = high < 0 ? -1 : digit_of(text[2]);
+		high = cp_rest_hex_digit(text[1]);
+		low = high < 0 ? -1 : cp_rest_hex_digit(text[2]);
 		if (low < 0 || high + low == 0)
 			return false;
 		copy[n++] = (char)(high << 4 | low);
