@@ -177,6 +177,32 @@ static int check_redact(const void *field, struct sn_diag *diag)
 	return r > 0 ? CP_CONFIG_SCHEMA_E_REFUSED : r;
 }
 
+/* A list that somebody, or what made the file, left empty is one of which no
+ * value can fit, and not one that says nothing. */
+static int check_values(const void *field, struct sn_diag *diag)
+{
+	const struct cp_config_schema_strings *texts = field;
+
+	if (texts->n_items > 0)
+		return 0;
+	sn_diag_set(diag, NULL,
+		    "is empty: name a value, or leave it out for any");
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
+static int check_match(const void *field, struct sn_diag *diag)
+{
+	const struct cp_config_runtime_match *match = field;
+
+	if (match->path_prefixes.n_items || match->comms.n_items ||
+	    match->executables.n_items || match->uids.n_items ||
+	    match->cgroups.n_items || match->results.n_items)
+		return 0;
+	sn_diag_set(diag, NULL,
+		    "is empty: state a condition, or leave it out for none");
+	return CP_CONFIG_SCHEMA_E_REFUSED;
+}
+
 static const struct cp_config_schema_item match_items[] = {
 	{
 		.key = "path_prefixes",
@@ -184,6 +210,7 @@ static const struct cp_config_schema_item match_items[] = {
 		MATCH(path_prefixes),
 		.max = TERMS_MAX,
 		.reloadable = true,
+		.check = check_values,
 		.description = "Paths as the process sees them, and what is "
 			       "below; for two paths either.",
 	},
@@ -193,6 +220,7 @@ static const struct cp_config_schema_item match_items[] = {
 		MATCH(comms),
 		.max = TERMS_MAX,
 		.reloadable = true,
+		.check = check_values,
 		.description = "Names of processes, which they choose.",
 	},
 	{
@@ -201,6 +229,7 @@ static const struct cp_config_schema_item match_items[] = {
 		MATCH(executables),
 		.max = TERMS_MAX,
 		.reloadable = true,
+		.check = check_values,
 		.description = "Paths of the executed file, and what is below.",
 	},
 	{
@@ -209,6 +238,7 @@ static const struct cp_config_schema_item match_items[] = {
 		MATCH(uids),
 		.max = TERMS_MAX,
 		.reloadable = true,
+		.check = check_values,
 		.description = "Numbers of users, of the host.",
 	},
 	{
@@ -217,6 +247,7 @@ static const struct cp_config_schema_item match_items[] = {
 		MATCH(cgroups),
 		.max = TERMS_MAX,
 		.reloadable = true,
+		.check = check_values,
 		.description = "Paths of cgroups from the root of the "
 			       "hierarchy on, of at most 15 parts, and what "
 			       "is below.",
@@ -227,6 +258,7 @@ static const struct cp_config_schema_item match_items[] = {
 		MATCH(results),
 		.max = 2,
 		.reloadable = true,
+		.check = check_values,
 		.description = "ok or failed.",
 	},
 	{ .key = NULL },
@@ -269,7 +301,9 @@ static const struct cp_config_schema_item rule_items[] = {
 		RULE(match),
 		.items = match_items,
 		.reloadable = true,
-		.description = "All of these have to fit, of each list one.",
+		.check = check_match,
+		.description = "All that is stated has to fit, of each list "
+			       "one.",
 	},
 	{ .key = NULL },
 };

@@ -207,6 +207,50 @@ static void mistakes_are_refused_with_their_line(void)
 	t_null(config);
 }
 
+static void refuses_match(const char *match, const char *refusal)
+{
+	struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+	char text[256];
+
+	(void)snprintf(text, sizeof(text),
+		       "runtime:\n  rules:\n  - name: x\n"
+		       "    events: [file_open]\n    match:%s\n",
+		       match);
+	t_eq(load_text(text, &config, &diag), CP_CONFIG_E_REFUSED);
+	t_str_eq(diag.text, refusal);
+	t_eq(diag.line, strchr(match, '\n') ? 6 : 5);
+	t_null(config);
+}
+
+/* It would be taken for no condition, and the rule for one of all events. */
+static void empty_list_of_a_runtime_rule_is_refused(void)
+{
+	static const char *const lists[] = { "path_prefixes", "comms",
+					     "executables",   "uids",
+					     "cgroups",	      "results" };
+	sn_cleanup(cp_config_freep) struct cp_config *config = NULL;
+	struct sn_diag diag = { 0 };
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(lists); i++) {
+		char match[64], refusal[160];
+
+		(void)snprintf(match, sizeof(match), "\n      %s: []",
+			       lists[i]);
+		(void)snprintf(refusal, sizeof(refusal),
+			       "runtime.rules[0].match.%s: is empty: name a "
+			       "value, or leave it out for any",
+			       lists[i]);
+		refuses_match(match, refusal);
+	}
+	refuses_match(" {}", "runtime.rules[0].match: is empty: state a "
+			     "condition, or leave it out for none");
+	t_eq(load_text("runtime:\n  rules:\n  - name: x\n"
+		       "    events: [file_open]\n",
+		       &config, &diag),
+	     0);
+}
+
 static void reconnect_bounds_must_be_in_order(void)
 {
 	struct cp_config *config = NULL;
@@ -291,4 +335,5 @@ T_MAIN("config_file", defaults_are_the_documented_ones,
        sample_shows_every_option, empty_file_means_the_defaults,
        file_overrides_what_it_names, level_names_are_those_of_the_log,
        absent_file_is_an_error, mistakes_are_refused_with_their_line,
+       empty_list_of_a_runtime_rule_is_refused,
        reconnect_bounds_must_be_in_order)
