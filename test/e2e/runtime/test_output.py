@@ -8,6 +8,7 @@ import pwd
 import resource
 import signal
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def of_file(name):
             one["file"]["path"] == str(PLACE / "watched" / name)]
 
 
+def of_rest(world, last=None, **request):
+    stream = Stream(Rest(world.run_dir / "rest.sock"), last=last,
+                    posted=("WatchRuntime", request))
+    assert stream.status == 200
+    return stream
+
+
 def in_force(world):
     worlds.until(lambda: world.ok("status")["runtime"]["state"] == "in-force",
                  "the rules are in force")
@@ -131,18 +139,15 @@ def test_a_reader_without_a_filter_sees_what_the_rules_want(clean, work, trace):
     assert event["rules"] == ["watched"]
 
 
-def test_secrets_are_in_nothing_that_is_told_or_kept(clean, work, trace):
-    """Contents, payload, environment and arguments."""
-    in_force(clean)
-    seen = trace("--cgroup", work.folder)
+def work_with_secrets(work):
+    """Contents, payload, environment and arguments that are canaries."""
     place = PLACE / f"shown-{CANARY}"
     place.write_text(f"{CANARY}-content")
     secret = text(f"{CANARY}-written")
-    room = {"room": 100}
     with socket.create_server(("127.0.0.1", 0)) as server:
         work.do("comm", SECRETS)
         fd = work.do("openat", CWD, text(place), os.O_RDWR, 0)
-        assert work.do("read", fd, room, 100) > 0
+        assert work.do("read", fd, {"room": 100}, 100) > 0
         assert work.do("write", fd, secret, len(CANARY) + 8) > 0
         peer = work.do("socket", socket.AF_INET, socket.SOCK_STREAM)
         address = {"words": [int.from_bytes(
@@ -155,31 +160,88 @@ def test_secrets_are_in_nothing_that_is_told_or_kept(clean, work, trace):
         with near:
             assert near.recv(100) == f"{CANARY}-written".encode()
     program = PLACE / ENV
-    program.symlink_to("/usr/bin/env")
+    if not program.exists():
+        program.symlink_to("/usr/bin/env")
     work.do("fork", {"calls": [["execve", text(program), {
         "words": [text("env"), text("-u"), text(f"{CANARY}-argument"),
                   text("true"), 0]}, {
         "words": [text(f"SECRET={CANARY}-environment"), 0]}]]})
-    for name in ("file_read", "file_write", "net_connect", "process_exec",
-                 "process_exit"):
+
+
+@pytest.fixture
+def arguments(request, clean):
+    """Whether they are told; what is a canary in them is redacted."""
+    def put(extra):
+        before = clean.ok("status")["runtime"]["generation"]
+        clean.config.write_text(plain.replace(CONFIG, extra + CONFIG))
+        clean.cp.send_signal(signal.SIGHUP)
+        worlds.until(lambda: clean.ok("status")["runtime"]["generation"] !=
+                     before, "other rules are in force")
+    plain = clean.config.read_text()
+    if request.param:
+        put(f"  arguments: true\n  redact: [\"{CANARY}-argumen[t]\"]\n")
+    yield request.param
+    if request.param:
+        put("")
+
+
+def told_by(world, seen, table):
+    """What leaves the daemons, by the way that it takes."""
+    stream = of_rest(world)
+    rest = Rest(world.run_dir / "rest.sock")
+    told = {"stream": str(seen.seen), "stream over REST": str(stream.all()),
+            "metrics": worlds.run(*world.network.enter("router"), "curl", "-sS",
+                                  "http://127.0.0.1:9102/metrics").stdout,
+            "status": world.ctl("status", "-o", "json").out,
+            "status over REST": rest.post("GetStatus", {}).body,
+            "doctor": world.ctl("doctor", "-o", "json").out,
+            "blocked": world.ctl("events", "-o", "json").out,
+            "log": (world.folder / "sentinel-cp.log").read_text(
+                errors="replace")}
+    stream.close()
+    table.terminate()
+    told["table"] = "".join(table.communicate())
+    found = {name: text.encode() for name, text in told.items()}
+    for name, folder in (("file", DISK), ("state", world.state_dir),
+                         ("folder", world.folder), ("run", world.run_dir)):
+        found[name] = b"".join(path.read_bytes() for path in folder.rglob("*")
+                               if path.is_file() and path.parent != world.bin)
+    for name, daemon in (("cp", world.cp), ("dp", world.dp)):
+        found["memory of " + name] = dumped(daemon.pid)
+    return found
+
+
+@pytest.mark.parametrize("arguments", [False, True], indirect=True)
+def test_secrets_are_in_nothing_that_is_told_or_kept(clean, work, trace,
+                                                     arguments):
+    in_force(clean)
+    seen = trace("--cgroup", work.folder)
+    table = subprocess.Popen(
+        [clean.bin / "sentinelctl", "trace"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+        env={"SENTINEL_SOCKET": str(clean.api_path)})
+    assert table.stderr.readline() == "watching\n"
+    work_with_secrets(work)
+    for name in ("file_read", "file_write", "net_connect", "process_exit"):
         seen.wait(name)
-    worlds.until(lambda: [one for one in lines() if one["event"] ==
-                          "process_exec"], "the file has it")
-    page = worlds.run(*clean.network.enter("router"), "curl", "-sS",
-                      "http://127.0.0.1:9102/metrics").stdout
-    assert 'sentinel_runtime_events_total{event="process_exec"}' in page
-    told = [str(seen.seen), page, clean.ctl("status", "-o", "json").out]
-    kept = [path.read_bytes() for folder in (DISK, clean.state_dir, clean.folder)
-            for path in folder.rglob("*") if path.is_file() and
-            path.parent != clean.bin]
-    cores = [dumped(daemon.pid) for daemon in (clean.cp, clean.dp)]
-    everything = b"\n".join([*(one.encode() for one in told), *kept, *cores])
+    uuid = seen.wait("process_exec")[0]["uuid"]
+    worlds.until(lambda: [one for one in lines() if one["uuid"] == uuid],
+                 "the file has it")
+    found = told_by(clean, seen, table)
     # What may be told is found wherever it is.
-    shown = f"/shown-{CANARY}".encode()
-    assert shown in told[0].encode() and shown in cores[0]
-    assert any(shown in one for one in kept)
-    for secret in ("content", "written", "argument", "environment"):
-        assert f"{CANARY}-{secret}".encode() not in everything, secret
+    ways = ("stream", "stream over REST", "table", "log", "file",
+            "memory of cp")
+    for way in ways:
+        assert f"/shown-{CANARY}".encode() in found[way], way
+    for way in ("stream", "stream over REST", "file"):
+        assert (b"[redacted]" in found[way]) == arguments, way
+    assert b'sentinel_runtime_events_total{event="process_exec"}' in \
+        found["metrics"]
+    assert b"process_exec" in found["status"] and \
+        b"process_exec" in found["status over REST"]
+    for way, text_ in found.items():
+        for secret in ("content", "written", "argument", "environment"):
+            assert f"{CANARY}-{secret}".encode() not in text_, (way, secret)
 
 
 def test_a_reader_that_stops_is_told_what_it_missed(clean, work, trace,
@@ -229,13 +291,6 @@ def test_metrics_have_the_ledger(clean, work):
         assert change[1] - change[0] == count, name
 
 
-def of_rest(world, last=None, **request):
-    stream = Stream(Rest(world.run_dir / "rest.sock"), last=last,
-                    posted=("WatchRuntime", request))
-    assert stream.status == 200
-    return stream
-
-
 def test_a_stream_over_rest_is_taken_up_behind_its_last_event(clean, work):
     in_force(clean)
     for name in ("rest-1", "rest-2", "rest-3"):
@@ -251,7 +306,8 @@ def test_a_stream_over_rest_is_taken_up_behind_its_last_event(clean, work):
     assert again.all() == got[-2:]
     again.close()
     # With a filter, and from there on.
-    follow = of_rest(clean, last=got[-2][0], follow=True, events=["file_open"])
+    follow = of_rest(clean, last=got[-2][0], follow=True,
+                     events=["file_open"], comms=[COMM])
     assert follow.next() == got[-1]
     opened(work, "rest-4")
     while (one := follow.next()[1])["event"] != "file_open":
