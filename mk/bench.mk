@@ -5,7 +5,7 @@
 bench_dir := $(B)/test/bench
 bench_tools := kernel connect wire flip dns runtime
 # Those that are made of sentinel-cp's own parts.
-bench_cp_tools := dns-upstream runtime-message
+bench_cp_tools := dns-upstream rules runtime-message
 bench_programs := $(patsubst %,$(bench_dir)/bench-%,$(bench_tools))
 bench_helpers := $(call obj,test/bench/prefixes.c)
 bench_cp_programs := $(patsubst %,$(bench_dir)/bench-%,$(bench_cp_tools))
@@ -22,7 +22,9 @@ $(bench_programs): $(bench_dir)/bench-%: $(B)/obj/test/bench/%.o \
 
 $(bench_dir)/bench-dns-upstream: $(B)/obj/test/bench/dns_upstream.o
 $(bench_dir)/bench-runtime-message: $(B)/obj/test/bench/runtime_message.o
-$(B)/obj/test/bench/runtime_message.o: | $(proto_headers)
+$(bench_dir)/bench-rules: $(B)/obj/test/bench/rules.o
+$(B)/obj/test/bench/runtime_message.o $(B)/obj/test/bench/rules.o: \
+	| $(proto_headers)
 $(bench_cp_programs): $(B)/libcp.a $(B)/libshared.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -623,6 +623,26 @@ enum sn_rt_field cp_rules_cond_field(enum cp_rules_key key)
 	return rows[key].field;
 }
 
+const void *cp_rules_cond_get_value(const struct cp_rules_cond *cond,
+				    size_t index, size_t *size)
+{
+	const struct row *row = &rows[cond->key];
+	const char *text = cond->texts.items[index];
+	struct sn_diag diag;
+
+	if (row->kind == KIND_UID) {
+		*size = sizeof(cond->numbers[index]);
+		return &cond->numbers[index];
+	}
+	if (row->kind == KIND_GLOB)
+		text = cp_rules_glob_get_above(cond->globs[index]);
+	*size = strlen(text);
+	/* It was checked when it was compiled. */
+	if (row->field != SN_RT_FIELD_COMM)
+		(void)cp_runtime_rules_check_path(text, size, &diag);
+	return text;
+}
+
 static int put_term(const struct cp_rules_cond *cond, size_t index,
 		    struct cp_runtime_rules *wanted,
 		    uint64_t (*find)(const char *cgroup), struct sn_diag *diag)

@@ -46,6 +46,11 @@ enum cp_rules_fit cp_rules_cond_judge(const struct cp_rules_cond *cond,
 
 /* The field by which the kernel can decide it, or 0. */
 enum sn_rt_field cp_rules_cond_field(enum cp_rules_key key);
+/* The bytes of one of its values there, a text or a number of 32 bits: what fits
+ * the condition is that value, or for paths that or what is below. index below
+ * texts.n. */
+const void *cp_rules_cond_get_value(const struct cp_rules_cond *cond,
+				    size_t index, size_t *size);
 /* Its values there: no less fits them. */
 int cp_rules_cond_put_wanted(const struct cp_rules_cond *cond,
 			     struct cp_runtime_rules *wanted,

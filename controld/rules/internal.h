@@ -4,6 +4,7 @@
 /* A set of rules' own data, for controld/rules only. */
 
 #include "controld/rules/block.h"
+#include "controld/rules/index.h"
 #include "controld/rules/output.h"
 
 /* What has to be the same for events to be counted together. */
@@ -34,5 +35,5 @@ struct cp_rules {
 	uint64_t events; /* of enabled rules */
 	size_t n;
 	struct cp_rules_compiled *rules;
-	struct sn_rt_bits by_event[SN_RT_EVENT_COUNT]; /* enabled ones */
+	struct cp_rules_index *index;
 };

@@ -38,6 +38,7 @@ struct cp_rules *cp_rules_unref(struct cp_rules *rules)
 	for (size_t i = 0; i < rules->env.n_macros; i++)
 		(void)cp_rules_block_free(rules->env.macros[i].block);
 	cp_rules_env_done(&rules->env);
+	(void)cp_rules_index_free(rules->index);
 	cp_rules_file_done(&rules->file);
 	free(rules);
 	return NULL;
@@ -116,10 +117,8 @@ static int put_event(struct cp_rules *rules, size_t index, const char *name,
 		return CP_RULES_E_REFUSED;
 	}
 	rule->events |= SN_RT_EVENT_BIT(event);
-	if (!rule->enabled)
-		return 0;
-	rules->events |= SN_RT_EVENT_BIT(event);
-	rules->by_event[event].words[index / 64] |= 1ULL << index % 64;
+	if (rule->enabled)
+		rules->events |= SN_RT_EVENT_BIT(event);
 	return 0;
 }
 
@@ -258,6 +257,8 @@ static int make(struct cp_rules **ret, struct cp_rules_file *file,
 		r = put_macros(rules, name, diag);
 	for (size_t i = 0; r == 0 && i < rules->n; i++)
 		r = compile(rules, i, name, diag);
+	if (r == 0)
+		r = cp_rules_index_new(&rules->index, rules);
 	if (r == 0)
 		*ret = sn_steal(&rules);
 	return r;

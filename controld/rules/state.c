@@ -167,13 +167,15 @@ size_t cp_rules_state_judge(struct cp_rules_state *state,
 			    void *userdata)
 {
 	const struct cp_rules *rules = state->rules;
-	size_t n = 0;
+	struct sn_rt_bits candidates;
+	size_t n = 0, n_words;
 
 	if (!cp_rules_view_set(&state->view, subject))
 		return 0;
 	state->memo.event++;
-	for (size_t i = 0; i < SN_RT_WORDS; i++) {
-		uint64_t left = rules->by_event[state->view.kind].words[i];
+	n_words = cp_rules_index_find(rules->index, &state->view, &candidates);
+	for (size_t i = 0; i < n_words; i++) {
+		uint64_t left = candidates.words[i];
 
 		for (; left; left &= left - 1) {
 			size_t index = i * 64 + (size_t)__builtin_ctzll(left);

@@ -27,6 +27,7 @@ import world as worlds  # noqa: E402
 from control import bench_control  # noqa: E402
 from resolver import bench_dns  # noqa: E402
 from report import Report, Target  # noqa: E402
+from rules import bench_rules  # noqa: E402
 from runtime import bench_runtime  # noqa: E402
 from stream import bench_stream  # noqa: E402
 from wire import bench_connect, bench_wire  # noqa: E402
@@ -115,6 +116,7 @@ SECTIONS = {
     "stream": lambda report: with_world(report, bench_stream),
     "dns": lambda report: with_world(report, bench_dns),
     "runtime": lambda report: bench_runtime(report, run_tool, QUICK),
+    "rules": lambda report: bench_rules(report, run_tool, QUICK),
 }
 
 
