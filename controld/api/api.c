@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "controld/api/change.h"
+#include "controld/api/detection.h"
 #include "controld/api/domain.h"
 #include "controld/api/explain.h"
+#include "controld/api/finding.h"
 #include "controld/api/history.h"
 #include "controld/api/lease.h"
 #include "controld/api/pending.h"
@@ -80,6 +82,10 @@ static const struct cp_rpc_method methods[] = {
 	READ("GetSeen", get_seen_request, get_seen_response, cp_api_seen_get),
 	READ("GetHistory", get_history_request, get_history_response,
 	     cp_api_history_get),
+	READ("ListRules", list_rules_request, list_rules_response,
+	     cp_api_detection_list),
+	CHANGE("ReloadRules", reload_rules_request, reload_rules_response,
+	       cp_api_detection_reload),
 	READ("GetStatus", get_status_request, get_status_response,
 	     cp_api_status_get),
 	{
@@ -96,6 +102,8 @@ static const struct cp_rpc_method methods[] = {
 	WATCH("WatchEvents", watch_events_request, event, watch,
 	      CP_RPC_ROLE_VIEWER),
 	WATCH("WatchRuntime", watch_runtime_request, runtime_event, runtime,
+	      CP_RPC_ROLE_OPERATOR),
+	WATCH("WatchFindings", watch_findings_request, finding, finding,
 	      CP_RPC_ROLE_OPERATOR),
 	{
 		.path = "/sentinel.v1.DaemonService/Lease",
@@ -153,6 +161,7 @@ void cp_api_stop(struct cp_api *api, unsigned int drain_ms,
 	cp_api_lease_stop(api);
 	cp_api_watch_stop(api);
 	cp_api_runtime_stop(api);
+	cp_api_finding_stop(api);
 	cp_rpc_server_stop(sn_steal(&api->server), drain_ms, stopped, userdata);
 }
 

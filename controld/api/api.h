@@ -13,6 +13,8 @@ struct cp_api;
 struct cp_dns_server;
 struct cp_control;
 struct cp_events;
+struct cp_findings;
+struct cp_findings_detection;
 struct cp_history;
 struct cp_runtime;
 
@@ -29,6 +31,8 @@ struct cp_api_options {
 	struct cp_events *events;
 	const struct cp_history *history; /* NULL: there is none */
 	struct cp_runtime *runtime; /* NULL: no runtime events */
+	struct cp_findings *findings; /* NULL: there are none */
+	struct cp_findings_detection *detection; /* with findings; or NULL */
 	const char *warning; /* shown by GetStatus, or NULL */
 	uint64_t max_message_bytes;
 	uint64_t max_connections;

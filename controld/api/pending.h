@@ -31,6 +31,8 @@ struct cp_api {
 	unsigned int n_watches;
 	LIST_HEAD(, cp_api_runtime) runtimes; /* WatchRuntime calls */
 	unsigned int n_runtimes;
+	LIST_HEAD(, cp_api_finding) findings; /* WatchFindings calls */
+	unsigned int n_findings;
 	struct cp_api_leases leases;
 	unsigned int n_leases;
 	struct cp_attach_observer ends; /* of leased attachments */

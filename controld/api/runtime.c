@@ -7,14 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/api/cursor.h"
 #include "controld/api/pending.h"
 #include "controld/rpc/message.h"
 #include "controld/runtime/judge.h"
 #include "controld/runtime/runtime.h"
 #include "controld/runtime/wanted.h"
 #include "shared/runtime.h"
-
-enum { CURSOR_BYTES = 60 /* run in hex, '-', number, '-', n_before */ };
 
 struct cp_api_runtime {
 	LIST_ENTRY(cp_api_runtime) link;
@@ -131,7 +130,7 @@ static bool send_stored(struct cp_api_runtime *watch,
 	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *message = NULL;
 	Sentinel__V1__RuntimeEvent *event;
 	struct sn_diag diag = { .text = "" };
-	char cursor[CURSOR_BYTES];
+	char cursor[CP_API_CURSOR_BYTES];
 	char *before;
 
 	if (!may_pass(watch, stored) ||
@@ -142,11 +141,9 @@ static bool send_stored(struct cp_api_runtime *watch,
 	event = (void *)message;
 	if (!passes(watch, stored, event))
 		return false;
-	(void)snprintf(cursor, sizeof(cursor), "%016llx-%llu-%llu",
-		       (unsigned long long)cp_runtime_get_run(
-			       watch->api->options.runtime),
-		       (unsigned long long)watch->next.number,
-		       (unsigned long long)watch->next.n_before);
+	(void)cp_api_cursor_write(
+		cp_runtime_get_run(watch->api->options.runtime), &watch->next,
+		cursor);
 	before = event->cursor;
 	event->cursor = cursor;
 	watch->is_sending = cp_rpc_call_send(watch->call, message) == 0;
@@ -283,22 +280,18 @@ static int read_cursor(struct cp_api_runtime *watch, const char *text,
 {
 	const struct cp_runtime *runtime = watch->api->options.runtime;
 	const struct cp_runtime_store *store = cp_runtime_get_store(runtime);
-	unsigned long long run, number, n_before;
-	char again[CURSOR_BYTES];
+	struct cp_runtime_position position;
+	uint64_t run;
 
-	if (sscanf(text, "%16llx-%llu-%llu", &run, &number, &n_before) != 3 ||
-	    snprintf(again, sizeof(again), "%016llx-%llu-%llu", run, number,
-		     n_before) >= CURSOR_BYTES ||
-	    strcmp(again, text) != 0) {
+	if (!cp_api_cursor_read(text, &run, &position)) {
 		sn_diag_set(diag, "resume", "is not the cursor of an event");
 		return CP_RUNTIME_RULES_E_REFUSED;
 	}
 	watch->is_restarted = run != cp_runtime_get_run(runtime) ||
-			      number > cp_runtime_store_next(store).number;
+			      position.number >
+				      cp_runtime_store_next(store).number;
 	if (!watch->is_restarted)
-		watch->next = cp_runtime_store_find(
-			store,
-			(struct cp_runtime_position){ number, n_before });
+		watch->next = cp_runtime_store_find(store, position);
 	return 0;
 }
 

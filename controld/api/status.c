@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/api/detection.h"
 #include "controld/api/pending.h"
 #include "controld/api/runtime_status.h"
 #include "controld/control/control.h"
@@ -40,6 +41,7 @@ struct report {
 	char *warning_ptrs[WARNINGS_MAX];
 	size_t n_unshown;
 	struct cp_api_runtime_status runtime;
+	Sentinel__V1__DetectionStatus detection;
 };
 
 static char *borrow(const char *text)
@@ -404,6 +406,22 @@ static void warn_of_runtime(struct report *report)
 		     runtime->file_error);
 }
 
+static void warn_of_detection(struct report *report)
+{
+	const Sentinel__V1__DetectionStatus *detection =
+		report->message.detection;
+
+	if (!detection)
+		return;
+	if (detection->error[0])
+		warn(report,
+		     "the detection rules were refused: %s; those before stay",
+		     detection->error);
+	if (detection->enabled > 0 && !detection->in_force)
+		warn(report, "the detection rules are not in force: they need "
+			     "runtime.enabled, and sentinel-dp with --runtime");
+}
+
 static void add_traffic(Sentinel__V1__TrafficStatus *traffic,
 			const struct cp_attach_totals *totals)
 {
@@ -440,6 +458,7 @@ static void put_warnings(struct report *report, struct cp_api *api,
 			     "sentinel-dp enforces; changes have to wait");
 	report_dns(report, api, status);
 	warn_of_runtime(report);
+	warn_of_detection(report);
 	if (status->events_lost)
 		warn(report, "%llu events were lost, the ring was full",
 		     (unsigned long long)status->events_lost);
@@ -517,6 +536,7 @@ static void fill(struct report *report, struct cp_api *api)
 	message->runtime = cp_api_runtime_status_fill(
 		&report->runtime, api->options.runtime,
 		status.has_hello ? &status.hello : NULL);
+	message->detection = cp_api_detection_fill(api, &report->detection);
 	put_warnings(report, api, &status);
 }
 

@@ -5,6 +5,16 @@
 
 const struct cp_config_schema_item cp_config_detection_items[] = {
 	{
+		.key = "rules",
+		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
+		IN(rules),
+		.max = CP_CONFIG_SCHEMA_MAX_STRING,
+		.fallback = "",
+		.reloadable = true,
+		.description = "File of rules, by which runtime events are "
+			       "findings; empty: none.",
+	},
+	{
 		.key = "memory",
 		.type = CP_CONFIG_SCHEMA_TYPE_SIZE,
 		IN(memory_bytes),

@@ -6,6 +6,7 @@
 #include "controld/config/schema.h"
 
 struct cp_config_detection {
+	char *rules; /* file; "": none */
 	uint64_t memory_bytes;
 	uint64_t rate; /* 0: no bound */
 	uint64_t burst;

@@ -22,7 +22,7 @@ struct subject {
 static const char *find_foreign(const struct cp_ctl_options *options,
 				bool is_name, enum sn_verdict verdict)
 {
-	const uint32_t given = options->given;
+	const uint64_t given = options->given;
 
 	if (!is_name && (given & CP_CTL_OPTION_BIT(SUBDOMAINS)))
 		return "--subdomains is for names, not for addresses";

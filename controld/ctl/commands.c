@@ -13,6 +13,7 @@
 #include "controld/ctl/doctor/doctor.h"
 #include "controld/ctl/events.h"
 #include "controld/ctl/explain.h"
+#include "controld/ctl/findings.h"
 #include "controld/ctl/learn.h"
 #include "controld/ctl/rules.h"
 #include "controld/ctl/run/run.h"
@@ -148,9 +149,13 @@ static const struct cp_ctl_command commands[] = {
 	},
 	{
 		.name = "rules",
-		.arguments = "ID | check FILE | test FILE EVENTS",
-		.summary = "list the rules in force, or try detection rules",
-		.text = "Without a daemon: 'check' says whether FILE has "
+		.arguments =
+			"ID | list | reload | check FILE | test FILE EVENTS",
+		.summary = "list the rules in force, or detection rules",
+		.text = "'list' shows the detection rules of sentinel-cp and "
+			"what they hit, 'reload' has it\nread their file again "
+			"and ends when the kernel has them.\n"
+			"Without a daemon: 'check' says whether FILE has "
 			"detection rules as sentinel-cp\ntakes them, and where "
 			"not; 'test' judges EVENTS by them, a file with lines as\n"
 			"'trace -o json' prints them. A line may say with "
@@ -160,7 +165,7 @@ static const struct cp_ctl_command commands[] = {
 		.example = "rules test rules.yaml events.jsonl",
 		.n_arguments = 1,
 		.n_more = 2,
-		.words = "check test",
+		.words = "list reload check test",
 		.run = cp_ctl_rules_run,
 	},
 	{
@@ -229,6 +234,16 @@ static const struct cp_ctl_command commands[] = {
 		.options = BIT(EVENT) | BIT(PATH) | BIT(COMM) | BIT(UID) |
 			   BIT(CGROUP),
 		.run = cp_ctl_trace_show,
+	},
+	{
+		.name = "findings",
+		.summary = "show what detection rules and detectors found",
+		.text = "What sentinel-cp still holds, oldest first, each with "
+			"the processes that led to\nit. With -o json one object "
+			"a line. What is missing is told as a gap.",
+		.example = "findings -f --severity warning",
+		.options = BIT(FOLLOW) | BIT(RULE) | BIT(SEVERITY),
+		.run = cp_ctl_findings_show,
 	},
 	{
 		.name = "explain",
@@ -350,11 +365,11 @@ static enum cp_ctl_exit check(const struct cp_ctl_command *command,
 			      struct cp_ctl_session *session)
 {
 	size_t n = session->options.n_args;
-	uint32_t foreign = session->options.given &
+	uint64_t foreign = session->options.given &
 			   ~(command->options | CP_CTL_OPTIONS_GLOBAL);
 
 	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++) {
-		if (foreign & (1U << i))
+		if (foreign & (1ULL << i))
 			return cp_ctl_session_fail(
 				session, CP_CTL_EXIT_USAGE,
 				"has no option --%s; see 'sentinelctl %s "

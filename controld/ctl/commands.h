@@ -19,7 +19,7 @@ struct cp_ctl_command {
 	const char *words; /* what the first argument may be, with blanks between
 			    * them; NULL: anything */
 	bool has_command; /* or more: a command with its own arguments */
-	uint32_t options; /* bits, besides the global ones */
+	uint64_t options; /* bits, besides the global ones */
 	enum cp_ctl_exit (*run)(struct cp_ctl_session *session);
 };
 

@@ -7,7 +7,7 @@
 
 #define IDS "sentinelctl list 2>/dev/null | sed -n '2,$s/ .*//p'"
 
-static uint32_t mask_of(const struct cp_ctl_command *command)
+static uint64_t mask_of(const struct cp_ctl_command *command)
 {
 	return command->options | CP_CTL_OPTIONS_GLOBAL;
 }
@@ -62,7 +62,7 @@ static void print_bash_commands(FILE *out)
 	for (size_t i = 0; (command = cp_ctl_commands_get(i)); i++) {
 		(void)fprintf(out, "\t%s) words='", command->name);
 		for (unsigned int j = 0; j < CP_CTL_OPTION_COUNT; j++) {
-			if (mask_of(command) & (1U << j))
+			if (mask_of(command) & (1ULL << j))
 				(void)fprintf(out, "--%s ",
 					      cp_ctl_options_name(
 						      (enum cp_ctl_option)j));
@@ -182,7 +182,7 @@ static void print_zsh(FILE *out)
 	for (size_t i = 0; (command = cp_ctl_commands_get(i)); i++) {
 		(void)fprintf(out, "\t%s) _arguments", command->name);
 		for (unsigned int j = 0; j < CP_CTL_OPTION_COUNT; j++) {
-			if (mask_of(command) & (1U << j))
+			if (mask_of(command) & (1ULL << j))
 				print_zsh_option(out,
 						 cp_ctl_options_get((
 							 enum cp_ctl_option)j));
@@ -243,7 +243,7 @@ static void print_fish(FILE *out)
 				      "\"%s (" IDS ")\"\n",
 				      command->name, words_of(command));
 		for (unsigned int j = 0; j < CP_CTL_OPTION_COUNT; j++) {
-			if (mask_of(command) & (1U << j))
+			if (mask_of(command) & (1ULL << j))
 				print_fish_option(
 					out, command,
 					cp_ctl_options_get(

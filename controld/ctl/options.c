@@ -84,6 +84,13 @@ static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 	[CP_CTL_OPTION_ROLE] = { "role", 0, "ROLE",
 				 "workload or host (by kind of interface)",
 				 .values = "workload host" },
+	[CP_CTL_OPTION_RULE] = { "rule", 0, "RULE",
+				 "of that detection rule; may be repeated",
+				 NULL },
+	[CP_CTL_OPTION_SEVERITY] = { "severity", 0, "SEVERITY",
+				     "debug to critical; what is less is left out",
+				     .values = "debug info notice warning "
+					       "error critical" },
 	[CP_CTL_OPTION_SINCE] = { "since", 0, "DURATION",
 				  "of that time only (60s, 10m, 2h)", NULL },
 	[CP_CTL_OPTION_SORT] = { "sort", 0, "KEY",
@@ -117,13 +124,13 @@ const char *cp_ctl_options_name(enum cp_ctl_option option)
 	return rows[option].name;
 }
 
-void cp_ctl_options_print(FILE *out, uint32_t mask)
+void cp_ctl_options_print(FILE *out, uint64_t mask)
 {
 	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++) {
 		char left[40];
 		int n = 0;
 
-		if (!(mask & (1U << i)))
+		if (!(mask & (1ULL << i)))
 			continue;
 		if (rows[i].letter)
 			n = snprintf(left, sizeof(left), "-%c, ",
@@ -305,6 +312,11 @@ static int put_words(struct cp_ctl_options *options, enum cp_ctl_option option,
 			&sentinel__v1__role__descriptor, text);
 		if (options->role)
 			return 0;
+	} else if (option == CP_CTL_OPTION_SEVERITY) {
+		options->severity = (uint32_t)enum_value(
+			&sentinel__v1__severity__descriptor, text);
+		if (options->severity)
+			return 0;
 	} else {
 		options->yaml = strcmp(text, "yaml") == 0;
 		options->json = options->yaml || strcmp(text, "json") == 0;
@@ -313,14 +325,15 @@ static int put_words(struct cp_ctl_options *options, enum cp_ctl_option option,
 	}
 	return refuse(errors, "--%s '%s' is none of: %s", rows[option].name,
 		      text,
-		      option == CP_CTL_OPTION_OUTPUT ? "table, json, yaml" :
-		      option == CP_CTL_OPTION_ROLE   ? "workload, host" :
-						       rows[option].text);
+		      option == CP_CTL_OPTION_OUTPUT   ? "table, json, yaml" :
+		      option == CP_CTL_OPTION_ROLE     ? "workload, host" :
+		      option == CP_CTL_OPTION_SEVERITY ? rows[option].values :
+							 rows[option].text);
 }
 
 static bool has(const struct cp_ctl_options *options, enum cp_ctl_option option)
 {
-	return options->given & (1U << option);
+	return options->given & (1ULL << option);
 }
 
 /* Where a text is kept as it is; NULL: it is something else. */
@@ -346,7 +359,8 @@ static const char **text_of(struct cp_ctl_options *options,
 	return NULL;
 }
 
-/* Where the texts of an option of trace are kept; NULL: it is another one. */
+/* Where the texts of an option that may be repeated are kept; NULL: it is another
+ * one. */
 static struct cp_ctl_options_texts *texts_of(struct cp_ctl_options *options,
 					     enum cp_ctl_option option)
 {
@@ -358,6 +372,8 @@ static struct cp_ctl_options_texts *texts_of(struct cp_ctl_options *options,
 		return &options->comms;
 	if (option == CP_CTL_OPTION_UID)
 		return &options->uids;
+	if (option == CP_CTL_OPTION_RULE)
+		return &options->rules;
 	return NULL;
 }
 
@@ -383,11 +399,14 @@ static int put_text(struct cp_ctl_options *options, enum cp_ctl_option option,
 
 static bool may_be_repeated(enum cp_ctl_option option)
 {
-	return option == CP_CTL_OPTION_META || option == CP_CTL_OPTION_PORTS ||
-	       option == CP_CTL_OPTION_ALLOW ||
-	       option == CP_CTL_OPTION_WILDCARD ||
-	       option == CP_CTL_OPTION_EVENT || option == CP_CTL_OPTION_PATH ||
-	       option == CP_CTL_OPTION_COMM || option == CP_CTL_OPTION_UID;
+	static const uint64_t repeated =
+		CP_CTL_OPTION_BIT(META) | CP_CTL_OPTION_BIT(PORTS) |
+		CP_CTL_OPTION_BIT(ALLOW) | CP_CTL_OPTION_BIT(WILDCARD) |
+		CP_CTL_OPTION_BIT(EVENT) | CP_CTL_OPTION_BIT(PATH) |
+		CP_CTL_OPTION_BIT(COMM) | CP_CTL_OPTION_BIT(UID) |
+		CP_CTL_OPTION_BIT(RULE);
+
+	return repeated & (1ULL << option);
 }
 
 /* What may be given several times. */
@@ -412,7 +431,7 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 
 	if (has(options, option) && !may_be_repeated(option))
 		return refuse(errors, "--%s is given twice", rows[option].name);
-	options->given |= 1U << option;
+	options->given |= 1ULL << option;
 	options->audit = has(options, CP_CTL_OPTION_AUDIT);
 	options->dry_run = has(options, CP_CTL_OPTION_DRY_RUN);
 	options->subdomains = has(options, CP_CTL_OPTION_SUBDOMAINS);
@@ -421,7 +440,7 @@ static int put(struct cp_ctl_options *options, enum cp_ctl_option option,
 		return 0;
 	}
 	if (option == CP_CTL_OPTION_OUTPUT || option == CP_CTL_OPTION_MODE ||
-	    option == CP_CTL_OPTION_ROLE)
+	    option == CP_CTL_OPTION_ROLE || option == CP_CTL_OPTION_SEVERITY)
 		return put_words(options, option, text, errors);
 	if (option == CP_CTL_OPTION_COUNT_OF)
 		return put_count(options, text, errors);

@@ -53,6 +53,8 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
 	CP_CTL_OPTION_ROLE,
+	CP_CTL_OPTION_RULE,
+	CP_CTL_OPTION_SEVERITY,
 	CP_CTL_OPTION_SINCE,
 	CP_CTL_OPTION_SORT,
 	CP_CTL_OPTION_SUBDOMAINS,
@@ -64,7 +66,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_COUNT,
 };
 
-#define CP_CTL_OPTION_BIT(name) (1U << CP_CTL_OPTION_##name)
+#define CP_CTL_OPTION_BIT(name) (1ULL << CP_CTL_OPTION_##name)
 #define CP_CTL_OPTIONS_GLOBAL                                  \
 	(CP_CTL_OPTION_BIT(HELP) | CP_CTL_OPTION_BIT(OUTPUT) | \
 	 CP_CTL_OPTION_BIT(SOCKET) | CP_CTL_OPTION_BIT(VERSION))
@@ -76,7 +78,7 @@ struct cp_ctl_options_texts {
 };
 
 struct cp_ctl_options {
-	uint32_t given; /* bits of enum cp_ctl_option */
+	uint64_t given; /* bits of enum cp_ctl_option */
 	const char *socket;
 	bool json; /* for programs; as YAML with the next one */
 	bool yaml;
@@ -87,6 +89,7 @@ struct cp_ctl_options {
 	const char *policy_path;
 	Sentinel__V1__Mode mode;
 	uint32_t role; /* Sentinel__V1__Role */
+	uint32_t severity; /* Sentinel__V1__Severity */
 	bool subdomains;
 	uint64_t ttl_s;
 	uint64_t ttl_floor_s;
@@ -110,6 +113,7 @@ struct cp_ctl_options {
 	struct cp_ctl_options_texts paths;
 	struct cp_ctl_options_texts comms;
 	struct cp_ctl_options_texts uids; /* numbers */
+	struct cp_ctl_options_texts rules;
 	char **args; /* the command and its arguments */
 	size_t n_args;
 };
@@ -140,4 +144,4 @@ const struct cp_ctl_options_row *cp_ctl_options_get(enum cp_ctl_option option);
 const char *cp_ctl_options_name(enum cp_ctl_option option);
 
 /* The lines of a help text about the options in the mask. */
-void cp_ctl_options_print(FILE *out, uint32_t mask);
+void cp_ctl_options_print(FILE *out, uint64_t mask);

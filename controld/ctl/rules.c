@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/ctl/detection.h"
+#include "controld/ctl/detection_rules.h"
 #include "controld/ctl/pages.h"
 #include "sentinel/v1/daemon.pb-c.h"
 
@@ -190,6 +191,8 @@ enum cp_ctl_exit cp_ctl_rules_run(struct cp_ctl_session *session)
 		const char *arguments;
 		enum cp_ctl_exit (*run)(struct cp_ctl_session *session);
 	} rows[] = {
+		{ "list", 2, "list", cp_ctl_detection_rules_list },
+		{ "reload", 2, "reload", cp_ctl_detection_rules_reload },
 		{ "check", 3, "check FILE", cp_ctl_detection_check },
 		{ "test", 4, "test FILE EVENTS", cp_ctl_detection_test },
 		{ "", 2, "ID", list },

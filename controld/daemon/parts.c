@@ -205,6 +205,29 @@ static void close_findings(struct cp_daemon *daemon, closed_cb closed)
 		closed(daemon);
 }
 
+static int open_detection(struct cp_daemon *daemon, struct sn_diag *diag)
+{
+	const struct cp_findings_detection_options options = {
+		.runtime = daemon->runtime,
+		.findings = daemon->findings,
+		.config = &daemon->config->detection,
+	};
+
+	return cp_findings_detection_new(&daemon->detection, &options, diag);
+}
+
+static void reload_detection(struct cp_daemon *daemon)
+{
+	cp_findings_detection_configure(daemon->detection,
+					&daemon->config->detection);
+}
+
+static void close_detection(struct cp_daemon *daemon, closed_cb closed)
+{
+	daemon->detection = cp_findings_detection_free(daemon->detection);
+	closed(daemon);
+}
+
 /* The resolver. */
 
 static int open_dns(struct cp_daemon *daemon, struct sn_diag *diag)
@@ -297,6 +320,8 @@ static int open_monitor(struct cp_daemon *daemon, struct sn_diag *diag)
 			.dns = daemon->dns,
 			.events = daemon->events,
 			.runtime = daemon->runtime,
+			.findings = daemon->findings,
+			.detection = daemon->detection,
 			.control = daemon->control,
 			.version = SN_VERSION,
 		},
@@ -354,6 +379,8 @@ static int open_api(struct cp_daemon *daemon, struct sn_diag *diag)
 		.events = daemon->events,
 		.history = daemon->history,
 		.runtime = daemon->runtime,
+		.findings = daemon->findings,
+		.detection = daemon->detection,
 		.dns = daemon->dns,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
@@ -428,6 +455,7 @@ static const struct {
 	{ open_events, reload_events, close_events, NULL },
 	{ open_runtime, reload_runtime, close_runtime, NULL },
 	{ open_findings, reload_findings, close_findings, NULL },
+	{ open_detection, reload_detection, close_detection, NULL },
 	{ open_dns, reload_dns, close_dns, NULL },
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },

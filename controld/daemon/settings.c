@@ -60,6 +60,21 @@ static int check_doh(const struct cp_daemon *daemon)
 	return CP_DAEMON_EXIT_USAGE;
 }
 
+/* So are rules. */
+static int check_rules(const struct cp_daemon *daemon)
+{
+	sn_cleanup(cp_rules_unrefp) struct cp_rules *rules = NULL;
+	const char *path = daemon->config->detection.rules;
+	struct sn_diag diag = { 0 };
+	char text[sizeof(diag.file) + sizeof(diag.text) + 32];
+
+	if (!path[0] || cp_rules_load_file(&rules, path, &diag) == 0)
+		return 0;
+	(void)fprintf(stderr, "sentinel-cp: %s\n",
+		      sn_diag_format(&diag, text, sizeof(text)));
+	return CP_DAEMON_EXIT_USAGE;
+}
+
 static int set_log_level(const struct cp_daemon *daemon)
 {
 	enum sn_log_level level = daemon->config->log.level;
@@ -86,6 +101,8 @@ int cp_daemon_settings_load(struct cp_daemon *daemon)
 		r = set_log_level(daemon);
 	if (r == 0)
 		r = check_doh(daemon);
+	if (r == 0)
+		r = check_rules(daemon);
 	return r;
 }
 

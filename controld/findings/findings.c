@@ -16,8 +16,15 @@ enum { TICK_MS = 1000 };
 
 struct cp_findings {
 	struct cp_findings_options options;
+	uint64_t rate; /* of the configuration, which may be freed first */
+	uint64_t burst;
 	struct cp_runtime_store *store;
 	struct cp_findings_sources *sources;
+	/* Of the process that something was found of last: what floods is mostly
+	 * one, and to ask for them is most of the work. */
+	struct cp_runtime_ancestors ancestors;
+	uint32_t pid;
+	uint64_t start;
 	uint64_t run;
 	uint64_t n_made;
 	struct cp_findings_stats stats; /* what rises of them */
@@ -199,12 +206,22 @@ static int64_t time_of(const struct cp_findings_report *report)
 	return report->event ? report->event->time_ns : wall_now();
 }
 
-static void put_ancestors(struct cp_runtime_ancestors *ancestors,
+static void put_ancestors(struct cp_findings *findings,
+			  const Sentinel__V1__RuntimeProcess *process,
 			  Sentinel__V1__RuntimeProcess **ret,
 			  Sentinel__V1__Finding *finding)
 {
+	struct cp_runtime_ancestors *ancestors = &findings->ancestors;
 	const Sentinel__V1__RuntimeProcess *one;
 
+	if (findings->pid != process->pid ||
+	    findings->start != process->start_ns) {
+		cp_runtime_ancestors_done(ancestors);
+		cp_runtime_ancestors_init(ancestors, findings->options.runtime,
+					  process);
+		findings->pid = process->pid;
+		findings->start = process->start_ns;
+	}
 	for (size_t i = 0; (one = cp_runtime_ancestors_get(ancestors, i));
 	     i++) {
 		(void)memcpy(&ret[i], &one, sizeof(one));
@@ -219,7 +236,6 @@ static int make(struct cp_findings *findings,
 {
 	char text[CP_RPC_UTF8_ROOM(CP_FINDINGS_TEXT_MAX)];
 	Sentinel__V1__RuntimeProcess *tree[CP_RUNTIME_ANCESTORS_MAX];
-	struct cp_runtime_ancestors ancestors = { .n = 0 };
 	const Sentinel__V1__RuntimeEvent *event = report->event;
 	Sentinel__V1__Finding finding;
 	bool is_changed;
@@ -238,22 +254,17 @@ static int make(struct cp_findings *findings,
 	finding.score = report->score;
 	finding.count = report->count;
 	(void)memcpy(&finding.event, &event, sizeof(event));
-	if (findings->options.runtime && event) {
-		cp_runtime_ancestors_init(&ancestors, findings->options.runtime,
-					  event->process);
-		put_ancestors(&ancestors, tree, &finding);
-	}
+	if (findings->options.runtime && event && event->process)
+		put_ancestors(findings, event->process, tree, &finding);
 	r = store(findings, &finding);
 	if (r == 0)
 		log_finding(findings, &finding);
-	cp_runtime_ancestors_done(&ancestors);
 	return r;
 }
 
 void cp_findings_put(struct cp_findings *findings,
 		     const struct cp_findings_report *report)
 {
-	const struct cp_config_detection *config = findings->options.config;
 	struct cp_findings_source *source = cp_findings_sources_need(
 		findings->sources, report->kind, report->name);
 
@@ -261,7 +272,7 @@ void cp_findings_put(struct cp_findings *findings,
 		findings->stats.n_lost++;
 		return;
 	}
-	if (!cp_findings_sources_admit(source, config->rate, config->burst,
+	if (!cp_findings_sources_admit(source, findings->rate, findings->burst,
 				       uv_hrtime())) {
 		findings->stats.n_limited++;
 		tell_later(findings);
@@ -279,6 +290,7 @@ void cp_findings_put(struct cp_findings *findings,
 
 static void free_findings(struct cp_findings *findings)
 {
+	cp_runtime_ancestors_done(&findings->ancestors);
 	cp_runtime_store_free(findings->store);
 	cp_findings_sources_free(findings->sources);
 	free(findings);
@@ -293,6 +305,7 @@ int cp_findings_new(struct cp_findings **ret,
 	if (!findings)
 		return -ENOMEM;
 	findings->options = *options;
+	cp_findings_reload(findings, options->config, options->logs_names);
 	r = cp_runtime_store_new(&findings->store,
 				 (size_t)options->config->memory_bytes);
 	if (r == 0)
@@ -338,7 +351,8 @@ void cp_findings_reload(struct cp_findings *findings,
 			const struct cp_config_detection *config,
 			bool logs_names)
 {
-	findings->options.config = config;
+	findings->rate = config->rate;
+	findings->burst = config->burst;
 	findings->options.logs_names = logs_names;
 }
 

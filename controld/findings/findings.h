@@ -27,7 +27,7 @@ const char *cp_findings_name_severity(Sentinel__V1__Severity severity);
 struct cp_findings_options {
 	uv_loop_t *loop;
 	struct cp_runtime *runtime; /* knows processes; NULL: nobody does */
-	const struct cp_config_detection *config; /* until the next reload */
+	const struct cp_config_detection *config; /* in the call */
 	bool logs_names; /* with what processes called and were called */
 };
 

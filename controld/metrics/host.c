@@ -7,6 +7,7 @@
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
 #include "controld/http/http.h"
+#include "controld/metrics/detection.h"
 #include "controld/runtime/runtime.h"
 #include "controld/state/state.h"
 #include "shared/log.h"
@@ -270,6 +271,8 @@ void cp_metrics_host_put(struct cp_metrics_page *page,
 	put_events(page, host->events);
 	if (host->runtime)
 		put_runtime(page, host->runtime);
+	if (host->findings)
+		cp_metrics_detection_put(page, host->findings, host->detection);
 	put_state(page, host->state, status);
 	put(page, CP_METRICS_LOG_SUPPRESSED, "", sn_log_count_suppressed());
 }

@@ -9,6 +9,8 @@
 struct cp_control;
 struct cp_dns_server;
 struct cp_events;
+struct cp_findings;
+struct cp_findings_detection;
 struct cp_http_stats;
 struct cp_runtime;
 struct cp_state;
@@ -18,6 +20,8 @@ struct cp_metrics_host {
 	const struct cp_dns_server *dns;
 	const struct cp_events *events;
 	const struct cp_runtime *runtime; /* NULL: no runtime events */
+	struct cp_findings *findings; /* NULL: there are none */
+	const struct cp_findings_detection *detection; /* with them, or NULL */
 	const struct cp_control *control; /* NULL: none is configured */
 	const char *version;
 };

@@ -616,11 +616,21 @@ int cp_runtime_observer_changed(struct cp_runtime *runtime)
 	struct sn_diag diag = { .text = "" };
 	int r = cp_runtime_wanted_put(runtime, &diag);
 
+	if (r > 0 && diag.text[0])
+		sn_log(SN_LOG_ERROR,
+		       "runtime error='%s': the rules before stay", diag.text);
 	return r > 0 ? CP_RUNTIME_E_FULL : r;
 }
 
 bool cp_runtime_is_in_force(const struct cp_runtime *runtime)
 {
+	return runtime->options.config->enabled &&
+	       cp_runtime_host_get_state(runtime->host) ==
+		       CP_RUNTIME_HOST_IN_FORCE;
+}
+
+bool cp_runtime_is_changing(const struct cp_runtime *runtime)
+{
 	return cp_runtime_host_get_state(runtime->host) ==
-	       CP_RUNTIME_HOST_IN_FORCE;
+	       CP_RUNTIME_HOST_CHANGING;
 }

@@ -134,5 +134,6 @@ void cp_runtime_unobserve(struct cp_runtime *runtime,
 /* It wants others now. 0, -errno, or CP_RUNTIME_E_FULL: those of before stay in
  * force, and it has to want them again. */
 int cp_runtime_observer_changed(struct cp_runtime *runtime);
-/* Has the kernel what is wanted now? */
+/* Has the kernel what is wanted now? And if not, is it on its way there? */
 bool cp_runtime_is_in_force(const struct cp_runtime *runtime);
+bool cp_runtime_is_changing(const struct cp_runtime *runtime);

@@ -10,7 +10,7 @@ import pytest
 
 from world import ROOT, run
 
-PROTOS = ("policy", "event", "runtime", "daemon", "control")
+PROTOS = ("policy", "event", "runtime", "finding", "daemon", "control")
 
 
 def make_stubs(folder):

@@ -222,8 +222,9 @@ def test_the_document_is_what_the_routes_are(rest, stubs):
     for path, operations in paths.items():
         method = service.methods_by_name[path[len("/v1/"):]]
         # What processes do is not for everybody who may see policies.
-        viewer = method.name != "WatchRuntime" and method.name.startswith(
-            ("Get", "List", "Explain", "Watch"))
+        viewer = method.name not in (
+            "WatchRuntime", "WatchFindings") and method.name.startswith(
+                ("Get", "List", "Explain", "Watch"))
         assert set(operations) == ({"get", "post"} if viewer else {"post"})
         for verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             status = rest.ask(verb, path + "?nope=1").status

@@ -84,11 +84,11 @@ static void prints_golden(const struct fake *fake, const char *line,
 static void help_is_as_it_was(void)
 {
 	static const char *const names[] = {
-		"status", "list",	"show",	  "attach",  "detach",
-		"apply",  "mode",	"rules",  "allow",   "deny",
-		"remove", "dns-mode",	"learnt", "events",  "run",
-		"doctor", "features",	"top",	  "explain", "learn",
-		"diff",	  "completion", "trace",
+		"status", "list",	"show",	  "attach",   "detach",
+		"apply",  "mode",	"rules",  "allow",    "deny",
+		"remove", "dns-mode",	"learnt", "events",   "run",
+		"doctor", "features",	"top",	  "explain",  "learn",
+		"diff",	  "completion", "trace",  "findings",
 	};
 	char line[64], golden[64];
 

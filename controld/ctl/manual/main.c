@@ -64,11 +64,11 @@ static void put_option(const struct cp_ctl_options_row *row)
 	put_line(row->text);
 }
 
-static void put_options(uint32_t mask)
+static void put_options(uint64_t mask)
 {
 	(void)puts(".Bl -tag -width Ds");
 	for (unsigned int i = 0; i < CP_CTL_OPTION_COUNT; i++) {
-		if (mask & (1U << i))
+		if (mask & (1ULL << i))
 			put_option(cp_ctl_options_get((enum cp_ctl_option)i));
 	}
 	(void)puts(".El");

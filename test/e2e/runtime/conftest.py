@@ -9,10 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import world as worlds  # noqa: E402
-from tracing import Trace, Work  # noqa: E402
-
-SMALL = ["--runtime", "--runtime-ring-bytes", str(1 << 20), "--runtime-match",
-         "4096", "--runtime-sums", "1024", "--runtime-subjects", "1024"]
+from tracing import SMALL, Trace, Work  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,9 @@ from pathlib import Path
 import world as worlds
 
 HERE = Path(__file__).resolve().parent
+# Of sentinel-dp.
+SMALL = ["--runtime", "--runtime-ring-bytes", str(1 << 20), "--runtime-match",
+         "4096", "--runtime-sums", "1024", "--runtime-subjects", "1024"]
 
 
 class Work:
