@@ -107,8 +107,9 @@ async function read(answer, parser) {
 }
 
 // Follows a stream for good, and takes it up again behind the last event.
-// told(state, text): "open", "away" or "refused", after which it has ended.
-export async function follow(method, fields, take, told) {
+// told(state, text): "open", "away" or "refused", after which it has ended. verb:
+// POST for what is not offered otherwise.
+export async function follow(method, fields, take, told, verb = "GET") {
   let last = "";
   const parser = () => new Parser((type, data, id) => {
     if (type !== "message") return;
@@ -117,8 +118,14 @@ export async function follow(method, fields, take, told) {
   });
   for (;;) {
     try {
-      const answer = await fetch(address(method, fields), {
-        headers: headers(last ? { "Last-Event-ID": last } : {}),
+      const isPost = verb === "POST";
+      const answer = await fetch(address(method, isPost ? {} : fields), {
+        method: verb,
+        ...(isPost && { body: JSON.stringify(fields) }),
+        headers: headers({
+          ...(last && { "Last-Event-ID": last }),
+          ...(isPost && { "Content-Type": "application/json" }),
+        }),
         cache: "no-store", credentials: "omit", redirect: "error",
       });
       if (!answer.ok) await refuse(answer);

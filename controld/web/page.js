@@ -6,6 +6,7 @@ import { follow, get, getAll, putToken, Refused } from "./api.js";
 import { Attachments } from "./attachments.js";
 import { Chart } from "./chart.js";
 import { Events } from "./events.js";
+import { Findings } from "./findings.js";
 import { between, Rates } from "./rates.js";
 import {
   drawFigures, drawHealth, drawNotices, drawVerdict, Latency, names, traffic,
@@ -21,6 +22,7 @@ const byId = (id) => document.getElementById(id);
 const rates = new Rates();
 const latency = new Latency();
 const events = new Events((id) => attachments.nameOf(id));
+const findings = new Findings();
 const attachments = new Attachments(new Rates(), choose);
 const charts = {
   traffic: new Chart(byId("traffic"), byId("traffic-key"), "Packets and calls",
@@ -30,8 +32,8 @@ const charts = {
       [["blocked", "blocked"], ["failed", "failed"]]]),
 };
 const state = {
-  isPaused: false, isFollowing: false, isAsking: false, hasHistory: false,
-  listedAt: 0, timer: 0,
+  isPaused: false, isFollowing: false, isFinding: false, isAsking: false,
+  hasHistory: false, listedAt: 0, timer: 0,
 };
 
 function choose(id) {
@@ -55,6 +57,7 @@ function draw(status) {
   drawVerdict(status, attachments.rows);
   drawNotices(status.warnings || []);
   drawHealth(status);
+  findings.show(status.detection);
 }
 
 async function poll() {
@@ -127,6 +130,14 @@ function startFollowing() {
       byId("live-state").dataset.state = what;
       if (what === "refused") state.isFollowing = false;
     });
+  if (state.isFinding) return;
+  state.isFinding = true;
+  findings.draw();
+  follow("WatchFindings", { follow: true },
+    (message) => findings.put(message), (what, text) => {
+      findings.tell(what, text);
+      if (what === "refused") state.isFinding = false;
+    }, "POST");
 }
 
 function askForToken(error) {
@@ -166,10 +177,13 @@ choices.forEach((button) => button.addEventListener("click", () => {
 byId("pause").addEventListener("click", () => {
   state.isPaused = !state.isPaused;
   events.paused = state.isPaused;
+  findings.paused = state.isPaused;
   byId("pause").textContent = state.isPaused ? "Go on" : "Pause";
   byId("pause").setAttribute("aria-pressed", String(state.isPaused));
   document.body.classList.toggle("paused", state.isPaused);
-  if (!state.isPaused) events.draw();
+  if (state.isPaused) return;
+  events.draw();
+  findings.draw();
 });
 
 document.addEventListener("visibilitychange", () => {

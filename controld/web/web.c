@@ -22,19 +22,20 @@ enum { TAG_BYTES = 24 };
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 /* WEB_FILE(symbol, file, path, type) */
-#define WEB_FILES(WEB_FILE)                                            \
-	WEB_FILE(page, "page.html", "/", "text/html; charset=utf-8")   \
-	WEB_FILE(style, "page.css", "/web/page.css",                   \
-		 "text/css; charset=utf-8")                            \
-	WEB_FILE(icon, "icon.svg", "/web/icon.svg", "image/svg+xml")   \
-	WEB_FILE(script, "page.js", "/web/page.js", JAVASCRIPT)        \
-	WEB_FILE(api, "api.js", "/web/api.js", JAVASCRIPT)             \
-	WEB_FILE(attachments, "attachments.js", "/web/attachments.js", \
-		 JAVASCRIPT)                                           \
-	WEB_FILE(chart, "chart.js", "/web/chart.js", JAVASCRIPT)       \
-	WEB_FILE(events, "events.js", "/web/events.js", JAVASCRIPT)    \
-	WEB_FILE(rates, "rates.js", "/web/rates.js", JAVASCRIPT)       \
-	WEB_FILE(status, "status.js", "/web/status.js", JAVASCRIPT)    \
+#define WEB_FILES(WEB_FILE)                                               \
+	WEB_FILE(page, "page.html", "/", "text/html; charset=utf-8")      \
+	WEB_FILE(style, "page.css", "/web/page.css",                      \
+		 "text/css; charset=utf-8")                               \
+	WEB_FILE(icon, "icon.svg", "/web/icon.svg", "image/svg+xml")      \
+	WEB_FILE(script, "page.js", "/web/page.js", JAVASCRIPT)           \
+	WEB_FILE(api, "api.js", "/web/api.js", JAVASCRIPT)                \
+	WEB_FILE(attachments, "attachments.js", "/web/attachments.js",    \
+		 JAVASCRIPT)                                              \
+	WEB_FILE(chart, "chart.js", "/web/chart.js", JAVASCRIPT)          \
+	WEB_FILE(events, "events.js", "/web/events.js", JAVASCRIPT)       \
+	WEB_FILE(findings, "findings.js", "/web/findings.js", JAVASCRIPT) \
+	WEB_FILE(rates, "rates.js", "/web/rates.js", JAVASCRIPT)          \
+	WEB_FILE(status, "status.js", "/web/status.js", JAVASCRIPT)       \
 	WEB_FILE(text, "text.js", "/web/text.js", JAVASCRIPT)
 
 /* The assembler puts the file between two labels; the build is made to know of

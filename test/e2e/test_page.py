@@ -39,7 +39,7 @@ def files():
 
 
 def test_each_file_is_served_as_it_is_with_strict_headers(rest):
-    assert len(files()) == 11
+    assert len(files()) == 12
     for path, file in files().items():
         answer = rest.ask("GET", path)
         assert answer.status == 200, path
@@ -141,6 +141,11 @@ def test_what_scripts_read_is_what_the_api_tells(rest):
     for name in named:
         assert any(value.startswith(name) for value in values), name
     methods = set(re.findall(r'\b(?:get|getAll|follow)\("(\w+)"', SCRIPT))
-    assert methods == {"GetStatus", "List", "GetHistory", "WatchEvents"}
+    posted = set(re.findall(r'\bfollow\("(\w+)",(?:(?!\bfollow\().)*?"POST"\);',
+                            SCRIPT, re.S))
+    assert posted == {"WatchFindings"}
+    assert methods - posted == {"GetStatus", "List", "GetHistory",
+                                "WatchEvents"}
     for method in methods:
-        assert "get" in document["paths"][f"/v1/{method}"]
+        verb = "post" if method in posted else "get"
+        assert verb in document["paths"][f"/v1/{method}"]
