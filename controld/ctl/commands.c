@@ -228,11 +228,12 @@ static const struct cp_ctl_command commands[] = {
 		.text = "What the options say is watched for as long as this "
 			"runs, whatever the\nconfiguration wants; without any "
 			"the events of its rules are shown. With -o\njson one "
-			"object a line. What is missing is told as a gap; at "
-			"the end Ctrl-C says\nhow many there were.",
+			"object a line. What is missing is told as a gap, and "
+			"so is what is no\nlonger held behind a cursor; at the "
+			"end Ctrl-C says how many there were.",
 		.example = "trace --event file_open --path /etc",
 		.options = BIT(EVENT) | BIT(PATH) | BIT(COMM) | BIT(UID) |
-			   BIT(CGROUP),
+			   BIT(CGROUP) | BIT(RESUME),
 		.run = cp_ctl_trace_show,
 	},
 	{

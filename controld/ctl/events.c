@@ -144,8 +144,9 @@ enum cp_ctl_exit cp_ctl_events_show(struct cp_ctl_session *session)
 	if (exit)
 		return exit;
 	request.id = id;
-	request.blocked_only = options->given & CP_CTL_OPTION_BIT(BLOCKED);
-	request.follow = options->given & CP_CTL_OPTION_BIT(FOLLOW);
+	request.blocked_only = (options->given & CP_CTL_OPTION_BIT(BLOCKED)) !=
+			       0;
+	request.follow = (options->given & CP_CTL_OPTION_BIT(FOLLOW)) != 0;
 	request.since_seconds = options->since_s;
 	exit = cp_ctl_session_stream(session, "WatchEvents", &request.base,
 				     &sentinel__v1__event__descriptor, &stream);

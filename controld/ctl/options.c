@@ -81,6 +81,9 @@ static const struct cp_ctl_options_row rows[CP_CTL_OPTION_COUNT] = {
 	[CP_CTL_OPTION_PORTS] = { "ports", 0, "LIST",
 				  "443/tcp,8000-8100/udp,53,icmp,proto/47",
 				  NULL },
+	[CP_CTL_OPTION_RESUME] = { "resume", 0, "CURSOR",
+				   "behind the event that has it (-o json)",
+				   NULL },
 	[CP_CTL_OPTION_ROLE] = { "role", 0, "ROLE",
 				 "workload or host (by kind of interface)",
 				 .values = "workload host" },
@@ -352,6 +355,8 @@ static const char **text_of(struct cp_ctl_options *options,
 		return &options->user;
 	if (option == CP_CTL_OPTION_SORT)
 		return &options->sort;
+	if (option == CP_CTL_OPTION_RESUME)
+		return &options->resume;
 	if (option == CP_CTL_OPTION_CONFIG)
 		return &options->config;
 	if (option == CP_CTL_OPTION_ID)

@@ -52,6 +52,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_PIDS_LIMIT,
 	CP_CTL_OPTION_POLICY,
 	CP_CTL_OPTION_PORTS,
+	CP_CTL_OPTION_RESUME,
 	CP_CTL_OPTION_ROLE,
 	CP_CTL_OPTION_RULE,
 	CP_CTL_OPTION_SEVERITY,
@@ -65,6 +66,7 @@ enum cp_ctl_option {
 	CP_CTL_OPTION_WILDCARD,
 	CP_CTL_OPTION_COUNT,
 };
+_Static_assert(CP_CTL_OPTION_COUNT <= 64, "masks have a bit for each");
 
 #define CP_CTL_OPTION_BIT(name) (1ULL << CP_CTL_OPTION_##name)
 #define CP_CTL_OPTIONS_GLOBAL                                  \
@@ -105,6 +107,7 @@ struct cp_ctl_options {
 	uint64_t pids_limit; /* processes and threads; 0: any number */
 	const char *config;
 	const char *sort;
+	const char *resume; /* a cursor */
 	uint64_t interval_s;
 	uint64_t count;
 	char *allow[CP_CTL_OPTIONS_ALLOW_MAX];

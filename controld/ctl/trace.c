@@ -313,7 +313,9 @@ enum cp_ctl_exit cp_ctl_trace_show(struct cp_ctl_session *session)
 		request.n_cgroups = 1;
 	}
 	request.follow = true;
-	request.from_now = true;
+	request.from_now = !options->resume;
+	if (options->resume)
+		request.resume = (char *)(uintptr_t)options->resume;
 	block(&ending);
 	exit = ask(session, &ending.before);
 	if (exit == CP_CTL_EXIT_OK)

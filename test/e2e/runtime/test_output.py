@@ -324,6 +324,36 @@ def test_a_stream_over_rest_is_taken_up_behind_its_last_event(clean, work):
     assert int(first["gap"]) + len(rest) == 601
 
 
+def names(events):
+    return [one["file"]["path"].rpartition("/")[2] for one in events]
+
+
+def test_a_trace_is_taken_up_behind_an_event(clean, work, trace):
+    in_force(clean)
+    first = trace()
+    for number in range(3):
+        opened(work, f"trace-{number}")
+    seen = first.wait("file_open", 3)
+    first.end()
+    again = trace("--resume", seen[0]["cursor"])
+    assert names(again.wait("file_open", 2)) == ["trace-1", "trace-2"]
+    opened(work, "trace-3")
+    assert names(again.wait("file_open", 3)) == ["trace-1", "trace-2", "trace-3"]
+    # What was overwritten meanwhile is told, to the last one.
+    opened(work, "trace-many", 600)
+    worlds.until(lambda: settled(clean), "the daemon has read all")
+    late = trace("--resume", seen[2]["cursor"])
+    worlds.until(lambda: sum(one["gap"] for one in late.find("gap")) +
+                 len(late.find("file_open")) == 601, "all are told or missing")
+    assert late.find("gap")[0]["gap_cause"] == "reader"
+    # Of another run it is not known how many there were.
+    other = trace("--resume", "0000000000000001-7-7")
+    gap, = other.wait("gap", gap_cause="restart")
+    assert gap["gap"] == 0
+    answer = clean.ctl("trace", "--resume", "nonsense")
+    assert answer.code != 0 and "resume" in answer.err, answer
+
+
 @pytest.mark.parametrize("last", ["nonsense", "0000000000000001-7",
                                   "0000000000000001-7-7x"])
 def test_a_position_over_rest_that_is_none_is_refused(clean, last):
