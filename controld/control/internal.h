@@ -6,11 +6,11 @@
 #include <sys/queue.h>
 
 #include "controld/attach/observe.h"
-#include "controld/control/backoff.h"
 #include "controld/control/command.h"
 #include "controld/control/control.h"
 #include "controld/control/queue.h"
 #include "controld/control/report.h"
+#include "controld/rpc/backoff.h"
 #include "controld/rpc/outcall.h"
 
 enum { CP_CONTROL_ERROR_BYTES = 512 };
@@ -31,7 +31,7 @@ struct cp_control {
 	enum cp_control_state state;
 	size_t endpoint;
 	struct cp_rpc_url url;
-	struct cp_control_backoff backoff;
+	struct cp_rpc_backoff backoff;
 	uv_timer_t timer; /* pause, or limit until SyncAck */
 	uv_timer_t heartbeat_timer;
 	uint64_t synced_at_ms;

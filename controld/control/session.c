@@ -64,15 +64,14 @@ static void fail(struct cp_control *control, const char *text)
 	control->call = NULL;
 	(void)uv_timer_stop(&control->heartbeat_timer);
 	if (was_synced)
-		cp_control_backoff_held(&control->backoff,
-					now_ms(control) -
-						control->synced_at_ms);
+		cp_rpc_backoff_held(&control->backoff,
+				    now_ms(control) - control->synced_at_ms);
 	control->endpoint =
 		was_synced ? 0 :
 			     (control->endpoint + 1) % control->options.n_urls;
 	if (control->endpoint == 0) {
-		pause_ms = cp_control_backoff_next(&control->backoff,
-						   random_bits());
+		pause_ms =
+			cp_rpc_backoff_next(&control->backoff, random_bits());
 	}
 	sn_log(is_news ? SN_LOG_WARNING : SN_LOG_DEBUG,
 	       "control disconnected error='%s' pause=%" PRIu64
@@ -344,7 +343,7 @@ int cp_control_session_init(struct cp_control *control)
 	uv_loop_t *loop = control->options.loop;
 	int r;
 
-	control->backoff = (struct cp_control_backoff){
+	control->backoff = (struct cp_rpc_backoff){
 		.min_ms = control->options.backoff_min_ms,
 		.max_ms = control->options.backoff_max_ms,
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/control/queue.h"
 
-#include "controld/control/backoff.h"
+#include "controld/rpc/backoff.h"
 #include "controld/rpc/message.h"
 #include "sentinel/v1/control.pb-c.h"
 #include "test/unit/t.h"
@@ -127,20 +127,19 @@ static uint64_t next_random(uint64_t *state)
 
 static void pauses_grow_within_their_bounds(void)
 {
-	struct cp_control_backoff backoff = { .min_ms = 1000, .max_ms = 60000 };
+	struct cp_rpc_backoff backoff = { .min_ms = 1000, .max_ms = 60000 };
 	uint64_t state = 1, sum_first = 0, sum_late = 0;
 
 	for (unsigned int run = 0; run < 1000; run++) {
 		uint64_t pause_ms;
 
 		backoff.last_ms = 0;
-		pause_ms =
-			cp_control_backoff_next(&backoff, next_random(&state));
+		pause_ms = cp_rpc_backoff_next(&backoff, next_random(&state));
 		t_true(pause_ms >= 1000 && pause_ms <= 3000);
 		sum_first += pause_ms;
 		for (unsigned int i = 0; i < 20; i++) {
-			pause_ms = cp_control_backoff_next(&backoff,
-							   next_random(&state));
+			pause_ms = cp_rpc_backoff_next(&backoff,
+						       next_random(&state));
 			t_true(pause_ms >= 1000 && pause_ms <= 60000);
 		}
 		sum_late += pause_ms;
@@ -156,10 +155,10 @@ static void first_pauses_are_spread(void)
 	uint64_t state = 7;
 
 	for (unsigned int i = 0; i < 100; i++) {
-		struct cp_control_backoff backoff = { .min_ms = 1000,
-						      .max_ms = 60000 };
+		struct cp_rpc_backoff backoff = { .min_ms = 1000,
+						  .max_ms = 60000 };
 		uint64_t pause_ms =
-			cp_control_backoff_next(&backoff, next_random(&state));
+			cp_rpc_backoff_next(&backoff, next_random(&state));
 
 		buckets[SN_MIN((pause_ms - 1000) / 100, (uint64_t)19)]++;
 	}
@@ -169,13 +168,13 @@ static void first_pauses_are_spread(void)
 
 static void a_connection_that_fails_soon_does_not_shorten_the_pause(void)
 {
-	struct cp_control_backoff backoff = { .min_ms = 1000,
-					      .max_ms = 60000,
-					      .last_ms = 20000 };
+	struct cp_rpc_backoff backoff = { .min_ms = 1000,
+					  .max_ms = 60000,
+					  .last_ms = 20000 };
 
-	cp_control_backoff_held(&backoff, 19999);
+	cp_rpc_backoff_held(&backoff, 19999);
 	t_eq(backoff.last_ms, 20000);
-	cp_control_backoff_held(&backoff, 20001);
+	cp_rpc_backoff_held(&backoff, 20001);
 	t_eq(backoff.last_ms, 0);
 }
 

@@ -8,16 +8,14 @@
 
 #include <stdint.h>
 
-struct cp_control_backoff {
+struct cp_rpc_backoff {
 	uint64_t min_ms; /* above 0 */
 	uint64_t max_ms; /* not below min_ms */
 	uint64_t last_ms; /* 0: none yet */
 };
 
 /* random: any 64 bits. */
-uint64_t cp_control_backoff_next(struct cp_control_backoff *backoff,
-				 uint64_t random);
+uint64_t cp_rpc_backoff_next(struct cp_rpc_backoff *backoff, uint64_t random);
 /* The connection held for held_ms. One that did not outlive the pause before
  * it does not count as a success. */
-void cp_control_backoff_held(struct cp_control_backoff *backoff,
-			     uint64_t held_ms);
+void cp_rpc_backoff_held(struct cp_rpc_backoff *backoff, uint64_t held_ms);

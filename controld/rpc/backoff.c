@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controld/control/backoff.h"
+#include "controld/rpc/backoff.h"
 
 #include "shared/util.h"
 
-uint64_t cp_control_backoff_next(struct cp_control_backoff *backoff,
-				 uint64_t random)
+uint64_t cp_rpc_backoff_next(struct cp_rpc_backoff *backoff, uint64_t random)
 {
 	uint64_t last_ms = SN_MAX(backoff->last_ms, backoff->min_ms);
 	uint64_t top_ms = SN_MIN(3 * last_ms, backoff->max_ms);
@@ -14,8 +13,7 @@ uint64_t cp_control_backoff_next(struct cp_control_backoff *backoff,
 	return backoff->last_ms;
 }
 
-void cp_control_backoff_held(struct cp_control_backoff *backoff,
-			     uint64_t held_ms)
+void cp_rpc_backoff_held(struct cp_rpc_backoff *backoff, uint64_t held_ms)
 {
 	if (held_ms > backoff->last_ms)
 		backoff->last_ms = 0;
