@@ -31,29 +31,6 @@ static int check_urls(const void *field, struct sn_diag *diag)
 	return 0;
 }
 
-static int check_pins(const void *field, struct sn_diag *diag)
-{
-	const struct cp_config_schema_strings *texts = field;
-	struct cp_rpc_peer_pin pin;
-
-	for (size_t i = 0; i < texts->n_items; i++) {
-		if (cp_rpc_peer_parse_pin(texts->items[i], &pin, diag) == 0)
-			continue;
-		diag->line = texts->lines[i];
-		return CP_CONFIG_SCHEMA_E_REFUSED;
-	}
-	return 0;
-}
-
-static int check_file(const void *field, struct sn_diag *diag)
-{
-	const char *path = *(char *const *)field;
-
-	if (!path || !path[0] || path[0] == '/')
-		return 0;
-	return refuse(diag, NULL, "must be an absolute path");
-}
-
 /* The rules of Attach's metadata, so that both look alike up there. */
 static int check_metadata(const void *field, struct sn_diag *diag)
 {
@@ -78,82 +55,20 @@ static int check_metadata(const void *field, struct sn_diag *diag)
 	return 0;
 }
 
-static bool is_set(const char *text)
-{
-	return text && text[0];
-}
-
 int cp_config_control_check(const void *field, struct sn_diag *diag)
 {
 	const struct cp_config_control *control = field;
-	struct cp_rpc_url url;
-	bool has_plain = false;
+	int r = cp_config_tls_check(&control->tls, control->insecure, "urls",
+				    control->urls.items, control->urls.n_items,
+				    diag);
 
-	for (size_t i = 0; i < control->urls.n_items; i++) {
-		if (cp_rpc_url_parse(control->urls.items[i], &url, diag))
-			return CP_CONFIG_SCHEMA_E_REFUSED;
-		has_plain |= !url.is_tls;
-		if (url.is_tls && !is_set(control->tls.ca))
-			return refuse(diag, "tls.ca",
-				      "must be stated for %s: the file of the "
-				      "authorities that may vouch for it",
-				      control->urls.items[i]);
-		if (!url.is_tls && !control->insecure)
-			return refuse(diag, "urls",
-				      "%s is plain text, which insecure: true "
-				      "would permit",
-				      control->urls.items[i]);
-	}
-	if (control->insecure && !has_plain && control->urls.n_items > 0)
-		return refuse(diag, "insecure",
-			      "is for http:// URLs, of which there are none");
-	if (is_set(control->tls.certificate) != is_set(control->tls.key))
-		return refuse(diag, "tls",
-			      "certificate and key must be stated together");
+	if (r != 0)
+		return r;
 	if (control->reconnect_min_ms > control->reconnect_max_ms)
 		return refuse(diag, "reconnect_min",
 			      "is longer than reconnect_max");
 	return 0;
 }
-
-static const struct cp_config_schema_item tls_items[] = {
-	{
-		.key = "ca",
-		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
-		.offset = offsetof(struct cp_config_control_tls, ca),
-		.fallback = "",
-		.check = check_file,
-		.description = "File (PEM) of the authorities that may vouch "
-			       "for the control plane; https:// needs it.",
-	},
-	{
-		.key = "certificate",
-		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
-		.offset = offsetof(struct cp_config_control_tls, certificate),
-		.fallback = "",
-		.check = check_file,
-		.description = "File (PEM) of this host's certificate, for "
-			       "mutual TLS.",
-	},
-	{
-		.key = "key",
-		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
-		.offset = offsetof(struct cp_config_control_tls, key),
-		.fallback = "",
-		.check = check_file,
-		.description = "File (PEM) of the certificate's key.",
-	},
-	{
-		.key = "pins",
-		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
-		.offset = offsetof(struct cp_config_control_tls, pins),
-		.max = CP_RPC_PEER_PINS_MAX,
-		.check = check_pins,
-		.description = "Public keys of which the control plane must "
-			       "have one, whoever vouches for it.",
-	},
-	{ .key = NULL },
-};
 
 /* In the order of enum cp_control_unanswered. */
 static const char *const unanswered_names[] = {
@@ -192,7 +107,7 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 		.key = "tls",
 		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
 		IN(tls),
-		.items = tls_items,
+		.items = cp_config_tls_items,
 		.description = "How both sides know each other; files are read "
 			       "for each connection.",
 	},
@@ -201,7 +116,7 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
 		IN(token_file),
 		.fallback = "",
-		.check = check_file,
+		.check = cp_config_tls_check_file,
 		.description = "File of a token that is sent with each call "
 			       "(authorization: Bearer).",
 	},
@@ -293,27 +208,3 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 	},
 	{ .key = NULL },
 };
-
-static char *or_null(char *text)
-{
-	return is_set(text) ? text : NULL;
-}
-
-void cp_config_control_get_parts(const struct cp_config_control *control,
-				 struct cp_config_control_parts *ret)
-{
-	struct sn_diag diag;
-
-	*ret = (struct cp_config_control_parts){
-		.files = {
-			.ca = or_null(control->tls.ca),
-			.certificate = or_null(control->tls.certificate),
-			.key = or_null(control->tls.key),
-			.token = or_null(control->token_file),
-		},
-	};
-	for (size_t i = 0; i < control->tls.pins.n_items; i++)
-		if (cp_rpc_peer_parse_pin(control->tls.pins.items[i],
-					  &ret->pins[ret->n_pins], &diag) == 0)
-			ret->n_pins++;
-}

@@ -40,7 +40,7 @@ int cp_control_setup_new(struct cp_control **ret,
 {
 	const struct cp_config_control *control = &config->control;
 	sn_cleanup(free_pairsp) struct cp_attach_pair *pairs = NULL;
-	struct cp_config_control_parts parts;
+	struct cp_config_tls_parts parts;
 	int r;
 
 	*ret = NULL;
@@ -49,7 +49,7 @@ int cp_control_setup_new(struct cp_control **ret,
 	r = split(&control->metadata, &pairs);
 	if (r < 0)
 		return r;
-	cp_config_control_get_parts(control, &parts);
+	cp_config_tls_get_parts(&control->tls, control->token_file, &parts);
 	options->urls = (const char *const *)control->urls.items;
 	options->n_urls = control->urls.n_items;
 	options->files = parts.files;
