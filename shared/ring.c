@@ -13,6 +13,8 @@
 
 struct sn_ring {
 	unsigned long *consumer;
+	unsigned long position; /* of reading; not before *consumer */
+	bool holds;
 	const unsigned long *producer;
 	const uint8_t *data;
 	void *mapped; /* the read-only part */
@@ -40,6 +42,7 @@ int sn_ring_new(struct sn_ring **ret, int fd, size_t bytes)
 	if (at == MAP_FAILED)
 		return sn_trace(-errno);
 	ring->consumer = at;
+	ring->position = *ring->consumer;
 	ring->mapped_bytes = page + 2 * bytes;
 	at = mmap(NULL, ring->mapped_bytes, PROT_READ, MAP_SHARED, fd,
 		  (off_t)page);
@@ -67,8 +70,7 @@ struct sn_ring *sn_ring_free(struct sn_ring *ring)
 int sn_ring_read(struct sn_ring *ring, unsigned int max, unsigned int *n_read,
 		 sn_ring_fn fn, void *userdata)
 {
-	/* Only this function writes it. */
-	unsigned long position = *ring->consumer;
+	unsigned long position = ring->position;
 	unsigned long end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
 	unsigned int n = 0;
 	int r = 0;
@@ -97,9 +99,37 @@ int sn_ring_read(struct sn_ring *ring, unsigned int max, unsigned int *n_read,
 			}
 			position += step;
 		}
+		ring->position = position;
 		/* The kernel may overwrite the record from here on. */
-		__atomic_store_n(ring->consumer, position, __ATOMIC_RELEASE);
+		if (!ring->holds)
+			sn_ring_release(ring, position);
 	}
 	*n_read = n;
 	return r;
+}
+
+void sn_ring_hold(struct sn_ring *ring, bool holds)
+{
+	ring->holds = holds;
+	if (!holds)
+		sn_ring_release(ring, ring->position);
+}
+
+uint64_t sn_ring_position(const struct sn_ring *ring)
+{
+	return ring->position;
+}
+
+void sn_ring_release(struct sn_ring *ring, uint64_t position)
+{
+	unsigned long to = SN_MIN((unsigned long)position, ring->position);
+
+	/* Only this function writes it. */
+	if (to > *ring->consumer)
+		__atomic_store_n(ring->consumer, to, __ATOMIC_RELEASE);
+}
+
+uint64_t sn_ring_held(const struct sn_ring *ring)
+{
+	return ring->position - *ring->consumer;
 }

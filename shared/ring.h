@@ -27,3 +27,16 @@ SN_DEFINE_CLEANUP(struct sn_ring, sn_ring_free)
  * producer's position is dropped and reading can go on. */
 int sn_ring_read(struct sn_ring *ring, unsigned int max, unsigned int *n_read,
 		 sn_ring_fn fn, void *userdata);
+
+/* From now on what was read stays in the ring until sn_ring_release(), for
+ * whoever reads the ring after a crash; or no longer. The kernel wakes a reader
+ * only for the record that comes behind what was released, and meanwhile the fd
+ * counts as readable. */
+void sn_ring_hold(struct sn_ring *ring, bool holds);
+/* Of the record at hand, within fn; else of the next one. It rises for as long
+ * as the map lives, whoever reads. */
+uint64_t sn_ring_position(const struct sn_ring *ring);
+/* Releases what was read of the records before that position. */
+void sn_ring_release(struct sn_ring *ring, uint64_t position);
+/* Bytes that were read and not released. */
+uint64_t sn_ring_held(const struct sn_ring *ring);

@@ -27,6 +27,7 @@ struct cp_runtime {
 	uv_poll_t mounts_poll;
 	int mounts_fd;
 	unsigned int n_handles; /* that are not closed */
+	bool is_ended; /* nothing is read any more */
 	bool is_closing;
 	void (*closed)(void *userdata);
 	void *closed_userdata;
@@ -47,6 +48,7 @@ struct cp_runtime {
 	struct cp_runtime_store *store;
 	struct cp_runtime_output *output; /* NULL: none */
 	uint64_t run;
+	uint64_t boot; /* of the host's boot */
 	uint64_t n_told;
 
 	LIST_HEAD(, cp_runtime_observer) observers;

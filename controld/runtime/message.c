@@ -62,6 +62,28 @@ void cp_runtime_message_uuid(uint64_t run, uint64_t number,
 		       (unsigned long long)(number & 0xffffffffffffULL));
 }
 
+static uint64_t mix(uint64_t hash, uint64_t number)
+{
+	hash = (hash ^ number) * 0xbf58476d1ce4e5b9ULL;
+	hash = (hash ^ hash >> 31) * 0x94d049bb133111ebULL;
+	return hash ^ hash >> 29;
+}
+
+void cp_runtime_message_name(uint64_t boot, uint64_t position,
+			     const struct sn_rt_record *head, uint64_t ret[2])
+{
+	const uint64_t parts[] = {
+		boot, position, head->time, head->cpu, head->tgid, head->start,
+	};
+
+	ret[0] = 1;
+	ret[1] = 2;
+	for (size_t i = 0; i < SN_ARRAY_SIZE(parts); i++) {
+		ret[0] = mix(ret[0], parts[i]);
+		ret[1] = mix(ret[1], parts[i] + i);
+	}
+}
+
 /* Text of bytes of the kernel, in the message's own room. */
 static char *put(struct cp_runtime_message *message, const void *bytes,
 		 size_t size, bool *is_changed)
@@ -311,7 +333,7 @@ static void put_event(struct cp_runtime_message *message,
 	const struct sn_rt_record *head = record->head;
 	Sentinel__V1__RuntimeEvent *ret = &message->event;
 
-	cp_runtime_message_uuid(event->run, event->number, message->uuid);
+	cp_runtime_message_uuid(event->name[0], event->name[1], message->uuid);
 	ret->uuid = message->uuid;
 	ret->time_ns = event->wall_ns;
 	ret->boot_ns = head->time;

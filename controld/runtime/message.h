@@ -20,8 +20,7 @@ struct cp_runtime_event {
 	const struct cp_runtime_rules *rules; /* NULL: none */
 	const struct sn_rt_bits *matched; /* of rules */
 	int64_t wall_ns;
-	uint64_t run; /* random, of this run of the daemon */
-	uint64_t number; /* in it */
+	uint64_t name[2]; /* of which the uuid is made */
 	/* Of the attachment that the process is in; NULL: none. */
 	const char *attachment;
 	const char *pod;
@@ -44,6 +43,12 @@ SN_DEFINE_CLEANUP(struct cp_runtime_message, cp_runtime_message_free)
 const Sentinel__V1__RuntimeEvent *
 cp_runtime_message_get(const struct cp_runtime_message *message);
 
-/* RFC 9562, section 5.8. */
+/* RFC 9562, section 5.8, of 60 and 62 bits: for what is not a record run, which
+ * is random, and the number in it. */
 void cp_runtime_message_uuid(uint64_t run, uint64_t number,
 			     char ret[CP_RUNTIME_MESSAGE_UUID_BYTES]);
+
+/* For a record: 122 bits of a hash of the host's boot, the record's place in the
+ * kernel's ring, and what tells it from one in another ring. */
+void cp_runtime_message_name(uint64_t boot, uint64_t position,
+			     const struct sn_rt_record *head, uint64_t ret[2]);

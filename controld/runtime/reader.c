@@ -14,13 +14,16 @@
 enum {
 	RECORDS_PER_TURN = 512,
 	DRAIN_MAX = 1 << 20, /* records; a ring that is filled meanwhile */
+	HELD_PART = 4, /* of the ring, may be held by observers */
 };
 
 struct cp_runtime_reader {
 	struct cp_runtime *runtime;
 	struct sn_ring *ring;
 	int fd;
+	uint64_t bytes; /* of the ring */
 	uv_poll_t poll;
+	bool is_waiting; /* for observers; it is not polled */
 };
 
 /* The access that comes first says which file it is. */
@@ -105,14 +108,76 @@ static unsigned int read_some(struct cp_runtime_reader *reader)
 	return n;
 }
 
+/* Observers may hold the ring from a record on. */
+static uint64_t find_floor(const struct cp_runtime *runtime)
+{
+	const struct cp_runtime_observer *observer;
+	uint64_t floor = UINT64_MAX;
+
+	LIST_FOREACH(observer, &runtime->observers, link)
+	{
+		if (observer->is_holding)
+			floor = SN_MIN(floor, observer->held_from);
+	}
+	return floor;
+}
+
+static void tell_batch(struct cp_runtime *runtime)
+{
+	struct cp_runtime_observer *observer;
+
+	LIST_FOREACH(observer, &runtime->observers, link)
+	{
+		if (observer->batch_told)
+			observer->batch_told(observer);
+	}
+}
+
+/* Reads a turn and releases what nobody holds. Returns whether the ring may be
+ * polled: it counts as readable while anything is held, and is not to be filled
+ * by what waits for a disk. */
+static bool take_turn(struct cp_runtime_reader *reader)
+{
+	unsigned int n = read_some(reader);
+	uint64_t held;
+
+	if (n > 0) {
+		tell_batch(reader->runtime);
+		cp_runtime_tell_all(reader->runtime);
+	}
+	sn_ring_release(reader->ring, find_floor(reader->runtime));
+	held = sn_ring_held(reader->ring);
+	return held == 0 ||
+	       (n == RECORDS_PER_TURN && held < reader->bytes / HELD_PART);
+}
+
+static void readable(uv_poll_t *poll, int status, int events);
+
+static void go_on(struct cp_runtime_reader *reader)
+{
+	reader->is_waiting = !take_turn(reader);
+	if (reader->is_waiting)
+		(void)uv_poll_stop(&reader->poll);
+	else if (!uv_is_active((uv_handle_t *)&reader->poll))
+		(void)uv_poll_start(&reader->poll, UV_READABLE, readable);
+}
+
 static void readable(uv_poll_t *poll, int status, int events)
 {
-	struct cp_runtime_reader *reader = poll->data;
-
 	(void)status;
 	(void)events;
-	if (read_some(reader) > 0)
-		cp_runtime_tell_all(reader->runtime);
+	go_on(poll->data);
+}
+
+void cp_runtime_reader_release(struct cp_runtime *runtime)
+{
+	if (runtime->reader && runtime->reader->is_waiting)
+		go_on(runtime->reader);
+}
+
+uint64_t cp_runtime_reader_position(const struct cp_runtime *runtime)
+{
+	return runtime->reader ? sn_ring_position(runtime->reader->ring) : 0;
 }
 
 void cp_runtime_reader_drain(struct cp_runtime *runtime)
@@ -123,6 +188,8 @@ void cp_runtime_reader_drain(struct cp_runtime *runtime)
 		return;
 	do {
 		n = read_some(runtime->reader);
+		tell_batch(runtime);
+		sn_ring_release(runtime->reader->ring, find_floor(runtime));
 		all += n;
 	} while (n == RECORDS_PER_TURN && all < DRAIN_MAX);
 }
@@ -145,8 +212,11 @@ void cp_runtime_reader_close(struct cp_runtime *runtime)
 {
 	struct cp_runtime_reader *reader = sn_steal(&runtime->reader);
 
-	if (reader)
-		uv_close((uv_handle_t *)&reader->poll, poll_closed);
+	if (!reader)
+		return;
+	/* What was read was told, and is not to be read again. */
+	sn_ring_hold(reader->ring, false);
+	uv_close((uv_handle_t *)&reader->poll, poll_closed);
 }
 
 int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
@@ -158,6 +228,7 @@ int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
 	if (!reader)
 		return -ENOMEM;
 	reader->runtime = runtime;
+	reader->bytes = bytes;
 	reader->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	r = reader->fd < 0 ? -errno : 0;
 	if (r == 0)
@@ -170,6 +241,7 @@ int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
 		return r;
 	}
 	reader->poll.data = reader;
+	sn_ring_hold(reader->ring, true);
 	runtime->reader = reader;
 	return uv_poll_start(&reader->poll, UV_READABLE, readable);
 }

@@ -9,5 +9,9 @@
 /* Replaces the one before; -errno: there is none then. */
 int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes);
 void cp_runtime_reader_close(struct cp_runtime *runtime);
+/* An observer holds less of the ring. */
+void cp_runtime_reader_release(struct cp_runtime *runtime);
+/* Where the record at hand begins in the ring; 0: there is no ring. */
+uint64_t cp_runtime_reader_position(const struct cp_runtime *runtime);
 /* Reads all that is there now. */
 void cp_runtime_reader_drain(struct cp_runtime *runtime);

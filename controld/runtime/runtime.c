@@ -13,6 +13,8 @@
 #include "controld/runtime/wanted.h"
 #include "shared/log.h"
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
 enum {
 	TICK_MS = 1000,
 	N_FDS = 5, /* of FDS, at least, where there is a ring of ours */
@@ -245,7 +247,7 @@ static int take_fds(struct cp_runtime *runtime,
 	int r;
 
 	(void)memcpy(&body, fds->body, sizeof(body));
-	if (!body.runtime_bytes || fds->n_fds < N_FDS) {
+	if (!body.runtime_bytes || fds->n_fds < N_FDS || runtime->is_ended) {
 		cp_runtime_reader_close(runtime);
 		return 0;
 	}
@@ -319,6 +321,21 @@ static int open_output(struct cp_runtime *runtime)
 	return cp_runtime_output_new(&runtime->output, &options);
 }
 
+/* Events get the same uuids from whoever reads them, as long as the host runs. */
+static void read_boot(struct cp_runtime *runtime)
+{
+	sn_cleanup(sn_closep) int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+	char text[36];
+
+	runtime->boot = runtime->run;
+	if (fd < 0 || read(fd, text, sizeof(text)) != (ssize_t)sizeof(text))
+		return;
+	runtime->boot = 0xcbf29ce484222325ULL;
+	for (size_t i = 0; i < sizeof(text); i++)
+		runtime->boot = (runtime->boot ^ (unsigned char)text[i]) *
+				0x100000001b3ULL;
+}
+
 static int make_parts(struct cp_runtime *runtime)
 {
 	const struct cp_runtime_host_options host = {
@@ -332,6 +349,7 @@ static int make_parts(struct cp_runtime *runtime)
 	if (getrandom(&runtime->run, sizeof(runtime->run), 0) !=
 	    (ssize_t)sizeof(runtime->run))
 		return -EIO;
+	read_boot(runtime);
 	if (r == 0)
 		r = cp_runtime_mounts_new(&runtime->mounts);
 	if (r == 0)
@@ -607,7 +625,7 @@ void cp_runtime_unobserve(struct cp_runtime *runtime,
 {
 	LIST_REMOVE(observer, link);
 	runtime->n_observers--;
-	if (!runtime->is_closing)
+	if (!runtime->is_closing && !runtime->is_ended)
 		put_wanted(runtime);
 }
 
@@ -620,6 +638,23 @@ int cp_runtime_observer_changed(struct cp_runtime *runtime)
 		sn_log(SN_LOG_ERROR,
 		       "runtime error='%s': the rules before stay", diag.text);
 	return r > 0 ? CP_RUNTIME_E_FULL : r;
+}
+
+uint64_t cp_runtime_get_position(const struct cp_runtime *runtime)
+{
+	return cp_runtime_reader_position(runtime);
+}
+
+void cp_runtime_release(struct cp_runtime *runtime)
+{
+	cp_runtime_reader_release(runtime);
+}
+
+void cp_runtime_end(struct cp_runtime *runtime)
+{
+	cp_runtime_reader_drain(runtime);
+	cp_runtime_reader_close(runtime);
+	runtime->is_ended = true;
 }
 
 bool cp_runtime_is_in_force(const struct cp_runtime *runtime)

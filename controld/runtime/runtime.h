@@ -117,12 +117,20 @@ struct cp_runtime_observer {
 			  struct cp_runtime_rules *rules,
 			  uint64_t (*find)(const char *cgroup));
 	/* An event that one of its rules matches, or a gap or a step of the
-	 * clock, which all are told. number: in this run, as in the uuid.
+	 * clock, which all are told. number: in this run.
 	 * Everything is good in the call only. */
 	void (*told)(struct cp_runtime_observer *observer,
 		     const Sentinel__V1__RuntimeEvent *event, uint64_t number);
+	/* What is in the kernel's ring was told, for now; may be NULL. */
+	void (*batch_told)(struct cp_runtime_observer *observer);
 	/* The host's state has changed; may be NULL. */
 	void (*changed)(struct cp_runtime_observer *observer);
+	/* The kernel is to keep the records from this position of its ring on,
+	 * so that whoever reads it after a crash finds them, with the same
+	 * uuids. Not more than a part of the ring: then nothing is read until
+	 * less is held. */
+	bool is_holding;
+	uint64_t held_from;
 };
 
 /* 0, -errno, or CP_RUNTIME_E_FULL: it does not observe. The observer may have no
@@ -134,6 +142,13 @@ void cp_runtime_unobserve(struct cp_runtime *runtime,
 /* It wants others now. 0, -errno, or CP_RUNTIME_E_FULL: those of before stay in
  * force, and it has to want them again. */
 int cp_runtime_observer_changed(struct cp_runtime *runtime);
+/* Of the event that is being told, for held_from. */
+uint64_t cp_runtime_get_position(const struct cp_runtime *runtime);
+/* An observer holds less than before. May tell more events. */
+void cp_runtime_release(struct cp_runtime *runtime);
+/* Tells what is in the ring, and nothing more: what comes then stays there for
+ * the next run, and so do the rules, whoever ceases to observe. */
+void cp_runtime_end(struct cp_runtime *runtime);
 /* Has the kernel what is wanted now? And if not, is it on its way there? */
 bool cp_runtime_is_in_force(const struct cp_runtime *runtime);
 bool cp_runtime_is_changing(const struct cp_runtime *runtime);

@@ -200,11 +200,12 @@ int cp_runtime_tell_event(struct cp_runtime *runtime,
 		.matched = &matched,
 		.wall_ns = cp_runtime_clock_get_wall(&runtime->clock,
 						     record->head->time),
-		.run = runtime->run,
-		.number = ++runtime->n_told,
 	};
 	int r = 0;
 
+	runtime->n_told++;
+	cp_runtime_message_name(runtime->boot, cp_runtime_get_position(runtime),
+				record->head, event.name);
 	keep_configured(telling->set, telling->matched, &matched);
 	put_owner(runtime, &event);
 	/* Those of a set that still wanted them may be on their way. */

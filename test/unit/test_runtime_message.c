@@ -126,8 +126,8 @@ static void event_says_what_when_and_who(void)
 	scene->raw.head.args[2] = 0640;
 	scene->raw.head.result = 3;
 	scene->event.wall_ns = 1800000000000000000LL;
-	scene->event.run = 0x0123456789abcdefULL;
-	scene->event.number = 5;
+	scene->event.name[0] = 0x0123456789abcdefULL;
+	scene->event.name[1] = 5;
 	event = make(scene);
 	t_str_eq(event->event, "file_open");
 	t_str_eq(event->call, "openat2");
