@@ -37,6 +37,6 @@ ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 cp_libs := $(ctl_libs) \
 	   $(call pkg,libuv libssl,-luv -lssl) -lunbound \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl) \
-	   $(call pkg,libmicrohttpd gnutls mount, \
-	     -lmicrohttpd -lgnutls -lmount)
+	   $(call pkg,libmicrohttpd gnutls mount zlib, \
+	     -lmicrohttpd -lgnutls -lmount -lz)
 check_libs := $(call pkg,check,-lcheck)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The same tests as in `make check` with the counts that need time: the verdict
-# against the reference matcher, the races, the whole bypass table and the proofs
-# of test/e2e/proof, and those that measure.
+# against the reference matcher, the races, the whole bypass table, the proofs
+# of test/e2e/proof, kills of detectors and beside them, and those that measure.
 #   SN_TEST_SEED=number   another course of random events
 # About an hour on two quiet CPUs: 15 minutes of verdicts (20 million packets),
 # 12 of races, 33 of proofs. SOAK_SETS=2500000 compares 100 million packets, which
@@ -9,7 +9,7 @@
 
 SOAK_SETS ?= 500000
 SOAK_RACE_S ?= 120
-SOAK_ARGS ?= test/e2e/bypass test/e2e/proof test/e2e/dns \
+SOAK_ARGS ?= test/e2e/bypass test/e2e/proof test/e2e/dns test/e2e/detector \
 	test/e2e/proof/soak_cost.py
 
 ## make soak              long proofs: verdicts, races, floods, kills, scale

@@ -16,6 +16,7 @@ struct cp_events;
 struct cp_findings;
 struct cp_findings_detection;
 struct cp_history;
+struct cp_feed_set;
 struct cp_runtime;
 
 struct cp_api_options {
@@ -33,6 +34,7 @@ struct cp_api_options {
 	struct cp_runtime *runtime; /* NULL: no runtime events */
 	struct cp_findings *findings; /* NULL: there are none */
 	struct cp_findings_detection *detection; /* with findings; or NULL */
+	const struct cp_feed_set *feeds; /* NULL: no detectors */
 	const char *warning; /* shown by GetStatus, or NULL */
 	uint64_t max_message_bytes;
 	uint64_t max_connections;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "controld/api/detection.h"
+#include "controld/api/detectors.h"
 #include "controld/api/pending.h"
 #include "controld/api/runtime_status.h"
 #include "controld/control/control.h"
@@ -42,6 +43,7 @@ struct report {
 	size_t n_unshown;
 	struct cp_api_runtime_status runtime;
 	Sentinel__V1__DetectionStatus detection;
+	struct cp_api_detectors detectors;
 };
 
 static char *borrow(const char *text)
@@ -392,6 +394,25 @@ static void report_dns(struct report *report, const struct cp_api *api,
 			     "states none, every name fails");
 }
 
+static void warn_of_detectors(struct report *report)
+{
+	const Sentinel__V1__GetStatusResponse *message = &report->message;
+
+	for (size_t i = 0; i < message->n_detectors; i++) {
+		const Sentinel__V1__DetectorStatus *one = message->detectors[i];
+
+		if (one->error[0] &&
+		    one->state !=
+			    SENTINEL__V1__DETECTOR_STATE__DETECTOR_STATE_STREAMING)
+			warn(report,
+			     "detector '%s' is not there: %s; its events wait",
+			     one->name, one->error);
+		if (one->disk_error[0])
+			warn(report, "the spool of detector '%s': %s",
+			     one->name, one->disk_error);
+	}
+}
+
 static void warn_of_runtime(struct report *report)
 {
 	const Sentinel__V1__RuntimeStatus *runtime = report->message.runtime;
@@ -459,6 +480,7 @@ static void put_warnings(struct report *report, struct cp_api *api,
 	report_dns(report, api, status);
 	warn_of_runtime(report);
 	warn_of_detection(report);
+	warn_of_detectors(report);
 	if (status->events_lost)
 		warn(report, "%llu events were lost, the ring was full",
 		     (unsigned long long)status->events_lost);
@@ -537,6 +559,7 @@ static void fill(struct report *report, struct cp_api *api)
 		&report->runtime, api->options.runtime,
 		status.has_hello ? &status.hello : NULL);
 	message->detection = cp_api_detection_fill(api, &report->detection);
+	cp_api_detectors_fill(&report->detectors, api->options.feeds, message);
 	put_warnings(report, api, &status);
 }
 

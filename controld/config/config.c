@@ -528,6 +528,16 @@ const struct cp_config_schema_item cp_config_items[] = {
 		.items = cp_config_detection_items,
 		.description = "Findings: which runtime events are told of.",
 	},
+	{
+		.key = "detectors",
+		.type = CP_CONFIG_SCHEMA_TYPE_SEQUENCE,
+		FIELD(detectors),
+		.max = CP_CONFIG_DETECTORS_MAX,
+		.items = cp_config_detectors_items,
+		.element_size = sizeof(struct cp_config_detector),
+		.check = cp_config_detectors_check_one,
+		.description = "Servers that judge runtime events.",
+	},
 	{ .key = NULL },
 };
 
@@ -574,6 +584,10 @@ int cp_config_load(const char *path, struct cp_config **ret,
 		return CP_CONFIG_E_REFUSED;
 	if (r < 0)
 		return sn_trace(r);
+	if (cp_config_detectors_check(&config->detectors, diag) != 0) {
+		sn_diag_at(diag, path, diag->line);
+		return CP_CONFIG_E_REFUSED;
+	}
 	*ret = sn_steal(&config);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "controld/config/control.h"
 #include "controld/config/detection.h"
+#include "controld/config/detectors.h"
 #include "controld/config/monitor.h"
 #include "controld/config/rest.h"
 #include "controld/config/runtime.h"
@@ -93,6 +94,7 @@ struct cp_config {
 	struct cp_config_rest rest;
 	struct cp_config_runtime runtime;
 	struct cp_config_detection detection;
+	struct cp_config_schema_array detectors; /* cp_config_detector */
 };
 
 /* For cp_config_schema_print(). */

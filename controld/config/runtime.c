@@ -130,7 +130,7 @@ int cp_config_runtime_add_rule(struct cp_runtime_rules *rules,
 	return r;
 }
 
-static int check_rule(const void *field, struct sn_diag *diag)
+int cp_config_runtime_check_rule(const void *field, struct sn_diag *diag)
 {
 	const struct cp_config_runtime_rule *rule = field;
 	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *rules =
@@ -190,7 +190,7 @@ static int check_values(const void *field, struct sn_diag *diag)
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
-static int check_match(const void *field, struct sn_diag *diag)
+int cp_config_runtime_check_match(const void *field, struct sn_diag *diag)
 {
 	const struct cp_config_runtime_match *match = field;
 
@@ -203,7 +203,7 @@ static int check_match(const void *field, struct sn_diag *diag)
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
-static const struct cp_config_schema_item match_items[] = {
+const struct cp_config_schema_item cp_config_runtime_match_items[] = {
 	{
 		.key = "path_prefixes",
 		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
@@ -299,9 +299,9 @@ static const struct cp_config_schema_item rule_items[] = {
 		.key = "match",
 		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
 		RULE(match),
-		.items = match_items,
+		.items = cp_config_runtime_match_items,
 		.reloadable = true,
-		.check = check_match,
+		.check = cp_config_runtime_check_match,
 		.description = "All that is stated has to fit, of each list "
 			       "one.",
 	},
@@ -447,7 +447,7 @@ const struct cp_config_schema_item cp_config_runtime_items[] = {
 		.items = rule_items,
 		.element_size = sizeof(struct cp_config_runtime_rule),
 		.reloadable = true,
-		.check = check_rule,
+		.check = cp_config_runtime_check_rule,
 		.description = "Which events are wanted; without one there are "
 			       "none.",
 	},

@@ -45,8 +45,11 @@ struct cp_config_runtime {
 };
 
 extern const struct cp_config_schema_item cp_config_runtime_items[];
+extern const struct cp_config_schema_item cp_config_runtime_match_items[];
 
-/* Of all rules together. */
+/* Of what a rule matches, of one rule, and of all together. */
+int cp_config_runtime_check_match(const void *field, struct sn_diag *diag);
+int cp_config_runtime_check_rule(const void *field, struct sn_diag *diag);
 int cp_config_runtime_check(const void *field, struct sn_diag *diag);
 
 /* Adds the rule, enabled or not, to rules; its cgroups get the ids that find

@@ -13,6 +13,7 @@
 #include "controld/daemon/daemon.h"
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
+#include "controld/feed/set.h"
 #include "controld/findings/detection.h"
 #include "controld/history/history.h"
 #include "controld/monitor/monitor.h"
@@ -53,6 +54,7 @@ struct cp_daemon {
 	struct cp_runtime *runtime;
 	struct cp_findings *findings;
 	struct cp_findings_detection *detection;
+	struct cp_feed_set *feeds;
 	struct cp_dns_server *dns;
 	struct cp_control *control; /* NULL also if none is configured */
 	struct cp_monitor *monitor;

@@ -228,6 +228,34 @@ static void close_detection(struct cp_daemon *daemon, closed_cb closed)
 	closed(daemon);
 }
 
+/* Detectors. */
+
+static int open_feeds(struct cp_daemon *daemon, struct sn_diag *diag)
+{
+	const struct cp_feed_set_options options = {
+		.loop = &daemon->loop,
+		.runtime = daemon->runtime,
+		.findings = daemon->findings,
+		.config = daemon->config,
+	};
+
+	(void)diag;
+	return cp_feed_set_new(&daemon->feeds, &options);
+}
+
+static void reload_feeds(struct cp_daemon *daemon)
+{
+	cp_feed_set_reload(daemon->feeds, daemon->config);
+}
+
+static void close_feeds(struct cp_daemon *daemon, closed_cb closed)
+{
+	if (daemon->feeds)
+		cp_feed_set_close(sn_steal(&daemon->feeds), closed, daemon);
+	else
+		closed(daemon);
+}
+
 /* The resolver. */
 
 static int open_dns(struct cp_daemon *daemon, struct sn_diag *diag)
@@ -322,6 +350,7 @@ static int open_monitor(struct cp_daemon *daemon, struct sn_diag *diag)
 			.runtime = daemon->runtime,
 			.findings = daemon->findings,
 			.detection = daemon->detection,
+			.feeds = daemon->feeds,
 			.control = daemon->control,
 			.version = SN_VERSION,
 		},
@@ -381,6 +410,7 @@ static int open_api(struct cp_daemon *daemon, struct sn_diag *diag)
 		.runtime = daemon->runtime,
 		.findings = daemon->findings,
 		.detection = daemon->detection,
+		.feeds = daemon->feeds,
 		.dns = daemon->dns,
 		.warning = daemon->warning[0] ? daemon->warning : NULL,
 		.max_message_bytes = config->api.max_message_bytes,
@@ -456,6 +486,7 @@ static const struct {
 	{ open_runtime, reload_runtime, close_runtime, NULL },
 	{ open_findings, reload_findings, close_findings, NULL },
 	{ open_detection, reload_detection, close_detection, NULL },
+	{ open_feeds, reload_feeds, close_feeds, NULL },
 	{ open_dns, reload_dns, close_dns, NULL },
 	{ open_control, reload_control, close_control, free_control },
 	{ open_monitor, NULL, close_monitor, NULL },

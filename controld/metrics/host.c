@@ -8,6 +8,7 @@
 #include "controld/events/events.h"
 #include "controld/http/http.h"
 #include "controld/metrics/detection.h"
+#include "controld/metrics/detectors.h"
 #include "controld/runtime/runtime.h"
 #include "controld/state/state.h"
 #include "shared/log.h"
@@ -273,6 +274,8 @@ void cp_metrics_host_put(struct cp_metrics_page *page,
 		put_runtime(page, host->runtime);
 	if (host->findings)
 		cp_metrics_detection_put(page, host->findings, host->detection);
+	if (host->feeds)
+		cp_metrics_detectors_put(page, host->feeds);
 	put_state(page, host->state, status);
 	put(page, CP_METRICS_LOG_SUPPRESSED, "", sn_log_count_suppressed());
 }

@@ -12,6 +12,7 @@ struct cp_events;
 struct cp_findings;
 struct cp_findings_detection;
 struct cp_http_stats;
+struct cp_feed_set;
 struct cp_runtime;
 struct cp_state;
 
@@ -22,6 +23,7 @@ struct cp_metrics_host {
 	const struct cp_runtime *runtime; /* NULL: no runtime events */
 	struct cp_findings *findings; /* NULL: there are none */
 	const struct cp_findings_detection *detection; /* with them, or NULL */
+	const struct cp_feed_set *feeds; /* NULL: no detectors */
 	const struct cp_control *control; /* NULL: none is configured */
 	const char *version;
 };

@@ -10,7 +10,8 @@ import pytest
 
 from world import ROOT, run
 
-PROTOS = ("policy", "event", "runtime", "finding", "daemon", "control")
+PROTOS = ("policy", "event", "runtime", "finding", "detector_status", "daemon",
+          "control")
 
 
 def make_stubs(folder):

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mode always: kill -9 of the daemon, again and again in the middle of events as
+fast as they are taken, loses none, because the kernel keeps what is not on disk,
+and an event that is read again has the same id."""
+
+import os
+import time
+
+import feeding
+from conftest import PLACE
+from feeding import check_all, check_ledger, dropped, status, until_drained
+from feeding import until
+
+IS_LONG = "SN_SOAK" in os.environ
+KILLS = 20 if IS_LONG else 3
+BURST = 8000 if IS_LONG else 2000
+CONFIG = f"""\
+    queue: 256KiB
+    spool: {{path: {PLACE}/spool/always, max_size: 1GiB, mode: always}}
+"""
+
+
+def ring_full(world):
+    return sum(one["ring_full"] for one in
+               world.ok("status")["runtime"]["events"])
+
+
+def test_kills_of_the_daemon_lose_nothing(clean, peer, events):
+    there = peer()
+    start = time.monotonic()
+    for number in range(KILLS):
+        n_before = len(there.named(events.folder))
+        events.begin(BURST)
+        until(lambda: len(there.named(events.folder)) > n_before + 100,
+              "events come", pause_s=0.0005)
+        clean.kill_cp()
+        events.wait()
+        clean.start_cp()
+        feeding.in_force(clean)
+    state = until_drained(clean)
+    seconds = time.monotonic() - start
+    assert ring_full(clean) == 0
+    again = check_all(there, events)
+    assert dropped(state) == 0 and state["unstored"] == 0
+    print(f"\n{KILLS} kills of the daemon: {events.n} events, none missing, "
+          f"{again} came again, {events.n / seconds:.0f} events/s over all of "
+          "it")
+
+
+def test_kills_of_both_lose_nothing(clean, peer, events):
+    """The daemon writes while nobody takes anything."""
+    there = peer()
+    events.make(1)
+    until_drained(clean)
+    for number in range(KILLS):
+        there.kill()
+        events.begin(BURST)
+        time.sleep(0.001 * number)
+        clean.kill_cp()
+        events.wait()
+        clean.start_cp()
+        feeding.in_force(clean)
+        there.start()
+    state = until_drained(clean)
+    assert ring_full(clean) == 0
+    check_all(there, events)
+    assert dropped(state) == 0
+
+
+def test_what_it_costs(clean, peer, events):
+    there = peer()
+    count = 100000 if IS_LONG else 4000
+    start = time.monotonic()
+    events.make(count)
+    made = time.monotonic() - start
+    state = until_drained(clean)
+    seconds = time.monotonic() - start
+    check_all(there, events)
+    assert status(clean)["unstored"] == 0 and dropped(state) == 0
+    check_ledger(state)
+    print(f"\n{count} events made in {made:.2f} s, synced and answered in "
+          f"{seconds:.2f} s: {count / seconds:.0f} events/s")
