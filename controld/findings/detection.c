@@ -15,6 +15,7 @@ struct cp_findings_detection {
 	struct cp_findings_detection_options options;
 	struct cp_runtime_observer observer;
 	struct cp_rules_state *state; /* NULL: there are no rules */
+	const struct cp_rules *wanted; /* of the kernel; NULL: none */
 	uint64_t now_ns; /* the time of the last event: it does not go back */
 	int64_t loaded_ns;
 	uint64_t n_loaded;
@@ -98,10 +99,9 @@ static int put_wanted(struct cp_runtime_observer *observer,
 		observer, struct cp_findings_detection, observer);
 	struct sn_diag diag = { .text = "" };
 
-	if (!detection->state)
-		return 0;
-	return cp_rules_put_wanted(cp_rules_state_get(detection->state), rules,
-				   find, &diag);
+	return detection->wanted ? cp_rules_put_wanted(detection->wanted, rules,
+						       find, &diag) :
+				   0;
 }
 
 /* Whoever waits for the rules. */
@@ -179,20 +179,33 @@ static int put_rules(struct cp_findings_detection *detection,
 				  cp_rules_state_new(&detection->state, rules);
 }
 
-/* What the kernel does not take is not judged by either. */
+/* NULL: none. If it fails the kernel has those of before. */
+static int want(struct cp_findings_detection *detection,
+		const struct cp_rules *rules)
+{
+	const struct cp_rules *before = detection->wanted;
+	int r = 0;
+
+	detection->wanted = rules;
+	if (detection->observer.id)
+		r = cp_runtime_observer_changed(detection->options.runtime);
+	if (r != 0)
+		detection->wanted = before;
+	return r;
+}
+
+/* What the kernel does not take is not judged by either, and what is judged by
+ * keeps its counts then. */
 static int take(struct cp_findings_detection *detection, struct cp_rules *rules,
 		struct sn_diag *diag)
 {
-	sn_cleanup(cp_rules_unrefp) struct cp_rules *before =
-		detection->state ?
-			cp_rules_ref(cp_rules_state_get(detection->state)) :
-			NULL;
-	int r = put_rules(detection, rules);
+	const struct cp_rules *before = detection->wanted;
+	int r = want(detection, rules);
 
-	if (r == 0 && detection->observer.id)
-		r = cp_runtime_observer_changed(detection->options.runtime);
-	if (r != 0)
-		(void)put_rules(detection, before);
+	if (r == 0)
+		r = put_rules(detection, rules);
+	if (r == -ENOMEM)
+		(void)want(detection, before);
 	if (r == CP_RUNTIME_E_FULL) {
 		sn_diag_set(diag, NULL,
 			    "does not go into the kernel beside runtime.rules "

@@ -276,6 +276,23 @@ def test_a_bad_file_leaves_the_rules_and_says_where(clean, work, findings):
     assert clean.ok("status")["detection"]["error"] == ""
 
 
+def test_more_than_the_kernel_takes_changes_nothing(clean, work, findings):
+    """With the rule of the configuration these are one more than there may be."""
+    seen = findings()
+    touch(work)
+    worlds.until(lambda: clean.ok("rules", "list")["rules"][0]["hits"],
+                 "a hit is counted")
+    hits = clean.ok("rules", "list")["rules"][0]["hits"]
+    write("".join(f"  - {{name: r{number}, event: file_open, match: "
+                  f"{{paths: [/none/{number}]}}}}\n" for number in range(1024)))
+    refused = clean.ctl("rules", "reload")
+    assert refused.code == 1
+    assert "does not go into the kernel" in refused.err
+    assert clean.ok("rules", "list")["rules"][0]["hits"] == hits
+    touch(work)
+    assert seen.wait(2)[1]["rule"] == "secret"
+
+
 def test_hits_are_listed_and_outlive_a_reload(clean, work):
     def row():
         listed, = clean.ok("rules", "list")["rules"]
