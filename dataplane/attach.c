@@ -54,6 +54,7 @@ static const struct {
 	/* Those of the host: dataplane/attach_host.c. */
 	[SN_PROGRAM_HOOK_SYSCALL_EXIT] = { .target = SN_TARGET_NONE },
 	[SN_PROGRAM_HOOK_TRACEPOINT_BTF] = { .target = SN_TARGET_NONE },
+	[SN_PROGRAM_HOOK_FUNCTION_RETURN] = { .target = SN_TARGET_NONE },
 	[SN_PROGRAM_HOOK_TABLE_FLUSH] = { .target = SN_TARGET_NONE },
 };
 

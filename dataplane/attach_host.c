@@ -40,7 +40,7 @@ static bool is_wanted(const struct dp_attach *attach, size_t hook,
 
 	return (events & SN_RT_EVENT_BIT(row->event)) &&
 	       attach->object->programs[row->program] >= 0 &&
-	       (row->kind == SN_RUNTIME_KIND_BTF || attach->tracefs->ids[hook]);
+	       (!sn_runtime_is_call(row->kind) || attach->tracefs->ids[hook]);
 }
 
 static void write_link_name(char name[LINK_NAME_BYTES], uint32_t slot,
@@ -62,8 +62,12 @@ static int make_link(const struct dp_attach *attach, size_t hook)
 	sn_cleanup(sn_closep) int event = -1;
 	int link;
 
-	if (row->kind == SN_RUNTIME_KIND_BTF) {
-		link = bpf_link_create(program, 0, BPF_TRACE_RAW_TP, NULL);
+	if (!sn_runtime_is_call(row->kind)) {
+		link = bpf_link_create(program, 0,
+				       row->kind == SN_RUNTIME_KIND_BTF ?
+					       BPF_TRACE_RAW_TP :
+					       BPF_TRACE_FEXIT,
+				       NULL);
 		return link < 0 ? sn_trace(-errno) : link;
 	}
 	event = dp_opener_open(attach->tracefs, (uint32_t)hook);
@@ -73,13 +77,14 @@ static int make_link(const struct dp_attach *attach, size_t hook)
 	return link < 0 ? -errno : link;
 }
 
-/* A program is on a tracepoint once at most, and a link ends some grace periods
- * after its pin was removed. */
+/* A program is on a hook once at most, and a link ends some grace periods after
+ * its pin was removed. */
 static int make_link_again(const struct dp_attach *attach, size_t hook)
 {
 	int link = make_link(attach, hook);
 
-	for (int i = 0; link == -EEXIST && i < RETRIES_MAX; i++) {
+	for (int i = 0; (link == -EEXIST || link == -EBUSY) && i < RETRIES_MAX;
+	     i++) {
 		if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
 			(void)poll(NULL, 0, PAUSE_MS);
 		link = make_link(attach, hook);

@@ -2,16 +2,15 @@
 #include "dataplane/object.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "dataplane/hooks.h"
 #include "runtime.skel.h"
 #include "sentinel.skel.h"
-#include "shared/runtime.h"
 #include "shared/util.h"
 
 #define OBJECT_VARIABLES "variables" /* pin beside the programs */
@@ -79,9 +78,11 @@ print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 
 /* Four lanes of a 64-bit multiply-and-rotate over the object's words. It tells
  * builds apart and is no security property: the pins are root's alone. */
-static void hash_object(const struct part *part, uint8_t hash[32])
+static void hash_object(const struct dp_object *object, const struct part *part,
+			uint8_t hash[32])
 {
-	uint64_t lanes[4] = { 1, 2, 3, 4 };
+	/* By the other way other programs are pinned. */
+	uint64_t lanes[4] = { 1, 2, 3, part->runtime && object->runtime_fexit };
 	size_t bytes = 0;
 	const char *elf = part->get_elf(&bytes);
 
@@ -379,24 +380,6 @@ static bool try_alone(struct dp_object *object, const struct part *part,
 	return false;
 }
 
-/* Programs on tracepoints that this kernel has not: what is known before saves
- * trying them one by one. */
-static void refuse_missing(struct dp_object *object)
-{
-	struct btf *kernel = btf__load_vmlinux_btf();
-
-	for (size_t i = 0; kernel && i < SN_RUNTIME_HOOK_COUNT; i++) {
-		const struct sn_runtime_hook *hook = &sn_runtime_hooks[i];
-		char name[64];
-
-		(void)snprintf(name, sizeof(name), "btf_trace_%s", hook->name);
-		if (hook->kind == SN_RUNTIME_KIND_BTF &&
-		    btf__find_by_name_kind(kernel, name, BTF_KIND_TYPEDEF) < 0)
-			object->program_errors[hook->program] = ENOENT;
-	}
-	btf__free(kernel);
-}
-
 /* One program that this kernel refuses makes the whole load fail: then each is
  * tried alone, and those that load are loaded together. */
 static int load_possible(struct dp_object *object, const struct part *part,
@@ -410,8 +393,10 @@ static int load_possible(struct dp_object *object, const struct part *part,
 		if (wanted[i])
 			object->program_errors[i] = 0;
 	}
+	/* What is known before saves trying them one by one. */
 	if (part->runtime)
-		refuse_missing(object);
+		dp_hooks_find_missing(object->runtime_fexit,
+				      object->program_errors);
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++)
 		wanted[i] = wanted[i] && !object->program_errors[i];
 	if (load_wanted(object, part, wanted, opened) == 0)
@@ -552,7 +537,7 @@ static int open_all(struct dp_object *object, const struct part *part,
 	r = open_maps(object, part, diag);
 	if (r < 0)
 		return r;
-	hash_object(part, hash);
+	hash_object(object, part, hash);
 	if (memcmp(hash, get_hash(object, part), sizeof(hash)) == 0 &&
 	    open_programs(object, part, part->programs) == 0)
 		return 0;
@@ -635,6 +620,7 @@ int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
 	object->pins = pins;
 	object->n_cpus = (uint32_t)n_cpus;
 	object->n_slots = options->capacity[SN_TABLE_CAPACITY_SLOTS];
+	object->runtime_fexit = options->runtime_fexit;
 	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
 		object->capacity[i] = dp_options_get_capacity(
 			options, sn_tables_info[i].capacity, object->n_cpus);
@@ -658,7 +644,7 @@ static int commit(struct dp_object *object, const struct part *part)
 				   part->programs);
 	if (r < 0)
 		return sn_trace(r);
-	hash_object(part, get_hash(object, part));
+	hash_object(object, part, get_hash(object, part));
 	set_replaced(object, part, false);
 	return 0;
 }

@@ -37,6 +37,7 @@ struct dp_object {
 	 * that of sn_rt_host. */
 	bool runtime_replaced;
 	bool runtime; /* it is open */
+	bool runtime_fexit; /* programs on functions are tried */
 };
 
 /* Returns 0, or -errno and *diag; what is enforced goes on either way. On

@@ -23,6 +23,7 @@ enum {
 	DNS_PORT,
 	DNS_RATE,
 	RUNTIME,
+	RUNTIME_WAY,
 	TRACEFS,
 	VERSION,
 	HELP,
@@ -79,6 +80,7 @@ static const struct option longs[] = {
 	{ "dns-port", required_argument, NULL, DNS_PORT },
 	{ "dns-rate", required_argument, NULL, DNS_RATE },
 	{ "runtime", no_argument, NULL, RUNTIME },
+	{ "runtime-way", required_argument, NULL, RUNTIME_WAY },
 	{ "tracefs", required_argument, NULL, TRACEFS },
 	{ "version", no_argument, NULL, VERSION },
 	{ "help", no_argument, NULL, HELP },
@@ -167,6 +169,15 @@ static int parse_tc(enum dp_options_tc *ret, struct sn_diag *diag)
 		}
 	}
 	return refuse(diag, "tc", "neither auto, tcx nor clsact");
+}
+
+static int parse_way(bool *ret, struct sn_diag *diag)
+{
+	*ret = strcmp(optarg, "best") == 0;
+	return *ret || strcmp(optarg, "tracepoint") == 0 ?
+		       0 :
+		       refuse(diag, "runtime-way",
+			      "neither best nor tracepoint");
 }
 
 static int parse_devices(struct dp_options *options, const char *text,
@@ -310,6 +321,8 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 	case RUNTIME:
 		options->runtime = true;
 		return 0;
+	case RUNTIME_WAY:
+		return parse_way(&options->runtime_fexit, diag);
 	case TRACEFS:
 		return parse_directory(&options->tracefs, option, diag);
 	case TC:
@@ -338,6 +351,7 @@ static int preset(struct dp_options *options, struct sn_diag *diag)
 	options->peer_user = "sentinel";
 	options->tracefs = "/sys/kernel/tracing";
 	options->log_level = SN_LOG_INFO;
+	options->runtime_fexit = true;
 	for (size_t i = 0; i < SN_TABLE_CAPACITY_COUNT; i++)
 		options->capacity[i] = capacities[i].preset;
 	r = parse_devices(options, DNS_DEVICES_PRESET, diag);
@@ -456,6 +470,8 @@ void dp_options_print_help(void)
 		" too many unanswered,\n"
 		"                      0: all of them (" DNS_RATE_PRESET ")\n"
 		"  --runtime           load the programs of runtime events\n"
+		"  --runtime-way best|tracepoint  on functions of the kernel"
+		" too, or not (best)\n"
 		"  --tracefs DIR       for them (/sys/kernel/tracing)\n"
 		"  --log-level LEVEL   error, warning, info, debug or trace\n"
 		"  --version, --help");

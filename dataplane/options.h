@@ -39,6 +39,7 @@ struct dp_options {
 	enum sn_log_level log_level;
 	bool allow_host_role;
 	bool runtime; /* load the programs of runtime events */
+	bool runtime_fexit; /* those on functions too, where that works */
 	bool show_help;
 	bool show_version;
 };

@@ -37,7 +37,7 @@ void dp_tracefs_read(struct dp_tracefs *tracefs, const char *root)
 	(void)snprintf(path, sizeof(path), "%s/events/syscalls", root);
 	tracefs->has = stat(path, &st) == 0;
 	for (size_t i = 0; tracefs->has && i < SN_RUNTIME_HOOK_COUNT; i++) {
-		if (sn_runtime_hooks[i].kind == SN_RUNTIME_KIND_BTF)
+		if (!sn_runtime_is_call(sn_runtime_hooks[i].kind))
 			continue;
 		(void)snprintf(path, sizeof(path),
 			       "%s/events/syscalls/sys_exit_%s/id", root,
@@ -65,7 +65,7 @@ void dp_tracefs_get_missing(const struct dp_tracefs *tracefs,
 			    uint64_t missing[SN_IPC_HOOKS_MAX / 64])
 {
 	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
-		if (sn_runtime_hooks[i].kind != SN_RUNTIME_KIND_BTF &&
+		if (sn_runtime_is_call(sn_runtime_hooks[i].kind) &&
 		    !tracefs->ids[i])
 			missing[i / 64] |= 1ULL << (i % 64);
 	}

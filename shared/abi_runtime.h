@@ -200,18 +200,22 @@ _Static_assert(sizeof(struct sn_rt_address) == 20, "ABI");
  * by a NUL as the process has them). Bytes, not text. `size` is the whole, a
  * multiple of 8.
  *
- * args by event (args[0] is the enum sn_rt_call where one was made):
- *  FILE_OPEN     flags, mode          FILE_CHMOD    mode
+ * args by event (args[0] is the enum sn_rt_call, of what a tracepoint or io_uring
+ * tells):
+ *  FILE_OPEN     flags, mode (by a function: without O_CLOEXEC and O_LARGEFILE)
+ *  FILE_CHMOD    mode
  *  FILE_WRITE    of MMAP: protection, flags
  *  FILE_UNLINK   flags                FILE_CHOWN    uid, gid (32 bits)
- *  FILE_RENAME   flags                PROCESS_EXIT  -, exit code as wait(2)
+ *  FILE_RENAME   flags (file2: what had the new name before, if that is known)
+ *  PROCESS_EXIT  -, exit code as wait(2)
  *  PROCESS_FORK  -, child's tgid, child's start
  *  PROCESS_EXEC  -; file is the executable, file2 the name that was executed
  *                (the script's, where file is its interpreter)
  *  MEMFD_CREATE  flags                PTRACE        request, number
  *  MOUNT         flags                BPF_LOAD      type, instructions
  *  MODULE_LOAD   file2 is the name (TEXT), file the file if there was one
- * result: what the call returned: a descriptor, bytes, 0, or -errno. */
+ * result: what the call returned: a descriptor, bytes, 0, or -errno; of a function,
+ * which knows no descriptor, 0 or -errno. */
 struct sn_rt_record {
 	__u32 size;
 	__u8 kind; /* enum sn_rt_kind */

@@ -15,14 +15,22 @@ extern const struct sn_runtime_event sn_runtime_events[SN_RT_EVENT_COUNT];
 
 enum sn_runtime_way {
 	SN_RUNTIME_WAY_TRACEPOINT,
-	SN_RUNTIME_WAY_LSM,
+	SN_RUNTIME_WAY_FEXIT,
 };
 
 enum sn_runtime_kind {
 	SN_RUNTIME_KIND_SYSCALL,
 	SN_RUNTIME_KIND_SYSCALL_OLD, /* may be missing */
 	SN_RUNTIME_KIND_BTF,
+	SN_RUNTIME_KIND_FUNCTION,
 };
+
+/* Whether the hook is a tracepoint of tracefs. */
+static inline bool sn_runtime_is_call(enum sn_runtime_kind kind)
+{
+	return kind == SN_RUNTIME_KIND_SYSCALL ||
+	       kind == SN_RUNTIME_KIND_SYSCALL_OLD;
+}
 
 enum sn_runtime_limit {
 #define SN_RT_EVENT(id, name, meaning)
@@ -44,7 +52,7 @@ struct sn_runtime_hook {
 	enum sn_rt_call call;
 	enum sn_runtime_limit limit;
 	enum sn_program program;
-	const char *name; /* "openat2", "sched_process_exec" */
+	const char *name; /* "openat2", "sched_process_exec", "vfs_unlink" */
 };
 
 enum sn_runtime_hook_row {

@@ -122,8 +122,9 @@ enum sn_program_hook {
 	SN_PROGRAM_HOOK_DNS_RETURN, /* of the resolver's interface, once */
 	SN_PROGRAM_HOOK_SOCKET_FILTER, /* handed to cp for its listeners */
 	SN_PROGRAM_HOOK_ITER_TASK,
-	SN_PROGRAM_HOOK_SYSCALL_EXIT, /* these two by shared/runtime.def */
+	SN_PROGRAM_HOOK_SYSCALL_EXIT, /* these three by shared/runtime.def */
 	SN_PROGRAM_HOOK_TRACEPOINT_BTF,
+	SN_PROGRAM_HOOK_FUNCTION_RETURN,
 	SN_PROGRAM_HOOK_TABLE_FLUSH, /* run at TABLE_SWEEP of sn_rt_sums */
 };
 

@@ -34,7 +34,8 @@ int SN_RT_EXIT(sn_rt_open, struct trace_event_raw_sys_exit *ctx)
 	__u32 call = sn_rt_get_call(ctx);
 	__u64 flags;
 
-	if (!sn_rt_begin(SN_RT_EVENT_FILE_OPEN, ctx->ret, call))
+	if (sn_rt_was_told(SN_RT_EVENT_FILE_OPEN) ||
+	    !sn_rt_begin(SN_RT_EVENT_FILE_OPEN, ctx->ret, call))
 		return 0;
 	flags = sn_rt_open_argument(call, 0);
 	/* The mode is read for O_CREAT and O_TMPFILE only. */
@@ -70,7 +71,8 @@ int SN_RT_EXIT(sn_rt_write, struct trace_event_raw_sys_exit *ctx)
 	__s64 ret = ctx->ret;
 
 	if (call == SN_RT_CALL_TRUNCATE) {
-		if (!sn_rt_begin(SN_RT_EVENT_FILE_WRITE, ret, call))
+		if (sn_rt_was_told(SN_RT_EVENT_FILE_WRITE) ||
+		    !sn_rt_begin(SN_RT_EVENT_FILE_WRITE, ret, call))
 			return 0;
 		sn_rt_add_strings(call);
 		sn_rt_finish(0);
@@ -93,7 +95,7 @@ int SN_RT_EXIT(sn_rt_write, struct trace_event_raw_sys_exit *ctx)
 static __always_inline int sn_rt_by_strings(__u32 event, __s64 ret, __u32 call,
 					    __u64 one, __u64 two)
 {
-	if (!sn_rt_begin(event, ret, call))
+	if (sn_rt_was_told(event) || !sn_rt_begin(event, ret, call))
 		return 0;
 	sn_rt_set_args(one, two);
 	sn_rt_add_strings(call);
@@ -131,7 +133,7 @@ int SN_RT_EXIT(sn_rt_link, struct trace_event_raw_sys_exit *ctx)
 static __always_inline int sn_rt_change(__u32 event, __s64 ret, __u32 call,
 					__u64 one, __u64 two)
 {
-	if (!sn_rt_begin(event, ret, call))
+	if (sn_rt_was_told(event) || !sn_rt_begin(event, ret, call))
 		return 0;
 	sn_rt_set_args(one, two);
 	if (sn_rt_shapes[call].in >= 0)

@@ -52,7 +52,7 @@ int SN_RT_EXIT(sn_rt_exec_failed, struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
-	if (ctx->ret >= 0 ||
+	if (ctx->ret >= 0 || sn_rt_was_told(SN_RT_EVENT_PROCESS_EXEC) ||
 	    !sn_rt_begin(SN_RT_EVENT_PROCESS_EXEC, ctx->ret, call))
 		return 0;
 	sn_rt_add_strings(call);
@@ -99,7 +99,8 @@ int BPF_PROG(sn_rt_exit, struct task_struct *task)
 SEC("tracepoint")
 int SN_RT_EXIT(sn_rt_ptrace, struct trace_event_raw_sys_exit *ctx)
 {
-	if (!sn_rt_begin(SN_RT_EVENT_PTRACE, ctx->ret, sn_rt_get_call(ctx)))
+	if (sn_rt_was_told(SN_RT_EVENT_PTRACE) ||
+	    !sn_rt_begin(SN_RT_EVENT_PTRACE, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;
 	sn_rt_set_args(sn_rt_argument(0), sn_rt_argument(1));
 	sn_rt_finish(0);

@@ -31,7 +31,8 @@ int SN_RT_EXIT(sn_rt_mount, struct trace_event_raw_sys_exit *ctx)
 		 call == SN_RT_CALL_UMOUNT ? 1 :
 					     4;
 
-	if (!sn_rt_begin(SN_RT_EVENT_MOUNT, ctx->ret, call))
+	if (sn_rt_was_told(SN_RT_EVENT_MOUNT) ||
+	    !sn_rt_begin(SN_RT_EVENT_MOUNT, ctx->ret, call))
 		return 0;
 	sn_rt_set_args(sn_rt_argument(at), 0);
 	sn_rt_add_strings(call);
@@ -39,46 +40,29 @@ int SN_RT_EXIT(sn_rt_mount, struct trace_event_raw_sys_exit *ctx)
 	return 0;
 }
 
-/* The begin of union bpf_attr for BPF_PROG_LOAD. */
-struct sn_rt_bpf_load {
-	__u32 type;
-	__u32 instructions;
-	__u8 more[40];
-	char name[16];
-};
-
 SEC("tracepoint")
 int SN_RT_EXIT(sn_rt_bpf, struct trace_event_raw_sys_exit *ctx)
 {
 	__u64 attributes = sn_rt_argument(1);
 	struct sn_rt_bpf_load load = { 0 };
-	struct sn_rt_scratch *s;
 
 	if ((__u32)sn_rt_argument(0) != BPF_PROG_LOAD ||
+	    sn_rt_was_told(SN_RT_EVENT_BPF_LOAD) ||
 	    !sn_rt_begin(SN_RT_EVENT_BPF_LOAD, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;
 	/* Calls of older programs end before the name. */
 	bpf_probe_read_user(&load,
 			    sn_rt_argument(2) < sizeof(load) ? 8 : sizeof(load),
 			    (const void *)attributes);
-	sn_rt_set_args(load.type, load.instructions);
-	s = sn_rt_get(SN_RT_PLACE_EVENT);
-	if (s) {
-		/* No further: what is behind it is the process' own. */
-		load.name[sizeof(load.name) - 1] = 0;
-		s->record.file.flags = SN_RT_PATH_TEXT;
-		sn_rt_append_string(s, &s->record.file, (__u64)load.name, 0);
-	}
+	sn_rt_add_load(&load);
 	sn_rt_finish(0);
 	return 0;
 }
 
 #if defined(__TARGET_ARCH_x86)
 enum { SN_RT_NR_FINIT_MODULE = 313 };
-#define SN_RT_CALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
 #elif defined(__TARGET_ARCH_arm64)
 enum { SN_RT_NR_FINIT_MODULE = 273 };
-#define SN_RT_CALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
 #endif
 
 /* The kernel that this is built on may have been made without modules. */
@@ -89,13 +73,11 @@ struct module___named {
 SEC("tp_btf/module_load")
 int BPF_PROG(sn_rt_module, struct module *module)
 {
-	struct pt_regs *regs =
-		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	struct sn_rt_scratch *s;
 
 	if (!sn_rt_begin(SN_RT_EVENT_MODULE_LOAD, 0, SN_RT_CALL_NONE))
 		return 0;
-	if (SN_RT_CALL_NUMBER(regs) == SN_RT_NR_FINIT_MODULE)
+	if (sn_rt_get_number() == SN_RT_NR_FINIT_MODULE)
 		sn_rt_add_fd((__s32)sn_rt_argument(0));
 	s = sn_rt_get(SN_RT_PLACE_EVENT);
 	if (s) {

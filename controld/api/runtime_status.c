@@ -37,7 +37,7 @@ static const char *find_fault(const struct sn_ipc_hello_answer *hello,
 
 	if (hello->program_error[hook->program])
 		return "its program does not load";
-	if (hook->kind == SN_RUNTIME_KIND_BTF)
+	if (!sn_runtime_is_call(hook->kind))
 		return NULL;
 	if (!hello->tracefs)
 		return "no tracefs was mounted when sentinel-dp started";
@@ -46,38 +46,57 @@ static const char *find_fault(const struct sn_ipc_hello_answer *hello,
 		       NULL;
 }
 
+/* What is seen of an event by one of the ways. */
+struct view {
+	size_t n_working;
+	const struct sn_runtime_hook
+		*broken; /* the last that may not be missing */
+	const char *fault;
+	const char *limit; /* NULL: what works is exact */
+};
+
+static struct view look(const struct sn_ipc_hello_answer *hello,
+			enum sn_rt_event event, enum sn_runtime_way way)
+{
+	struct view view = { 0 };
+
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
+		const struct sn_runtime_hook *hook = &sn_runtime_hooks[i];
+		const char *why;
+
+		if (hook->event != event || hook->way != way)
+			continue;
+		why = find_fault(hello, i);
+		view.n_working += !why;
+		if (why && hook->kind != SN_RUNTIME_KIND_SYSCALL_OLD) {
+			view.broken = hook;
+			view.fault = why;
+		}
+		if (!why && hook->limit != SN_RUNTIME_LIMIT_EXACT)
+			view.limit = sn_runtime_limits[hook->limit];
+	}
+	return view;
+}
+
 Sentinel__V1__FeatureState
 cp_api_runtime_status_judge(const struct sn_ipc_hello_answer *hello,
 			    enum sn_rt_event event,
 			    char reason[CP_API_RUNTIME_STATUS_REASON_BYTES])
 {
-	const struct sn_runtime_hook *broken = NULL;
-	const char *fault = NULL, *limit = NULL;
-	size_t n_working = 0;
+	const size_t bytes = CP_API_RUNTIME_STATUS_REASON_BYTES;
+	struct view view = look(hello, event, SN_RUNTIME_WAY_TRACEPOINT);
+	struct view exact = look(hello, event, SN_RUNTIME_WAY_FEXIT);
 
 	reason[0] = '\0';
-	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
-		const struct sn_runtime_hook *hook = &sn_runtime_hooks[i];
-		const char *why = hook->event == event ? find_fault(hello, i) :
-							 NULL;
-
-		if (hook->event != event)
-			continue;
-		n_working += !why;
-		if (why && (hook->kind != SN_RUNTIME_KIND_SYSCALL_OLD)) {
-			broken = hook;
-			fault = why;
-		}
-		if (!why && hook->limit != SN_RUNTIME_LIMIT_EXACT)
-			limit = sn_runtime_limits[hook->limit];
-	}
-	if (broken)
-		(void)snprintf(reason, CP_API_RUNTIME_STATUS_REASON_BYTES,
-			       "%s: %s", broken->name, fault);
-	else if (limit)
-		(void)snprintf(reason, CP_API_RUNTIME_STATUS_REASON_BYTES,
-			       "best effort: %s", limit);
-	if (n_working == 0)
+	if (view.broken)
+		(void)snprintf(reason, bytes, "%s: %s", view.broken->name,
+			       view.fault);
+	else if (exact.limit && !exact.broken)
+		(void)snprintf(reason, bytes, "fexit: %s; tracepoint: %s",
+			       exact.limit, view.limit ? view.limit : "exact");
+	else if (view.limit)
+		(void)snprintf(reason, bytes, "best effort: %s", view.limit);
+	if (view.n_working + exact.n_working == 0)
 		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
 	return reason[0] ? SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL :
 			   SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;

@@ -107,7 +107,9 @@ find_failed(const struct sn_ipc_hello_answer *hello, enum sn_feature feature,
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
 		const struct sn_program_info *info = &sn_programs_info[i];
 
+		/* Without functions tracepoints tell the same events. */
 		if (info->feature == feature && info->needed == needed &&
+		    info->hook != SN_PROGRAM_HOOK_FUNCTION_RETURN &&
 		    hello->program_error[i]) {
 			*error = abs(hello->program_error[i]);
 			return info;
@@ -187,6 +189,22 @@ static bool judge_runtime(const struct sn_ipc_hello_answer *hello,
 	return true;
 }
 
+static void tell_runtime(const struct sn_ipc_hello_answer *hello,
+			 char reason[REASON_BYTES])
+{
+	int error = hello->program_error[SN_PROGRAM_RT_DONE_UNLINK];
+
+	if (error)
+		(void)snprintf(reason, REASON_BYTES,
+			       "by tracepoints: most events are best effort "
+			       "(functions of the kernel are refused: %s)",
+			       strerror(error));
+	else
+		(void)snprintf(reason, REASON_BYTES,
+			       "by functions of the kernel and tracepoints: "
+			       "some events are best effort");
+}
+
 static Sentinel__V1__FeatureState
 judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 	      char reason[REASON_BYTES])
@@ -230,8 +248,7 @@ judge_feature(const struct cp_attach_status *status, enum sn_feature feature,
 	if (feature == SN_FEATURE_DNS_CGROUP)
 		return judge_dns_cgroup(&status->hello, reason);
 	if (feature == SN_FEATURE_RUNTIME) {
-		(void)snprintf(reason, REASON_BYTES,
-			       "by tracepoints: most events are best effort");
+		tell_runtime(&status->hello, reason);
 		return state;
 	}
 	return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;

@@ -15,11 +15,12 @@ import sys
 
 # asm/unistd_64.h
 NUMBERS = dict(
+    chdir=80,
     read=0, write=1, open=2, mmap=9, pread64=17, pwrite64=18, readv=19,
     writev=20, sendfile64=40, connect=42, accept=43, bind=49, execve=59,
     truncate=76, ftruncate=77, rename=82, rmdir=84, creat=85, link=86,
     unlink=87, symlink=88, chmod=90, fchmod=91, chown=92, fchown=93, lchown=94,
-    ptrace=101, mount=165, umount=166, init_module=175, openat=257, fchownat=260,
+    ptrace=101, setresuid=117, mount=165, umount=166, init_module=175, openat=257, fchownat=260,
     unlinkat=263, renameat=264, linkat=265, symlinkat=266, fchmodat=268,
     splice=275, fallocate=285, accept4=288, preadv=295, pwritev=296,
     open_by_handle_at=304, finit_module=313, renameat2=316, memfd_create=319,
@@ -30,6 +31,7 @@ OPENS = {NUMBERS[name] for name in ("open", "openat", "openat2", "creat")}
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
 KEPT = []
+KEPT_PAGES = []
 SOCKETS = []
 
 
@@ -112,21 +114,18 @@ def clone(pid, calls):
     return made
 
 
-def uring(opcode, fd, size):
+def submit(packed):
     """One request through a ring of its own; its result."""
     parameters = (ctypes.c_uint32 * 30)()
     ring = LIBC.syscall(ctypes.c_long(425), ctypes.c_long(1), parameters)
     if ring < 0:
         return -ctypes.get_errno()
-    submit, complete = parameters[10:], parameters[20:]
+    queue, complete = parameters[10:], parameters[20:]
     rings = mmap.mmap(ring, 4096, mmap.MAP_SHARED)
     entries = mmap.mmap(ring, 4096, mmap.MAP_SHARED, offset=0x10000000)
-    buffer = ctypes.create_string_buffer(size)
-    # struct io_uring_sqe: opcode, flags, ioprio, fd, off, addr, len
-    struct.pack_into("=BBHiQQI", entries, 0, opcode, 0, 0, fd, 0,
-                     ctypes.addressof(buffer), size)
-    struct.pack_into("=I", rings, submit[6], 0)
-    struct.pack_into("=I", rings, submit[1], 1)
+    entries[:len(packed)] = packed
+    struct.pack_into("=I", rings, queue[6], 0)
+    struct.pack_into("=I", rings, queue[1], 1)
     LIBC.syscall(ctypes.c_long(426), ctypes.c_long(ring), *map(
         ctypes.c_long, (1, 1, 1, 0, 0)))
     _, result = struct.unpack_from("=Qi", rings, complete[5])
@@ -134,6 +133,65 @@ def uring(opcode, fd, size):
     rings.close()
     os.close(ring)
     return result
+
+
+# struct io_uring_sqe: opcode, flags, ioprio, fd, off, addr, len, its flags
+REQUEST = struct.Struct("=BBHiQQII")
+
+
+def uring(opcode, fd, size):
+    buffer = ctypes.create_string_buffer(size)
+    return submit(REQUEST.pack(opcode, 0, 0, fd, 0, ctypes.addressof(buffer),
+                               size, 0))
+
+
+def uring_path(opcode, folder, path, mode, flags):
+    KEPT.clear()
+    return submit(REQUEST.pack(opcode, 0, 0, folder, 0, argument(path).value,
+                               mode, flags))
+
+
+def compat(number, *arguments):
+    """A system call as 32-bit programs make it; texts are below 4 GiB."""
+    low = 0x40  # MAP_32BIT
+    page = mmap.mmap(-1, 8192, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | low,
+                     mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    # push rbx; eax = edi; ebx = esi; ecx = edx, edx = ecx; esi = r8d;
+    # int 0x80; pop rbx; rax = eax; ret
+    code = bytes.fromhex("53 89f8 89f3 87ca 4489c6 cd80 5b 4863c0 c3")
+    page[:len(code)] = code
+    base = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    words, at = [], 4096
+    for one in arguments:
+        if isinstance(one, dict):
+            data = bytes.fromhex(one["text"]) + b"\0"
+            page[at:at + len(data)] = data
+            words.append(base + at)
+            at += len(data)
+        else:
+            words.append(one)
+    function = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 5)(base)
+    KEPT_PAGES.append(page)
+    return function(number, *words, *[0] * (4 - len(words)))
+
+
+def landlock(calls):
+    """A child that may remove nothing makes the calls."""
+    pid = LIBC.fork()
+    if pid == 0:
+        remove = 1 << 4 | 1 << 5  # LANDLOCK_ACCESS_FS_REMOVE_DIR, _FILE
+        rules = LIBC.syscall(ctypes.c_long(444),
+                             (ctypes.c_uint64 * 1)(remove), ctypes.c_long(8),
+                             ctypes.c_long(0))
+        LIBC.prctl(38, 1, 0, 0, 0)
+        if rules < 0 or LIBC.syscall(ctypes.c_long(446), ctypes.c_long(rules),
+                                     ctypes.c_long(0)):
+            os._exit(1)
+        for name, *words in calls:
+            call(name, words)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return [pid, status]
 
 
 def signals(cut):
@@ -166,8 +224,8 @@ def accept(name):
 
 
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
-          "uring": uring, "listen": listen,
-          "signals": signals,
+          "uring": uring, "uring_path": uring_path, "compat": compat,
+          "landlock": landlock, "listen": listen, "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,
           "close": os.close, "pipe": lambda: os.pipe(),

@@ -48,7 +48,9 @@ def test_architecture_lists_every_hook_of_runtime_events():
     expected = [[events[event], way.lower(),
                  ", ".join(row[4] for row in group), limits[limit]]
                 for (event, way, _, _, limit), group in itertools.groupby(
-                    defined, lambda row: (*row[:3], row[3] == "BTF", row[6]))]
+                    defined, lambda row: (
+                        *row[:2], row[2] if row[1] == "TRACEPOINT" else "",
+                        row[3] == "BTF", row[6]))]
     assert rows("### Runtime events") == expected
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each row of shared/runtime.def done once: exactly one event comes, and every
-field of it is what was done."""
+"""Each tracepoint of shared/runtime.def done once: exactly one event comes, and
+every field of it is what was done. Functions of the kernel, which would tell some
+of it before, are left out: they are test_runtime_function.py's."""
 
 import ctypes
 import errno
@@ -341,11 +342,11 @@ SINGLE = {"sched_process_exec": executing, "execve": failing("execve"),
 
 
 class Stage:
-    def __init__(self, host, folder):
+    def __init__(self, host, folder, way):
         self.host = host
         self.tracefs = rt.mount_tracefs(folder / "tracefs")
-        host.start("--tracefs", str(self.tracefs), small=rt.SMALL,
-                   limit_s=rt.START_S)
+        host.start("--tracefs", str(self.tracefs), "--runtime-way", way,
+                   small=rt.SMALL, limit_s=rt.START_S)
         self.peer = host.connect()
         self.runtime = rt.Runtime(self.peer)
         self.work = rt.Work(host)
@@ -356,8 +357,7 @@ class Stage:
         self.host.stop()
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def set_stage(tmp_path_factory, way):
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not dp_host.cgroup_root():
@@ -365,12 +365,17 @@ def stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     host = dp_host.Host(folder)
     try:
-        made = Stage(host, folder)
+        made = Stage(host, folder, way)
         yield made
         made.end()
     finally:
         host.end()
         dp_host.sh("umount", str(folder / "tracefs"), check=False)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    yield from set_stage(tmp_path_factory, "tracepoint")
 
 
 def check_file(file, expected):
@@ -397,9 +402,9 @@ def check_thread(record, scene):
         assert record.comm == b"iou-wrk-%d" % record.tgid
 
 
-def check(record, scene, event, hook, result, times):
+def check(record, scene, event, call, result, times):
     expected = scene.expected
-    args = [rt.CALLS.index(hook[5]), *expected["args"]]
+    args = [rt.CALLS.index(call), *expected["args"]]
     assert [one for one, want in zip(record.args, args) if want is not ...] == \
         [want for want in args if want is not ...]
     assert (record.name, record.result) == (event, result)
@@ -409,7 +414,7 @@ def check(record, scene, event, hook, result, times):
     check_thread(record, scene)
     if expected.get("start", True):
         assert record.start // 10 ** 7 == scene.work.start
-    assert (record.uid, record.gid) == (0, 0)
+    assert (record.uid, record.gid) == expected.get("user", (0, 0))
     assert record.cgroup == scene.work.cgroup_id
     assert times[0] <= record.time <= times[1]
     check_file(record.file, expected.get("file", NOTHING))
@@ -423,8 +428,29 @@ def find_scene(event, hook):
     return FAMILIES[event](hook) if event in FAMILIES else SINGLE.get(hook)
 
 
-@pytest.mark.parametrize("row", range(len(rt.HOOKS)), ids=lambda row: "-".join(
-    rt.HOOKS[row][0:5:4]))
+def rows_of(way):
+    return pytest.mark.parametrize("row", [
+        row for row, hook in enumerate(rt.HOOKS) if hook[1] == way],
+        ids=lambda row: "-".join(rt.HOOKS[row][0:5:4]))
+
+
+def watch(stage, event, do, scene):
+    """What is told while something is done, what that returned, and when."""
+    before = stage.runtime.counts(event)
+    stage.runtime.set(rt.rule(event, cgroup=[stage.work.cgroup_id]))
+    stage.runtime.read()
+    start = time.clock_gettime_ns(BOOT)
+    result = do(scene)
+    end = time.clock_gettime_ns(BOOT)
+    stage.runtime.set()
+    found = stage.runtime.events()
+    after = stage.runtime.counts(event)
+    assert after["generated"] - before["generated"] == len(found)
+    assert after["sent"] - before["sent"] == len(found)
+    return found, result, (start, end)
+
+
+@rows_of("TRACEPOINT")
 def test_each_row_is_seen_once_with_every_field(stage, tmp_path, row):
     hook = rt.HOOKS[row]
     event, _, program, _, name, _, _ = hook
@@ -437,16 +463,6 @@ def test_each_row_is_seen_once_with_every_field(stage, tmp_path, row):
     do = find_scene(event, name)
     assert do, "every row of the table is done here"
     scene = Scene(stage, tmp_path)
-    before = stage.runtime.counts(event)
-    stage.runtime.set(rt.rule(event, cgroup=[stage.work.cgroup_id]))
-    stage.runtime.read()
-    start = time.clock_gettime_ns(BOOT)
-    result = do(scene)
-    end = time.clock_gettime_ns(BOOT)
-    stage.runtime.set()
-    found = stage.runtime.events()
+    found, result, times = watch(stage, event, do, scene)
     assert len(found) == 1, found
-    check(found[0], scene, event, hook, result, (start, end))
-    after = stage.runtime.counts(event)
-    assert after["generated"] - before["generated"] == 1
-    assert after["sent"] - before["sent"] == 1
+    check(found[0], scene, event, hook[5], result, times)

@@ -130,6 +130,12 @@ static void runtime_events_are_asked_for(void)
 	t_eq(parse(&options, &diag, "--tracefs", "/a"), 0);
 	t_str_eq(options.tracefs, "/a");
 	t_eq(parse(&options, &diag, "--tracefs", "a"), -EINVAL);
+	t_true(options.runtime_fexit);
+	t_eq(parse(&options, &diag, "--runtime-way", "tracepoint"), 0);
+	t_true(!options.runtime_fexit);
+	t_eq(parse(&options, &diag, "--runtime-way", "best"), 0);
+	t_true(options.runtime_fexit);
+	t_eq(parse(&options, &diag, "--runtime-way", "lsm"), -EINVAL);
 	t_eq(parse(&options, &diag, "--runtime-ring-bytes", "65537"), -EINVAL);
 	t_eq(parse(&options, &diag, "--runtime-ring-bytes", "65536"), 0);
 	t_eq(parse(&options, &diag, "--runtime-sums", "15"), -EINVAL);

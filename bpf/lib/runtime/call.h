@@ -63,6 +63,48 @@ static __always_inline __u64 sn_rt_argument(int number)
 	}
 }
 
+#if defined(__TARGET_ARCH_x86)
+#define SN_RT_CALL_NUMBER(regs) ((__u32)BPF_CORE_READ(regs, orig_ax))
+#define SN_RT_IS_COMPAT(task)	(BPF_CORE_READ(task, thread_info.status) & 2)
+#elif defined(__TARGET_ARCH_arm64)
+#define SN_RT_CALL_NUMBER(regs) ((__u32)BPF_CORE_READ(regs, syscallno))
+#define SN_RT_IS_COMPAT(task)	(BPF_CORE_READ(task, thread_info.flags) & 1 << 22)
+#endif
+
+static __always_inline __u32 sn_rt_get_number(void)
+{
+	struct pt_regs *regs =
+		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	return SN_RT_CALL_NUMBER(regs);
+}
+
+static __always_inline int sn_rt_is_compat(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return SN_RT_IS_COMPAT(task) != 0;
+}
+
+/* The event of the call that the thread is in. */
+static __always_inline __u64 sn_rt_get_doing(__u32 event)
+{
+	return (__u64)(event << 1 | (__u32)sn_rt_is_compat()) << 32 |
+	       sn_rt_get_number();
+}
+
+/* Whether the event of the call that returns was told by the function that did
+ * what it asked for. */
+static __always_inline int sn_rt_was_told(__u32 event)
+{
+	struct sn_rt_thread *thread = sn_rt_get_thread(0);
+
+	if (!thread || thread->told != sn_rt_get_doing(event))
+		return 0;
+	thread->told = 0;
+	return 1;
+}
+
 /* A program on a tracepoint of sys_exit. Its 1 lets the kernel go on to whoever
  * else listens there: 0 of any program keeps the event from perf(1). */
 #define SN_RT_EXIT(name, context)                       \
@@ -133,4 +175,25 @@ SN_GLOBAL int sn_rt_add_strings(__u32 call)
 	sn_rt_add_passed(shape->dir, shape->path, 0);
 	sn_rt_add_passed(shape->dir2, shape->path2, SN_RT_STRING_SECOND);
 	return 0;
+}
+
+/* The begin of union bpf_attr for BPF_PROG_LOAD. */
+struct sn_rt_bpf_load {
+	__u32 type;
+	__u32 instructions;
+	__u8 more[40];
+	char name[16];
+};
+
+static __always_inline void sn_rt_add_load(struct sn_rt_bpf_load *load)
+{
+	struct sn_rt_scratch *s = sn_rt_get(SN_RT_PLACE_EVENT);
+
+	sn_rt_set_args(load->type, load->instructions);
+	if (!s)
+		return;
+	/* No further: what is behind it is the process' own. */
+	load->name[sizeof(load->name) - 1] = 0;
+	s->record.file.flags = SN_RT_PATH_TEXT;
+	sn_rt_append_string(s, &s->record.file, (__u64)load->name, 0);
 }

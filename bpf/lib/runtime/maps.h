@@ -78,11 +78,40 @@ struct {
 	__type(value, struct sn_rt_process);
 } sn_rt_processes __weak SEC(".maps");
 
+enum { SN_RT_NAME_MAX = 256 };
+
+/* A name that is about to be made, changed or removed, noted before: what is done
+ * then moves it and the file away. */
+struct sn_rt_name {
+	__u64 dentry; /* whose it is; 0: none is noted */
+	__u64 dir; /* directory and mount it is in, which the call holds */
+	__u64 mnt;
+	__u64 inode; /* of the file that has it; 0: none */
+	__u64 dev; /* SN_RT_DEV() */
+	__u32 mode;
+	__u32 bytes; /* of name */
+	char name[SN_RT_NAME_MAX];
+};
+
+/* Of a thread. told: the call of which the function that does it has told the
+ * event; its tracepoint then keeps silent. */
+struct sn_rt_thread {
+	__u64 told;
+	__u64 denied; /* the open of which the same is true */
+	struct sn_rt_name names[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sn_rt_thread);
+} sn_rt_threads __weak SEC(".maps");
+
 enum {
 	/* Two files with a path and a base each, or a base and a string each,
 	 * and arguments. */
 	SN_RT_STRINGS = 4 * SN_RT_PATH_MAX + SN_RT_ARGUMENTS_MAX + 8,
-	SN_RT_NAME_MAX = 256,
 	SN_RT_COMPONENTS = SN_RT_PATH_MAX, /* and mounts between them */
 };
 
@@ -179,4 +208,12 @@ static __always_inline struct sn_rt_count *sn_rt_get_count(__u32 event)
 	__u32 index = event * sn_n_cpus + (cpu < sn_n_cpus ? cpu : 0);
 
 	return bpf_map_lookup_elem(&sn_rt_ledger, &index);
+}
+
+/* Of the current one; NULL: it has none, or (make) there was no memory. */
+static __always_inline struct sn_rt_thread *sn_rt_get_thread(int make)
+{
+	return bpf_task_storage_get(&sn_rt_threads, bpf_get_current_task_btf(),
+				    0,
+				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 }

@@ -253,7 +253,7 @@ static __always_inline int sn_rt_match_exe(struct sn_rt_scratch *s)
 	p->used = 0;
 	sn_rt_add_path((__u64)BPF_CORE_READ(exe, f_path.dentry),
 		       (__u64)BPF_CORE_READ(exe, f_path.mnt),
-		       SN_RT_PLACE_PROCESS, 0);
+		       SN_RT_PLACE_PROCESS, 0, 0);
 	if (p->record.file.flags & SN_RT_PATH_CUT) {
 		s->unsure = 1;
 		return 1;

@@ -9,12 +9,11 @@
 
 /* Returns 1 if it does not fit. A rename can change the name between the reading
  * of its size and of its bytes: never beyond its end, where kernel memory is. */
-static __always_inline int sn_rt_prepend(struct sn_rt_buffer *b,
-					 struct dentry *dentry, int slash)
+static __always_inline int sn_rt_prepend_name(struct sn_rt_buffer *b,
+					      const void *name, __u32 len,
+					      int slash)
 {
 	struct sn_rt_walk *w = &b->walk;
-	__u32 len = BPF_CORE_READ(dentry, d_name.len);
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
 	__u8 *to;
 	__u32 at;
 
@@ -38,6 +37,13 @@ static __always_inline int sn_rt_prepend(struct sn_rt_buffer *b,
 	}
 	w->at = at;
 	return 0;
+}
+
+static __always_inline int sn_rt_prepend(struct sn_rt_buffer *b,
+					 struct dentry *dentry, int slash)
+{
+	return sn_rt_prepend_name(b, BPF_CORE_READ(dentry, d_name.name),
+				  BPF_CORE_READ(dentry, d_name.len), slash);
 }
 
 static __always_inline void sn_rt_leave(struct sn_rt_walk *w)
@@ -127,9 +133,14 @@ static __always_inline __u32 sn_rt_append(struct sn_rt_scratch *s,
 }
 
 /* Path and base of dentry on mnt into the strings of `place`, and their sizes
- * and flags into its record's file. second: file2. */
-SN_GLOBAL int sn_rt_add_path(__u64 dentry, __u64 mnt, __u32 place, __u32 second)
+ * and flags into its record's file. second: file2. noted: of the name in this
+ * directory that the thread has noted, for the same file. */
+SN_GLOBAL int sn_rt_add_path(__u64 dentry, __u64 mnt, __u32 place, __u32 second,
+			     __u32 noted)
 {
+	struct sn_rt_thread *thread = noted ? sn_rt_get_thread(0) : NULL;
+	struct sn_rt_name *name;
+
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct sn_rt_buffer *b = sn_rt_get_buffer();
 	struct sn_rt_scratch *s = sn_rt_get(place);
@@ -146,6 +157,10 @@ SN_GLOBAL int sn_rt_add_path(__u64 dentry, __u64 mnt, __u32 place, __u32 second)
 	w->at = SN_RT_PATH_MAX;
 	w->root = BPF_CORE_READ(task, fs, root.dentry);
 	w->root_mnt = BPF_CORE_READ(task, fs, root.mnt);
+	if (thread) {
+		name = second ? &thread->names[1] : &thread->names[0];
+		(void)sn_rt_prepend_name(b, name->name, name->bytes, 1);
+	}
 	if (bpf_loop(SN_RT_COMPONENTS, sn_rt_step, NULL, 0) == SN_RT_COMPONENTS)
 		w->flags |= SN_RT_PATH_CUT;
 	if (w->at == SN_RT_PATH_MAX) {
@@ -222,7 +237,7 @@ SN_GLOBAL int sn_rt_add_file(__u64 address, __u32 place, __u32 second)
 	} else if (!BPF_CORE_READ(dentry, d_hash.pprev)) {
 		file->flags |= SN_RT_PATH_DELETED;
 	}
-	return sn_rt_add_path((__u64)dentry, (__u64)mnt, place, second);
+	return sn_rt_add_path((__u64)dentry, (__u64)mnt, place, second, 0);
 }
 
 static __always_inline struct file *sn_rt_find_file(__s64 fd)
@@ -310,12 +325,12 @@ SN_GLOBAL int sn_rt_add_string(__s64 directory, __u64 from, __u32 kind)
 			sn_rt_add_path((__u64)BPF_CORE_READ(open,
 							    f_path.dentry),
 				       (__u64)BPF_CORE_READ(open, f_path.mnt),
-				       SN_RT_PLACE_EVENT, second);
+				       SN_RT_PLACE_EVENT, second, 0);
 		else if ((__s32)directory == SN_RT_AT_FDCWD)
 			sn_rt_add_path((__u64)BPF_CORE_READ(task, fs,
 							    pwd.dentry),
 				       (__u64)BPF_CORE_READ(task, fs, pwd.mnt),
-				       SN_RT_PLACE_EVENT, second);
+				       SN_RT_PLACE_EVENT, second, 0);
 		/* The base would stand between the path and the string. */
 		if (file->base_bytes <= s->used)
 			s->used -= file->base_bytes;
