@@ -15,7 +15,7 @@ from world import until
 PORT = 9101
 POLICY = "dns: {steering: false}\ncidrs:\n  - allow: 10.20.0.0/16\n"
 STEERED = "cidrs:\n  - allow: 10.20.0.0/16\n"
-LIMIT_S = 8  # the kernel is looked at every 3 s
+LIMIT_S = 30  # the kernel is looked at every 3 s
 
 
 @pytest.fixture

@@ -6,13 +6,15 @@ import re
 import subprocess
 from pathlib import Path
 
+from world import run
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = os.environ.get("SENTINEL_BUILD", str(ROOT / "build"))
 
 
 def install(tmp_path):
-    subprocess.run(["make", "-s", "-C", str(ROOT), "install", f"B={BUILD}",
-                    f"DESTDIR={tmp_path}"], check=True, capture_output=True)
+    run("make", "-s", "-C", ROOT, "install", f"B={BUILD}",
+        f"DESTDIR={tmp_path}")
 
 
 def test_units_start_programs_and_files_that_are_installed(tmp_path):

@@ -133,7 +133,7 @@ class Target:
             return state["now"] == {k: v for k, v in wanted.items() if v}
 
         try:
-            until(grown, "counters", limit_s=3)
+            until(grown, "counters")
         except AssertionError:
             assert state["now"] == wanted
             raise

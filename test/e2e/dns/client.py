@@ -5,6 +5,7 @@ that it sees. Driven by JSON lines like agent.py."""
 import json
 import os
 import random
+import selectors
 import socket
 import struct
 import sys
@@ -202,26 +203,32 @@ class Client:
             self.kept.setdefault(address, []).append(sock)
         return sum(map(len, self.kept.values()))
 
-    def exchange(self, timeout_s=PATIENCE_S):
-        """Every kept connection sends and gets its bytes back within the
-        time; how many did."""
-        good = 0
-        socks = [sock for socks in self.kept.values() for sock in socks]
-        for sock in socks:
+    def exchange(self, timeout_s=PATIENCE_S, wanted=0):
+        """Every kept connection sends and gets its bytes back; how many did
+        within the time, which begins when those that should have."""
+        waiting = selectors.DefaultSelector()
+        for sock in (sock for socks in self.kept.values() for sock in socks):
             sock.setblocking(False)
             try:
                 sock.send(b"x" * 8)
+                waiting.register(sock, selectors.EVENT_READ)
             except OSError:
                 continue
-        deadline = time.monotonic() + timeout_s
-        for sock in socks:
-            # What is there by then is read of the last one too.
-            sock.settimeout(max(deadline - time.monotonic(), 0.001))
-            try:
-                read_exactly(sock, 8)
-                good += 1
-            except OSError:
-                pass
+        good = 0
+        deadline = time.monotonic() + (PATIENCE_S if wanted else timeout_s)
+        while waiting.get_map() and (ready := waiting.select(
+                max(deadline - time.monotonic(), 0))):
+            for key, _ in ready:
+                waiting.unregister(key.fileobj)
+                key.fileobj.settimeout(PATIENCE_S)
+                try:
+                    read_exactly(key.fileobj, 8)
+                    good += 1
+                except OSError:
+                    continue
+                if good == wanted:
+                    deadline = time.monotonic() + timeout_s
+        waiting.close()
         return good
 
     def drop_kept(self):

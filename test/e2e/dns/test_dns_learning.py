@@ -116,8 +116,8 @@ dns:
 @pytest.mark.parametrize("killed", ["nobody", "cp", "both"])
 def test_a_life_ends_for_new_connections_only(site, killed):
     site.attach(ALLOW)
-    answer = site.query("brief.good.test")
     asked = time.monotonic()
+    answer = site.query("brief.good.test")
     assert answer["addresses"] == ["203.0.113.20"]
     site.client.keep(addresses=["203.0.113.20"] * 20)
     if killed != "nobody":
@@ -125,7 +125,7 @@ def test_a_life_ends_for_new_connections_only(site, killed):
     if killed == "both":
         site.world.kill_dp()
     until(lambda: not site.is_open("203.0.113.20"), "the life ends",
-          limit_s=LIFE_S + 2)
+          limit_s=LIFE_S + 10)
     assert time.monotonic() - asked > LIFE_S - 0.5
     assert site.client.exchange() == 20
 
@@ -177,7 +177,7 @@ def test_a_new_policy_keeps_what_it_still_allows(site):
     site.query("other.test")
     site.client.keep(addresses=["203.0.113.1", "203.0.113.40"] * 5)
     site.apply(ALLOW + "cidrs: [{allow: 198.51.100.0/24}]\n")
-    assert site.client.exchange(timeout_s=0.3) == 5
+    assert site.client.exchange(timeout_s=0.3, wanted=5) == 5
     assert site.is_open("203.0.113.1")
     assert not site.is_open("203.0.113.40")
     assert {row["name"] for row in site.learnt()} == {"good.test"}
@@ -236,7 +236,7 @@ def test_a_denied_network_holds_against_names(site):
         world.ok("deny", site.id, network)
         # Not a packet passes any more once the change is answered.
         world.network.forget()
-        assert site.client.exchange(timeout_s=0.3) == 20
+        assert site.client.exchange(timeout_s=0.3, wanted=20) == 20
         assert world.network.b.seen(flows=[flow_to("203.0.113.30")]
                                     )[0]["count"] == 0
         assert not site.is_open("203.0.113.30")
@@ -394,7 +394,7 @@ def test_established_flows_outlive_expiries_without_a_lost_packet(site):
     for _ in range(10 if SOAK else 2):
         site.query(name)
         until(lambda: not site.is_open(address), "the life ends",
-              limit_s=LIFE_S + 3)
+              limit_s=LIFE_S + 10)
         before = blocked(site)
         assert site.client.exchange() == FLOWS
         assert blocked(site) == before
