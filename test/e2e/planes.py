@@ -122,6 +122,10 @@ class Plane:
         self.send_raw(message.SerializeToString())
         return message.command_id
 
+    def has_result(self, command_id):
+        return any(event.command_id == command_id
+                   for event in self.all("command_result"))
+
     def result(self, command_id, **wait):
         return self.event("command_result",
                           lambda event: event.command_id == command_id, **wait)
@@ -141,14 +145,23 @@ class Plane:
 
     def sync(self, n_streams=1):
         """Waits for that many streams and acknowledges the newest; returns
-        its SyncRequest's attachments by id."""
+        its SyncRequest's attachments by id. sync_timeout is short: when it is
+        over before we came to answer, there is another stream."""
         def complete():
             parts = self.all("sync_request", len(self.opens))
             return len(self.opens) >= n_streams and parts and \
                 not parts[-1].more and parts
 
-        parts = self.wait(complete, f"stream {n_streams} with its SyncRequest")
-        assert self.result(self.send(sync_ack=self.pb.SyncAck())).success
+        for _ in range(20):
+            parts = self.wait(complete,
+                              f"stream {n_streams} with its SyncRequest")
+            n_streams = len(self.opens) + 1
+            ack = self.send(sync_ack=self.pb.SyncAck())
+            self.wait(lambda: self.has_result(ack) or
+                      len(self.opens) >= n_streams, "an answer to SyncAck")
+            if self.has_result(ack):
+                break
+        assert self.result(ack).success
         return {one.id: one for part in parts for one in part.attachments}
 
     def bulk(self, cidrs=(), mode="ALLOWLIST", dns=True, **fields):

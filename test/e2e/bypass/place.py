@@ -13,6 +13,7 @@ the hook there arrives as it was sent; a router drops some of it by itself.
 Far ends take every address and have listeners on the ports of the attempts.
 """
 
+import ipaddress
 import itertools
 import json
 import socket
@@ -38,6 +39,8 @@ cidrs:
   - allow: "::/0"
 """
 FENCES = range(61000, 65000)
+NOBODY = [ipaddress.ip_address(address).packed for address in (
+    "10.99.9.9", "10.11.11.11", "fd99::9")]  # rows have them as their source
 TCP_PORTS, UDP_PORTS = (22, 80, 443, 8080), (80, 443, 4789, 5300, 6081)
 BRIDGE4, BRIDGE6 = "10.40.0", "fd40:"
 NEST4, NEST6 = "10.60.0", "fd60:"
@@ -243,7 +246,8 @@ class Place:
             assert got["fenced"], \
                 f"{self.name}: the allowed port cannot be reached"
             frames += got["frames"]
-        return [frame for frame in frames if not self.is_fence(frame)]
+        return [frame for frame in frames if not self.is_fence(frame) and
+                not self.is_answer(frame)]
 
     @staticmethod
     def is_fence(frame):
@@ -254,6 +258,14 @@ class Place:
             int.from_bytes(head[34:36], "big") in FENCES and \
             int.from_bytes(head[36:38], "big") == PORT and \
             frame["bytes"] <= 74 and not frame["marked"]
+
+    @staticmethod
+    def is_answer(frame):
+        """A far end's to a sender that does not exist: it goes round by the
+        router's default route, and for some seconds is made again."""
+        head = bytes.fromhex(frame["head"])
+        target = {b"\x08\x00": head[30:34], b"\x86\xdd": head[38:54]}
+        return target.get(head[12:14]) in NOBODY and not frame["marked"]
 
     def count(self):
         """Blocked packets, in all and by reason, as sentinelctl shows them."""
