@@ -25,6 +25,7 @@ struct cp_findings {
 	struct cp_runtime_ancestors ancestors;
 	uint32_t pid;
 	uint64_t start;
+	uint64_t parent_start; /* detectors' events may not have it */
 	uint64_t run;
 	uint64_t n_made;
 	struct cp_findings_stats stats; /* what rises of them */
@@ -215,12 +216,14 @@ static void put_ancestors(struct cp_findings *findings,
 	const Sentinel__V1__RuntimeProcess *one;
 
 	if (findings->pid != process->pid ||
-	    findings->start != process->start_ns) {
+	    findings->start != process->start_ns ||
+	    findings->parent_start != process->parent_start_ns) {
 		cp_runtime_ancestors_done(ancestors);
 		cp_runtime_ancestors_init(ancestors, findings->options.runtime,
 					  process);
 		findings->pid = process->pid;
 		findings->start = process->start_ns;
+		findings->parent_start = process->parent_start_ns;
 	}
 	for (size_t i = 0; (one = cp_runtime_ancestors_get(ancestors, i));
 	     i++) {
