@@ -49,17 +49,17 @@ static enum cp_ctl_exit load(struct cp_ctl_session *session,
 				   sn_diag_format(&diag, text, sizeof(text)));
 }
 
-/* Do they fit into the kernel's tables, without those of the configuration? */
-static enum cp_ctl_exit check_wanted(struct cp_ctl_session *session,
-				     const struct cp_rules *rules)
+/* The kernel's part, which has to fit into its tables without that of the
+ * configuration. */
+static enum cp_ctl_exit make_wanted(struct cp_ctl_session *session,
+				    const struct cp_rules *rules,
+				    struct cp_runtime_rules **ret)
 {
-	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *wanted =
-		NULL;
 	struct sn_diag diag = { .text = "" };
-	int r = cp_runtime_rules_new(&wanted);
+	int r = cp_runtime_rules_new(ret);
 
 	if (r == 0)
-		r = cp_rules_put_wanted(rules, wanted, NULL, &diag);
+		r = cp_rules_put_wanted(rules, *ret, NULL, &diag);
 	if (r < 0)
 		return cp_ctl_session_fail_errno(session, "cannot check", r);
 	return r ? cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED, "%s: %s",
@@ -67,18 +67,39 @@ static enum cp_ctl_exit check_wanted(struct cp_ctl_session *session,
 		   CP_CTL_EXIT_OK;
 }
 
+/* Does it make every access of the host an event? */
+static bool is_wide(const struct cp_runtime_rule *rule)
+{
+	const uint64_t frequent = SN_RT_EVENT_BIT(SN_RT_EVENT_FILE_OPEN) |
+				  SN_RT_EVENT_BIT(SN_RT_EVENT_FILE_READ) |
+				  SN_RT_EVENT_BIT(SN_RT_EVENT_FILE_WRITE);
+	bool is_frequent = false, is_narrow = false;
+
+	for (size_t i = 0; i < rule->n_terms; i++) {
+		const struct cp_runtime_term *term = &rule->terms[i];
+
+		if (term->field == SN_RT_FIELD_EVENT)
+			is_frequent |= frequent &
+				       SN_RT_EVENT_BIT(term->value[0]);
+		else if (term->field != SN_RT_FIELD_RESULT)
+			is_narrow |= !term->path || term->path_bytes > 0;
+	}
+	return is_frequent && !is_narrow;
+}
+
 enum cp_ctl_exit cp_ctl_detection_check(struct cp_ctl_session *session)
 {
+	sn_cleanup(cp_runtime_rules_freep) struct cp_runtime_rules *wanted =
+		NULL;
 	sn_cleanup(cp_rules_unrefp) struct cp_rules *rules = NULL;
 	enum cp_ctl_exit exit = load(session, &rules);
-	size_t n_enabled = 0;
+	size_t n_enabled;
 
 	if (exit == CP_CTL_EXIT_OK)
-		exit = check_wanted(session, rules);
+		exit = make_wanted(session, rules, &wanted);
 	if (exit)
 		return exit;
-	for (size_t i = 0; i < cp_rules_count(rules); i++)
-		n_enabled += cp_rules_get(rules, i)->enabled;
+	n_enabled = cp_runtime_rules_count(wanted);
 	if (session->options.json)
 		return cp_ctl_output_line_of(
 			session, json_pack("{s:I, s:I}", "rules",
@@ -87,6 +108,17 @@ enum cp_ctl_exit cp_ctl_detection_check(struct cp_ctl_session *session)
 	(void)fprintf(session->out, "%s: %zu rules, %zu of them enabled\n",
 		      session->options.args[2], cp_rules_count(rules),
 		      n_enabled);
+	for (size_t i = 0; i < n_enabled; i++) {
+		const struct cp_runtime_rule *rule =
+			cp_runtime_rules_get(wanted, i);
+
+		if (is_wide(rule))
+			(void)fprintf(session->out,
+				      "rule '%s' has no key by which the "
+				      "kernel decides: every access of the "
+				      "host becomes an event\n",
+				      rule->name);
+	}
 	return CP_CTL_EXIT_OK;
 }
 

@@ -102,6 +102,31 @@ static void check_counts_rules(void)
 	done(&scene);
 }
 
+static void check_names_rules_that_want_every_access(void)
+{
+	struct scene scene = make(
+		"rules:\n"
+		"- {name: a, event: file_open, match: {results: [ok]}}\n"
+		"- {name: b, event: file_read, match: {path_globs: ['**/x']}}\n"
+		"- {name: c, event: file_read, match: {path_globs: ['/x/*']}}\n"
+		"- {name: d, event: file_write, match: {uids: [0]}}\n"
+		"- {name: e, event: ptrace}\n"
+		"- {name: f, event: file_open, enabled: false}\n",
+		"");
+	const char *at;
+
+	run(&scene, "check", false);
+	t_eq(scene.exit, CP_CTL_EXIT_OK);
+	at = strchr(scene.out, '\n');
+	t_str_eq(
+		at,
+		"\nrule 'a' has no key by which the kernel decides: every "
+		"access of the host becomes an event\n"
+		"rule 'b' has no key by which the kernel decides: every access "
+		"of the host becomes an event\n");
+	done(&scene);
+}
+
 static void check_says_where(void)
 {
 	struct scene scene = make("rules:\n  - {name: x, event: y}\n", "");
@@ -268,8 +293,8 @@ static void each_default_rule_hits_what_does_it_and_not_what_nearly_does(void)
 
 T_MAIN("ctl_detection",
        each_default_rule_hits_what_does_it_and_not_what_nearly_does,
-       check_counts_rules, check_says_where,
-       test_prints_hits_and_how_right_they_are,
+       check_counts_rules, check_names_rules_that_want_every_access,
+       check_says_where, test_prints_hits_and_how_right_they_are,
        test_fails_if_a_line_expects_otherwise,
        lines_that_are_no_events_are_refused, longest_line_has_a_mebibyte,
        bytes_are_read_back_from_hex)
