@@ -11,7 +11,8 @@ from world import until
 WORLD = {"config": "state:\n  group_interval: 0s\n"
                    "limits:\n  rules_per_policy: 4000000\n",
          "dp_options": ("--rules", size(1 << 18, 1 << 21))}
-CGROUPS, VETHS = size(500, 10000), size(20, 1000)
+CGROUPS, VETHS = size(500, 10000), size(20, 10000)
+GROUP = 250  # interfaces that one call removes, while nobody else changes any
 IN_FLIGHT = 8
 RULES, CHUNK = size(100000, 1000000), 20000
 FENCE = ("10.40.3.1", 7)
@@ -134,11 +135,13 @@ def test_many_cgroups(free):
 
 
 def test_many_interfaces(free):
-    """One of them carries traffic; the others are there."""
+    """One of them carries traffic; the others are there, and go together."""
     lab = free
     names = [f"m{number}" for number in range(VETHS)]
-    lab.network.batch("".join(f"link add {name} type veth peer name p{name}\n"
-                              for name in names))
+    lab.network.batch("".join(f"link add {name} group {1 + number // GROUP} type "
+                              f"veth peer name p{name}\n"
+                              for number, name in enumerate(names)))
+    groups = range(1, 2 + (VETHS - 1) // GROUP)
     try:
         places = []
         for name in names:
@@ -150,15 +153,15 @@ def test_many_interfaces(free):
         assert len(listed(lab)) == VETHS
         number = len(places) // 2
         judge_own(places[number], number, VETHS)
-        lab.network.batch("".join(
-            f"link delete {name}\n" for name in names))
+        for group in groups:
+            lab.network.ip("link", "delete", "group", str(group))
         until(lambda: listed(lab) == [places[number].id],
               "attachments end with their interfaces", limit_s=LIMIT_S)
         judge_own(places[number], number, VETHS)
         say(f"{VETHS} interfaces: attach {each_s * 1e3:.1f} ms each")
     finally:
-        for name in names:
-            lab.network.ip("link", "delete", name, check=False)
+        for group in groups:
+            lab.network.ip("link", "delete", "group", str(group), check=False)
 
 
 def big_rules(lab, first, n):
