@@ -15,28 +15,36 @@ static void put(struct cp_metrics_page *page, enum cp_metrics_id id,
 	cp_metrics_page_put(page, id, labels, "", value);
 }
 
+static void put_found(struct cp_metrics_page *page, const char *labels,
+		      size_t severity, uint64_t n)
+{
+	char text[32];
+
+	(void)snprintf(
+		text, sizeof(text), "severity=\"%s\"",
+		cp_findings_name_severity((Sentinel__V1__Severity)severity));
+	cp_metrics_page_put(page, CP_METRICS_FINDINGS, labels, text, n);
+}
+
 static void put_source(struct cp_metrics_page *page,
 		       const struct cp_findings_source *source)
 {
-	char name[NAME_BYTES], labels[LABEL_BYTES], severity[32];
+	char name[NAME_BYTES], labels[LABEL_BYTES];
 
 	(void)snprintf(
 		labels, sizeof(labels), "kind=\"%s\",source=\"%s\"",
 		source->kind == CP_FINDINGS_KIND_RULE ? "rule" : "detector",
 		cp_metrics_page_escape(source->name, name, sizeof(name)));
 	for (size_t i = 0; i < CP_FINDINGS_SOURCES_SEVERITIES; i++) {
-		if (source->n_found[i] == 0)
-			continue;
-		(void)snprintf(
-			severity, sizeof(severity), "severity=\"%s\"",
-			cp_findings_name_severity((Sentinel__V1__Severity)i));
-		cp_metrics_page_put(page, CP_METRICS_FINDINGS, labels, severity,
-				    source->n_found[i]);
+		if (source->n_found[i] > 0)
+			put_found(page, labels, i, source->n_found[i]);
 	}
 	put(page, CP_METRICS_FINDINGS_LIMITED, labels, source->n_limited);
 }
 
+/* A rule that found nothing is there with 0: the first finding is a rise then. */
 static void put_rule(struct cp_metrics_page *page,
+		     const struct cp_findings_sources *sources,
 		     const struct cp_findings_detection *detection,
 		     size_t index)
 {
@@ -49,9 +57,17 @@ static void put_rule(struct cp_metrics_page *page,
 	(void)snprintf(labels, sizeof(labels), "rule=\"%s\"",
 		       cp_metrics_page_escape(rule->name, name, sizeof(name)));
 	put(page, CP_METRICS_RULES_HITS, labels, count.n_hits);
+	if (cp_findings_sources_find(sources, CP_FINDINGS_KIND_RULE,
+				     rule->name))
+		return;
+	(void)snprintf(labels, sizeof(labels), "kind=\"rule\",source=\"%s\"",
+		       name);
+	put_found(page, labels, (size_t)rule->severity + 1, 0);
+	put(page, CP_METRICS_FINDINGS_LIMITED, labels, 0);
 }
 
 static void put_rules(struct cp_metrics_page *page,
+		      const struct cp_findings_sources *sources,
 		      const struct cp_findings_detection *detection)
 {
 	struct cp_findings_detection_status status;
@@ -67,7 +83,7 @@ static void put_rules(struct cp_metrics_page *page,
 	put(page, CP_METRICS_RULES_FILES, "result=\"refused\"",
 	    status.n_refused);
 	for (size_t i = 0; i < status.n_rules; i++)
-		put_rule(page, detection, i);
+		put_rule(page, sources, detection, i);
 }
 
 void cp_metrics_detection_put(struct cp_metrics_page *page,
@@ -87,5 +103,5 @@ void cp_metrics_detection_put(struct cp_metrics_page *page,
 	put(page, CP_METRICS_FINDINGS_READERS, "", stats.n_watchers);
 	put(page, CP_METRICS_FINDINGS_HELD, "", stats.n_held_bytes);
 	if (detection)
-		put_rules(page, detection);
+		put_rules(page, sources, detection);
 }

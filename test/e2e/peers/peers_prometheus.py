@@ -4,9 +4,12 @@ load: each panel has something to show, each series that an alert names is
 there, and what goes wrong is noticed."""
 
 import json
+import os
 import re
 import subprocess
+import tempfile
 import urllib.parse
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,6 +19,7 @@ import promql
 from lab import DnsWorld, Site, config, until
 from test_health import Front
 from test_metrics import agent_in, documented
+from world import TAG
 
 PORT = 9090
 LISTEN = f"127.0.0.1:{PORT}"
@@ -26,6 +30,16 @@ control:
   insecure: true
   subscribe_timeout: 50ms
   unanswered: local
+"""
+RULES = Path(tempfile.gettempdir()) / f"{TAG}-{os.getpid()}-rules.yaml"
+DETECTION = f"""
+detection:
+  rules: {RULES}
+detectors:
+  - name: away
+    url: http://127.0.0.1:7998
+    insecure: true
+    events: [file_open]
 """
 POLICY = """
 dns:
@@ -91,9 +105,12 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def world(host):
-    made = DnsWorld(config=config() + UNREACHABLE)
+    RULES.write_text("rules: [{name: one, event: file_open}]\n")
+    RULES.chmod(0o644)
+    made = DnsWorld(config=config() + UNREACHABLE + DETECTION)
     yield made
     made.end()
+    RULES.unlink()
 
 
 @pytest.fixture(scope="module")
