@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import world as worlds
-from tracing import text
+from tracing import Work, text
 
 CWD = -100
 OPTIONS = ["--runtime-match", "64"]
@@ -157,3 +157,22 @@ def test_a_cgroup_deeper_than_the_kernel_looks_is_refused(plain):
     done = worlds.run(plain.bin / "sentinel-cp", "--check-config", "--config",
                       plain.config, check=False)
     assert done.returncode == 2 and "at most 15 parts" in done.stderr
+
+
+def test_a_cgroup_as_deep_as_the_kernel_looks_is_watched(plain, trace):
+    """With those below it, which cannot be named themselves."""
+    above = len(plain.cgroups.relative_to(worlds.cgroup_mount()).parts)
+    folders = [plain.cgroups.joinpath(*["a"] * (count + 1))
+               for count in range(15 - above + 1)]
+    folders[-1].mkdir(parents=True)
+    work = Work(plain, folders[-1].relative_to(plain.cgroups))
+    try:
+        seen = trace("--event", "file_open", "--cgroup", folders[-2])
+        opened(work, "/none")
+        assert seen.wait("file_open")[0]["file"]["path"] == "/none"
+        answer = plain.ctl("trace", "--cgroup", folders[-1])
+        assert answer.code != 0 and "at most 15 parts" in answer.err, answer
+    finally:
+        work.end()
+        for folder in reversed(folders):
+            folder.rmdir()
