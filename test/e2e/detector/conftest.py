@@ -4,7 +4,6 @@
 import os
 import pwd
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,29 +13,12 @@ sys.path.insert(0, str(HERE))
 
 import feeding  # noqa: E402
 import world as worlds  # noqa: E402
+from feeding import PLACE, configure  # noqa: E402
 
 RING_BYTES = 16 << 20
 OPTIONS = ["--runtime", "--runtime-ring-bytes", str(RING_BYTES),
            "--runtime-match", "4096", "--runtime-sums", "1024",
            "--runtime-subjects", "1024"]
-# Known before the daemons are, and searched by everybody.
-PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-detector"
-
-
-def configure(text, url=f"http://127.0.0.1:{feeding.PORT}", insecure="true",
-              events="[file_open]"):
-    """The configuration with one detector, and text as the rest of it."""
-    return worlds.QUICK + f"""\
-runtime:
-  enabled: true
-  budget: {{rate: 0}}
-detectors:
-  - name: peer
-    url: {url}
-    insecure: {insecure}
-    events: {events}
-    match: {{path_prefixes: [{PLACE}/watched]}}
-{feeding.TIMERS}{text}"""
 
 
 @pytest.fixture(scope="module")

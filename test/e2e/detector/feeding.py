@@ -2,8 +2,10 @@
 """The test's end of a detector (peer.py), and of what makes events for it."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
@@ -16,6 +18,8 @@ PORT = 7444
 LIMIT_S = 120
 LEDGER = ("dropped_queue", "dropped_spool", "dropped_disk",
           "dropped_unanswered", "dropped_memory")
+# Known before the daemons are, and searched by everybody.
+PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-detector"
 # Short pauses, so that a test sees in seconds what takes minutes outside.
 TIMERS = """\
     reconnect_min: 20ms
@@ -23,6 +27,22 @@ TIMERS = """\
     keepalive: 1s
     keepalive_timeout: 5s
 """
+
+
+def configure(text, url=f"http://127.0.0.1:{PORT}", insecure="true",
+              events="[file_open]"):
+    """The configuration with one detector, and text as the rest of it."""
+    return worlds.QUICK + f"""\
+runtime:
+  enabled: true
+  budget: {{rate: 0}}
+detectors:
+  - name: peer
+    url: {url}
+    insecure: {insecure}
+    events: {events}
+    match: {{path_prefixes: [{PLACE}/watched]}}
+{TIMERS}{text}"""
 
 
 def until(condition, what, pause_s=0.01):

@@ -7,9 +7,8 @@ import os
 import time
 
 import feeding
-from conftest import PLACE
-from feeding import check_all, check_ledger, dropped, status, until_drained
-from feeding import until
+from feeding import PLACE, check_all, check_ledger, dropped, status
+from feeding import until, until_drained
 
 IS_LONG = "SN_SOAK" in os.environ
 KILLS = 20 if IS_LONG else 3

@@ -7,9 +7,8 @@ import time
 
 import feeding
 import pytest
-from conftest import PLACE, configure
-from feeding import check_all, check_ledger, dropped, status, until_drained
-from feeding import until
+from feeding import PLACE, check_all, check_ledger, configure, dropped, status
+from feeding import until, until_drained
 from world import run
 
 IS_LONG = "SN_SOAK" in os.environ
