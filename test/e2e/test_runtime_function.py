@@ -343,3 +343,15 @@ def test_nothing_is_left_on_functions_without_a_rule(stage):
     assert not [name for name in stage.host.links() if "vfs_unlink" in name]
     stage.runtime.set(rt.rule(*EVENTS, cgroup=[stage.work.cgroup_id]))
     assert [name for name in stage.host.links() if "vfs_unlink" in name]
+
+
+def test_next_start_takes_the_functions_over(stage, tmp_path):
+    links = sorted(stage.host.links())
+    assert [name for name in links if "vfs_unlink" in name]
+    stage.restart()
+    assert sorted(stage.host.links()) == links
+
+    def do(scene):
+        scene.expect(file=named(scene.file))
+        return scene.work.do("unlink", by_symlink(scene, "file"))
+    see(stage, tmp_path, "FILE_UNLINK", do)

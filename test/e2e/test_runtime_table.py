@@ -345,11 +345,20 @@ class Stage:
     def __init__(self, host, folder, way):
         self.host = host
         self.tracefs = rt.mount_tracefs(folder / "tracefs")
-        host.start("--tracefs", str(self.tracefs), "--runtime-way", way,
-                   small=rt.SMALL, limit_s=rt.START_S)
-        self.peer = host.connect()
-        self.runtime = rt.Runtime(self.peer)
+        self.way = way
+        self.begin()
         self.work = rt.Work(host)
+
+    def begin(self):
+        self.host.start("--tracefs", str(self.tracefs), "--runtime-way",
+                        self.way, small=rt.SMALL, limit_s=rt.START_S)
+        self.peer = self.host.connect()
+        self.runtime = rt.Runtime(self.peer)
+
+    def restart(self):
+        self.runtime.ring.close()
+        self.host.stop()
+        self.begin()
 
     def end(self):
         self.work.end()
