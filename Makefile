@@ -32,18 +32,25 @@ shared_src := $(sort $(wildcard shared/*.c))
 dp_src := $(sort $(filter-out dataplane/main.c,$(wildcard dataplane/*.c)))
 ctl_src := $(sort $(filter-out controld/ctl/main.c controld/ctl/manual/%, \
 	     $(shell find controld/ctl -name '*.c' 2>/dev/null)))
-cp_src := $(sort $(filter-out controld/main.c controld/ctl/%, \
+detector_src := $(sort $(filter-out controld/detector/main.c, \
+		  $(wildcard controld/detector/*.c)))
+cp_src := $(sort $(filter-out controld/main.c controld/ctl/% \
+	    controld/detector/%, \
 	    $(shell find controld -name '*.c' 2>/dev/null)))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 # A program exists once its main.c does.
 programs := $(if $(wildcard dataplane/main.c),$(B)/sentinel-dp) \
 	    $(if $(wildcard controld/main.c),$(B)/sentinel-cp) \
-	    $(if $(wildcard controld/ctl/main.c),$(B)/sentinelctl)
+	    $(if $(wildcard controld/ctl/main.c),$(B)/sentinelctl) \
+	    $(if $(wildcard controld/detector/main.c),$(B)/sentinel-detector)
 mains := $(call obj,$(wildcard dataplane/main.c controld/main.c \
-	   controld/ctl/main.c controld/ctl/manual/main.c))
-archives := $(addprefix $(B)/,libshared.a libdp.a libcp.a libctl.a)
-objects := $(call obj,$(shared_src) $(dp_src) $(cp_src) $(ctl_src)) $(mains)
+	   controld/ctl/main.c controld/ctl/manual/main.c \
+	   controld/detector/main.c))
+archives := $(addprefix $(B)/,libshared.a libdp.a libcp.a libctl.a \
+	      libdetector.a)
+objects := $(call obj,$(shared_src) $(dp_src) $(cp_src) $(ctl_src) \
+	     $(detector_src)) $(mains)
 
 all: $(archives) $(programs)
 
@@ -51,6 +58,7 @@ $(B)/libshared.a: $(call obj,$(shared_src))
 $(B)/libdp.a: $(call obj,$(dp_src))
 $(B)/libcp.a: $(call obj,$(cp_src)) $(proto_obj)
 $(B)/libctl.a: $(call obj,$(ctl_src))
+$(B)/libdetector.a: $(call obj,$(detector_src))
 
 # The list of objects is a prerequisite, so that a deleted source leaves its
 # archive too.
@@ -72,6 +80,11 @@ $(B)/sentinelctl: $(B)/obj/controld/ctl/main.o $(B)/libctl.a $(B)/libcp.a \
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ctl_libs)
 
+$(B)/sentinel-detector: $(B)/obj/controld/detector/main.o $(B)/libdetector.a \
+			$(B)/libcp.a $(B)/libshared.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(cp_libs)
+
 $(B)/manual: $(B)/obj/controld/ctl/manual/main.o $(B)/libctl.a $(B)/libcp.a \
 	     $(B)/libshared.a
 	$(call say,LINK,$@)
@@ -82,8 +95,9 @@ $(B)/manual: $(B)/obj/controld/ctl/manual/main.o $(B)/libctl.a $(B)/libcp.a \
 $(B)/obj/dataplane/%.o: private INCLUDES += -I$(B)/bpf
 $(B)/obj/controld/%.o: private INCLUDES += -isystem $(B)/proto
 $(call obj,$(dp_src) dataplane/main.c): | $(skeleton)
-$(call obj,$(cp_src) $(ctl_src) controld/main.c controld/ctl/main.c \
-	    controld/ctl/manual/main.c): | $(proto_headers)
+$(call obj,$(cp_src) $(ctl_src) $(detector_src) controld/main.c \
+	    controld/ctl/main.c controld/ctl/manual/main.c \
+	    controld/detector/main.c): | $(proto_headers)
 
 $(B)/obj/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)

@@ -11,7 +11,7 @@ UNITDIR ?= /lib/systemd/system
 install: all man
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/sentinel-dp $(B)/sentinel-cp \
 		packaging/sentinel-netdev
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/sentinelctl
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/sentinelctl $(B)/sentinel-detector
 	install -D -m 0644 -t $(DESTDIR)$(UNITDIR) packaging/systemd/sentinel-dp.service \
 		packaging/systemd/sentinel-cp.service
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(B)/man/sentinelctl.1

@@ -64,6 +64,12 @@ DIRECTION = {
         "quoted": ("shared/", "controld/", "sentinel/"),
         "never": ("bpf/",),
     },
+    "controld/detector/": {
+        "quoted": ("shared/", "controld/", "sentinel/", "google/protobuf/",
+                   "grpc/health/"),
+        "not_quoted": ("controld/ctl/",),
+        "never": ("bpf/",),
+    },
     "controld/policy/": {
         "quoted": ("shared/", "controld/", "sentinel/"),
         "not_quoted": ("controld/ctl/", "controld/link/", "controld/api/",
@@ -230,7 +236,8 @@ def includes(text):
 
 def is_generated(name):
     return name in ("vmlinux.h", "sentinel.skel.h", "runtime.skel.h") or \
-        re.fullmatch(r"sentinel/(\w+/)?v1/\w+\.pb-c\.h", name)
+        re.fullmatch(r"(sentinel/(\w+/)?v1|google/protobuf|grpc/health/v1)"
+                     r"/\w+\.pb-c\.h", name)
 
 
 def check_includes(path, text, findings):

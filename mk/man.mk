@@ -7,7 +7,7 @@ completions := $(addprefix $(B)/completions/,bash zsh fish)
 $(B)/man/%: packaging/man/%.in $(B)/manual $(programs)
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)case $* in sentinel-[cd]p.8) $(B)/$(basename $*) --help ;; esac | \
+	$(Q)case $* in sentinel-*.8) $(B)/$(basename $*) --help ;; esac | \
 		$(B)/manual $< >$@
 
 $(B)/completions/%: $(B)/sentinelctl

@@ -4,7 +4,8 @@
 PROTOC_C ?= protoc-c
 
 protos := $(sort $(wildcard proto/sentinel/v1/*.proto \
-	    proto/sentinel/*/v1/*.proto proto/google/protobuf/*.proto))
+	    proto/sentinel/*/v1/*.proto proto/google/protobuf/*.proto \
+	    proto/grpc/health/v1/*.proto))
 proto_headers := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.h,$(protos))
 proto_obj := $(patsubst %.h,%.o,$(proto_headers))
 

@@ -21,6 +21,7 @@ including = $(if $(test_src),$(shell grep -lE '^.include "($(1))' \
 	      $(test_src) $(test_help)))
 include_dp := $(call including,dataplane/|sentinel\.skel)
 include_ctl := $(call including,controld/ctl/)
+include_detector := $(call including,controld/detector/)
 include_cp := $(call including,controld/|sentinel/v1/)
 ldns_headers := $(shell grep -l '^.include <ldns/' $(wildcard test/*/*.h))
 include_ldns := $(if $(test_src),$(shell grep -l '^.include <ldns/' \
@@ -31,6 +32,7 @@ include_ldns := $(if $(test_src),$(shell grep -l '^.include <ldns/' \
 needs = $(if $(filter $(1) $(2),$(3)),$(4))
 deps = $(call obj,$(1) $(2)) \
        $(call needs,$(1),$(2),$(include_ctl),$(B)/libctl.a) \
+       $(call needs,$(1),$(2),$(include_detector),$(B)/libdetector.a) \
        $(call needs,$(1),$(2),$(include_cp),$(B)/libcp.a) \
        $(call needs,$(1),$(2),$(include_dp),$(B)/libdp.a) $(B)/libshared.a
 libs = $(call needs,$(1),$(2),$(include_cp),$(cp_libs)) \

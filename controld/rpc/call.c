@@ -34,7 +34,8 @@ ProtobufCMessage *cp_rpc_call_take_message(struct cp_rpc_call *call)
 void cp_rpc_call_reply(struct cp_rpc_call *call,
 		       const ProtobufCMessage *message)
 {
-	assert(call->method->kind != CP_RPC_KIND_SERVER_STREAM);
+	assert(call->method->kind == CP_RPC_KIND_UNARY ||
+	       call->method->kind == CP_RPC_KIND_CLIENT_STREAM);
 	assert(message->descriptor == call->method->response);
 
 	call->transport->reply(call, message);
@@ -49,14 +50,14 @@ void cp_rpc_call_fail(struct cp_rpc_call *call, int code, const char *text)
 
 void cp_rpc_call_next(struct cp_rpc_call *call)
 {
-	assert(call->method->kind == CP_RPC_KIND_CLIENT_STREAM);
+	assert(cp_rpc_method_client_streams(call->method));
 
 	call->transport->next(call);
 }
 
 int cp_rpc_call_send(struct cp_rpc_call *call, const ProtobufCMessage *message)
 {
-	assert(call->method->kind == CP_RPC_KIND_SERVER_STREAM);
+	assert(cp_rpc_method_server_streams(call->method));
 	assert(message->descriptor == call->method->response);
 
 	return call->transport->send(call, message);
@@ -64,7 +65,7 @@ int cp_rpc_call_send(struct cp_rpc_call *call, const ProtobufCMessage *message)
 
 void cp_rpc_call_finish(struct cp_rpc_call *call)
 {
-	assert(call->method->kind == CP_RPC_KIND_SERVER_STREAM);
+	assert(cp_rpc_method_server_streams(call->method));
 
 	call->transport->finish(call);
 }

@@ -43,12 +43,12 @@ void cp_rpc_call_reply(struct cp_rpc_call *call,
  * at CP_RPC_STATUS_TEXT_BYTES. */
 void cp_rpc_call_fail(struct cp_rpc_call *call, int code, const char *text);
 
-/* Client streams: asks for the next message; until then the client is held
+/* Where the client streams: asks for the next message; until then the client is held
  * back by flow control. One request at a time. */
 void cp_rpc_call_next(struct cp_rpc_call *call);
 
-/* Server streams: sends one message. */
+/* Where the server streams: sends one message. */
 int cp_rpc_call_send(struct cp_rpc_call *call, const ProtobufCMessage *message);
 
-/* Server streams: ends the call with OK, after what is under way. */
+/* Where the server streams: ends the call with OK, after what is under way. */
 void cp_rpc_call_finish(struct cp_rpc_call *call);

@@ -12,6 +12,7 @@
 
 #include "controld/rpc/core.h"
 #include "controld/rpc/outgoing.h"
+#include "controld/rpc/tls.h"
 
 enum {
 	MAX_ARGS = 16,
@@ -92,32 +93,18 @@ static grpc_channel_credentials *
 make_tls(const struct cp_rpc_channel_options *options,
 	 const struct cp_rpc_secrets *secrets)
 {
-	grpc_tls_credentials_options *tls;
-	grpc_tls_certificate_provider *provider;
 	grpc_tls_certificate_verifier *verifier = make_verifier(options);
-	grpc_tls_identity_pairs *pairs = NULL;
+	grpc_tls_credentials_options *tls;
 
 	if (!verifier)
 		return NULL;
-	if (secrets->certificate) {
-		pairs = grpc_tls_identity_pairs_create();
-		grpc_tls_identity_pairs_add_pair(pairs, secrets->key,
-						 secrets->certificate);
-	}
-	provider = grpc_tls_certificate_provider_static_data_create(secrets->ca,
-								    pairs);
-	tls = grpc_tls_credentials_options_create();
-	grpc_tls_credentials_options_set_certificate_provider(tls, provider);
-	grpc_tls_credentials_options_watch_root_certs(tls);
-	if (pairs)
-		grpc_tls_credentials_options_watch_identity_key_cert_pairs(tls);
+	tls = cp_rpc_tls_options_new(secrets);
 	grpc_tls_credentials_options_set_verify_server_cert(tls, 1);
 	grpc_tls_credentials_options_set_certificate_verifier(tls, verifier);
 	/* The library's own check of the host would look at the call's
 	 * authority only, and is replaced by the verifier. */
 	grpc_tls_credentials_options_set_check_call_host(tls, 0);
 	grpc_tls_certificate_verifier_release(verifier);
-	grpc_tls_certificate_provider_release(provider);
 	return grpc_tls_credentials_create(tls);
 }
 

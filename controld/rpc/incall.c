@@ -51,10 +51,10 @@ static void free_if_done(struct incall *call)
 	(void)cp_rpc_buffer_free(call->sending);
 	grpc_slice_unref(call->text);
 	grpc_call_unref(call->call);
-	if (call->is_admitted) {
-		connection->n_admitted--;
+	if (call->is_admitted)
 		server->n_admitted--;
-	}
+	if (call->is_admitted && connection)
+		connection->n_admitted--;
 	free(call);
 	if (connection)
 		cp_rpc_connection_call_ended(connection);
@@ -221,7 +221,7 @@ static void unpack(struct incall *call)
 
 static void half_closed(struct incall *call)
 {
-	if (call->base.method->kind != CP_RPC_KIND_CLIENT_STREAM)
+	if (!cp_rpc_method_client_streams(call->base.method))
 		refuse(call, GRPC_STATUS_INVALID_ARGUMENT,
 		       "the request has no message");
 	else if (call->base.method->on_half_close)
@@ -270,17 +270,17 @@ static bool admit(struct incall *call)
 	const char *text = NULL;
 	int code = GRPC_STATUS_RESOURCE_EXHAUSTED;
 
-	if (server->is_stopping || !connection) {
+	if (server->is_stopping || (!connection && !server->port)) {
 		code = GRPC_STATUS_UNAVAILABLE;
-		text = connection ? "the server is stopping" :
-				    "the connection has ended";
+		text = server->is_stopping ? "the server is stopping" :
+					     "the connection has ended";
 	} else if (!call->base.method) {
 		code = GRPC_STATUS_UNIMPLEMENTED;
 		text = "this method does not exist";
 	} else if (server->n_admitted >= options->max_calls) {
 		text = "too many calls are under way";
-	} else if (connection->n_admitted >=
-		   options->max_calls_per_connection) {
+	} else if (connection && connection->n_admitted >=
+					 options->max_calls_per_connection) {
 		text = "too many calls are under way on this connection";
 	}
 	if (text) {
@@ -288,10 +288,12 @@ static bool admit(struct incall *call)
 		refuse(call, code, text);
 		return false;
 	}
-	call->base.peer = connection->peer;
 	call->is_admitted = true;
 	server->n_admitted++;
-	connection->n_admitted++;
+	if (connection) {
+		call->base.peer = connection->peer;
+		connection->n_admitted++;
+	}
 	return true;
 }
 
@@ -396,7 +398,7 @@ void cp_rpc_incall_start(struct cp_rpc_server *server, grpc_call *grpc,
 	op.data.recv_close_on_server.cancelled = &call->cancelled;
 	start(call, &op, 1, &call->close_op);
 	if (admit(call)) {
-		if (call->base.method->kind == CP_RPC_KIND_CLIENT_STREAM)
+		if (cp_rpc_method_client_streams(call->base.method))
 			deliver(call);
 		else
 			start_receive(call);

@@ -24,6 +24,7 @@ struct cp_rpc_server {
 	uv_timer_t drain_timer;
 	grpc_server *server;
 	grpc_server_credentials *credentials;
+	int port; /* 0: it is on a path */
 
 	/* The one request for a further call that is always under way. */
 	struct cp_rpc_queue_op request_op;

@@ -11,6 +11,7 @@
 #include "controld/rpc/core.h"
 #include "controld/rpc/incall.h"
 #include "controld/rpc/internal.h"
+#include "controld/rpc/tls.h"
 #include "shared/util.h"
 
 enum {
@@ -180,7 +181,8 @@ static void put_arg(grpc_channel_args *args, const char *key, int value)
 	};
 }
 
-static void start_grpc(struct cp_rpc_server *server)
+static void make_grpc(struct cp_rpc_server *server,
+		      const struct cp_rpc_secrets *secrets)
 {
 	const struct cp_rpc_server_options *options = &server->options;
 	grpc_resource_quota *quota;
@@ -196,6 +198,8 @@ static void start_grpc(struct cp_rpc_server *server)
 	put_arg(&args, GRPC_ARG_MAX_CONNECTION_IDLE_MS, (int)options->idle_ms);
 	/* What is compressed reaches us as it is and is refused there. */
 	put_arg(&args, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+	/* Two servers on one port would share its clients. */
+	put_arg(&args, GRPC_ARG_ALLOW_REUSEPORT, 0);
 	quota = grpc_resource_quota_create(NULL);
 	grpc_resource_quota_resize(quota, options->max_memory_bytes);
 	put_arg(&args, GRPC_ARG_RESOURCE_QUOTA, 0);
@@ -205,11 +209,32 @@ static void start_grpc(struct cp_rpc_server *server)
 		grpc_resource_quota_arg_vtable();
 	server->server = grpc_server_create(&args, NULL);
 	grpc_resource_quota_unref(quota);
-	server->credentials = grpc_insecure_server_credentials_create();
+	server->credentials = secrets ?
+				      cp_rpc_tls_server_new(secrets) :
+				      grpc_insecure_server_credentials_create();
 	grpc_server_register_completion_queue(server->server, server->queue.cq,
 					      NULL);
+}
+
+/* What cannot be bound to has to be stopped like any other. */
+static int start_grpc(struct cp_rpc_server *server, const char *address,
+		      struct sn_diag *diag)
+{
+	int r = 0;
+
+	if (address && server->credentials)
+		server->port = grpc_server_add_http2_port(
+			server->server, address, server->credentials);
+	if (address && server->port == 0) {
+		sn_diag_set(diag, NULL,
+			    "cannot listen on %s: it is in use, or none of "
+			    "ours, or the certificate and key do not fit",
+			    address);
+		r = CP_RPC_SERVER_E_ADDRESS;
+	}
 	grpc_server_start(server->server);
 	request_call(server);
+	return r;
 }
 
 static unsigned int or_default(unsigned int value, unsigned int otherwise)
@@ -225,6 +250,8 @@ static void set_options(struct cp_rpc_server *server,
 	*own = *options;
 	server->uid = geteuid();
 	own->path = NULL;
+	own->address = NULL;
+	own->secrets = NULL;
 	own->max_connections = or_default(options->max_connections,
 					  CP_RPC_SERVER_MAX_CONNECTIONS);
 	own->max_calls =
@@ -242,10 +269,11 @@ static void set_options(struct cp_rpc_server *server,
 static int open_server(struct cp_rpc_server *server, const char *path,
 		       struct sn_diag *diag)
 {
-	int r;
+	int r = 0;
 
-	r = cp_rpc_listen_init(&server->listener, path, server->options.gid,
-			       diag);
+	if (path)
+		r = cp_rpc_listen_init(&server->listener, path,
+				       server->options.gid, diag);
 	if (r == CP_RPC_LISTEN_E_BUSY)
 		return CP_RPC_SERVER_E_BUSY;
 	if (r == CP_RPC_LISTEN_E_PATH)
@@ -254,11 +282,28 @@ static int open_server(struct cp_rpc_server *server, const char *path,
 		return r;
 	r = cp_rpc_queue_init(&server->queue, server->loop);
 	if (r < 0) {
-		sn_diag_set(diag, NULL, "cannot make the thread for %s: %s",
-			    path, strerror(-r));
+		sn_diag_set(diag, NULL, "cannot make the server's thread: %s",
+			    strerror(-r));
 		cp_rpc_listen_done(&server->listener);
 	}
 	return r;
+}
+
+static int watch_path(struct cp_rpc_server *server, const char *path,
+		      struct sn_diag *diag)
+{
+	int r = uv_poll_init(server->loop, &server->accept_watch,
+			     server->listener.fd);
+
+	if (r == 0) {
+		server->n_open++;
+		r = uv_poll_start(&server->accept_watch, UV_READABLE,
+				  client_came);
+	}
+	if (r < 0)
+		sn_diag_set(diag, NULL, "cannot watch %s: %s", path,
+			    strerror(-r));
+	return sn_trace(r);
 }
 
 int cp_rpc_server_new(struct cp_rpc_server **ret, uv_loop_t *loop,
@@ -286,20 +331,15 @@ int cp_rpc_server_new(struct cp_rpc_server **ret, uv_loop_t *loop,
 	}
 	grpc_call_details_init(&server->details);
 	grpc_metadata_array_init(&server->metadata);
-	start_grpc(server);
+	make_grpc(server, options->secrets);
 	(void)uv_timer_init(loop, &server->drain_timer);
 	server->n_open = 2; /* timer and queue */
-	r = uv_poll_init(loop, &server->accept_watch, server->listener.fd);
-	if (!r) {
-		server->n_open++;
-		r = uv_poll_start(&server->accept_watch, UV_READABLE,
-				  client_came);
-	}
-	if (r < 0) {
-		sn_diag_set(diag, NULL, "cannot watch %s: %s", options->path,
-			    strerror(-r));
+	r = start_grpc(server, options->address, diag);
+	if (r == 0 && options->path)
+		r = watch_path(server, options->path, diag);
+	if (r) {
 		cp_rpc_server_stop(server, 0, NULL, NULL);
-		return sn_trace(r);
+		return r;
 	}
 	*ret = server;
 	return 0;
@@ -326,6 +366,11 @@ void cp_rpc_server_stop(struct cp_rpc_server *server, unsigned int drain_ms,
 	else
 		(void)uv_timer_start(&server->drain_timer, drain_ended,
 				     drain_ms, 0);
+}
+
+int cp_rpc_server_get_port(const struct cp_rpc_server *server)
+{
+	return server->port;
 }
 
 void cp_rpc_server_get_stats(const struct cp_rpc_server *server,

@@ -5,7 +5,10 @@
  * handlers included, runs on the loop's thread. Connections are accepted
  * here, so that each call knows who made it by SO_PEERCRED, and are bounded,
  * as are calls, message sizes, metadata and idle time. Calls are handled as
- * controld/rpc/call.h says. */
+ * controld/rpc/call.h says.
+ *
+ * On a TCP port instead, gRPC accepts, who calls is not known, and of
+ * connections only their memory is bounded. */
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -15,6 +18,7 @@
 #include "shared/diag.h"
 
 struct cp_rpc_call;
+struct cp_rpc_secrets;
 struct cp_rpc_server;
 
 enum {
@@ -35,6 +39,7 @@ enum cp_rpc_kind {
 	CP_RPC_KIND_UNARY,
 	CP_RPC_KIND_CLIENT_STREAM,
 	CP_RPC_KIND_SERVER_STREAM,
+	CP_RPC_KIND_BOTH_STREAM,
 };
 
 /* Whom a method is for, where callers are told apart (controld/rest); each may
@@ -59,8 +64,10 @@ struct cp_rpc_method {
 	 * says where it stands, and that of a request to go on behind it. */
 	const char *cursor;
 	const char *resume;
-	/* A call has come. message: the request; NULL for a client stream,
-	 * whose messages come one by one, each after cp_rpc_call_next(). */
+	/* A call has come. message: the request; NULL where the client
+	 * streams, whose messages come one by one, each after
+	 * cp_rpc_call_next(). Streams of both sides have what is said of
+	 * either. */
 	void (*on_call)(struct cp_rpc_call *call,
 			const ProtobufCMessage *message, void *user);
 	/* Client streams: the message that was asked for. */
@@ -78,7 +85,11 @@ struct cp_rpc_method {
 
 /* Limits that are 0 take the value of the constant of the same name. */
 struct cp_rpc_server_options {
-	const char *path;
+	const char *path; /* NULL: address is served */
+	/* "127.0.0.1:50051", "[::1]:0"; 0 is a free port. */
+	const char *address;
+	/* Of the address; NULL: plain text. Borrowed for the call. */
+	const struct cp_rpc_secrets *secrets;
 	/* Group whose members may call besides root and the server's own
 	 * user; (gid_t)-1: nobody else. The peer of each connection is asked
 	 * for, whatever the mode of the socket file. */
@@ -113,6 +124,8 @@ struct cp_rpc_server_stats {
 enum {
 	CP_RPC_SERVER_E_BUSY = 1, /* another server holds the path */
 	CP_RPC_SERVER_E_PATH, /* the path cannot be a socket's */
+	CP_RPC_SERVER_E_ADDRESS, /* it cannot be bound to, or not with these
+				  * secrets */
 };
 
 /* Starts to serve. *diag is filled for every failure. Nothing may fork in
@@ -127,5 +140,9 @@ int cp_rpc_server_new(struct cp_rpc_server **ret, uv_loop_t *loop,
 void cp_rpc_server_stop(struct cp_rpc_server *server, unsigned int drain_ms,
 			void (*done)(void *user), void *user);
 
+/* Of the address; 0 of a path. */
+int cp_rpc_server_get_port(const struct cp_rpc_server *server);
+
+/* Of connections and peers nothing is known of an address. */
 void cp_rpc_server_get_stats(const struct cp_rpc_server *server,
 			     struct cp_rpc_server_stats *ret);

@@ -18,6 +18,18 @@ struct cp_rpc_transport {
 	void (*finish)(struct cp_rpc_call *call);
 };
 
+static inline bool cp_rpc_method_client_streams(const struct cp_rpc_method *row)
+{
+	return row->kind == CP_RPC_KIND_CLIENT_STREAM ||
+	       row->kind == CP_RPC_KIND_BOTH_STREAM;
+}
+
+static inline bool cp_rpc_method_server_streams(const struct cp_rpc_method *row)
+{
+	return row->kind == CP_RPC_KIND_SERVER_STREAM ||
+	       row->kind == CP_RPC_KIND_BOTH_STREAM;
+}
+
 /* Embedded in the object of the transport. */
 struct cp_rpc_call {
 	const struct cp_rpc_transport *transport;

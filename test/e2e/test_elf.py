@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SENTINEL_BUILD", ROOT / "build"))
 
-PROGRAMS = ["sentinel-dp", "sentinel-cp", "sentinelctl"]
+PROGRAMS = ["sentinel-dp", "sentinel-cp", "sentinelctl", "sentinel-detector"]
 DATAPLANE_MAY_NEED = {"libbpf", "libelf", "libz", "libcap", "libseccomp",
                       "libc"}
 

@@ -10,7 +10,8 @@ import yaml
 from world import BUILD, ROOT, run
 
 PAGES = ("sentinelctl.1", "sentinel-dp.8", "sentinel-cp.8",
-         "sentinel-cp.yaml.5", "sentinel-policy.5", "sentinel-rules.5")
+         "sentinel-detector.8", "sentinel-cp.yaml.5", "sentinel-policy.5",
+         "sentinel-rules.5")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,8 @@ def options_of(text):
     return set(re.findall(r"--([a-z][a-z0-9-]+)", text))
 
 
-@pytest.mark.parametrize("name", ["sentinel-dp", "sentinel-cp"])
+@pytest.mark.parametrize("name", ["sentinel-dp", "sentinel-cp",
+                                  "sentinel-detector"])
 def test_options_of_the_daemons(pages, name):
     options = options_of(run(BUILD / name, "--help").stdout)
     assert len(options) > 5

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quick start: sentinel-detector beside the daemons, and a write to
+/etc/hosts of another mount namespace."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+import conftest as here
+import feeding
+import world as worlds
+from feeding import check_ledger, status, until
+
+CONFIG = """\
+runtime:
+  enabled: true
+detectors:
+  - name: reference
+    url: http://127.0.0.1:50051
+    insecure: true
+    events: [file_write]
+    match: {path_prefixes: [/etc]}
+""" + feeding.TIMERS
+WRITE = ('mount --bind "$1" /etc && printf "192.0.2.1 evil.test\\n" >>/etc/hosts')
+
+
+@pytest.fixture(scope="module")
+def world(tracefs):
+    made = worlds.World(dp_options=[*here.OPTIONS, "--tracefs", tracefs],
+                        config=worlds.QUICK + CONFIG)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def detector(clean, tmp_path):
+    log = tmp_path / "log"
+    with open(log, "wb") as out:
+        child = subprocess.Popen(
+            [*clean.in_cgroup("daemons"), *clean.network.enter("router"),
+             "setpriv", "--pdeathsig=KILL", worlds.BUILD / "sentinel-detector"],
+            stdin=subprocess.DEVNULL, stderr=out)
+    yield child, log
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+
+
+def test_a_write_in_another_mount_namespace_is_reported(clean, detector,
+                                                        tmp_path):
+    child, log = detector
+    feeding.in_force(clean)
+    until(lambda: status(clean, "reference")["state"] == "streaming",
+          "it is connected")
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "hosts").write_text("")
+    before = os.stat("/etc/hosts")
+    worlds.run(*clean.in_cgroup("work"), "unshare", "--mount", "sh", "-c",
+               WRITE, "sh", etc)
+    after = os.stat("/etc/hosts")
+    assert (before.st_ino, before.st_size, before.st_mtime_ns) == \
+        (after.st_ino, after.st_size, after.st_mtime_ns)
+    assert (etc / "hosts").read_text() == "192.0.2.1 evil.test\n"
+    text = "file_write below /etc: /etc/hosts by sh"
+    until(lambda: text in log.read_text(encoding="utf-8"), "it is reported")
+    line, = until(lambda: clean.ctl("findings", "-o", "json").out.splitlines(),
+                  "it is a finding")
+    found = json.loads(line)
+    assert found["detector"] == "reference" and found["text"] == text
+    assert found["event"]["process"]["comm"] == "sh"
+    check_ledger(status(clean, "reference"))
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(feeding.LIMIT_S) == 0
+    assert "anomalies=1 " in log.read_text(encoding="utf-8")
