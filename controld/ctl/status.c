@@ -32,6 +32,24 @@ static void print_control(FILE *out,
 		      control->queued_events);
 }
 
+static void print_detector(FILE *out, const Sentinel__V1__DetectorStatus *one)
+{
+	uint64_t dropped = one->dropped_queue + one->dropped_spool +
+			   one->dropped_disk + one->dropped_unanswered +
+			   one->dropped_memory;
+	char state[CP_CTL_OUTPUT_TEXT_BYTES];
+
+	(void)cp_ctl_output_enum(&sentinel__v1__detector_state__descriptor,
+				 (int)one->state, state);
+	(void)fprintf(out, "detector     %s: ", cp_ctl_table_clean(one->name));
+	(void)fprintf(out, "%s, %s%s", state, cp_ctl_table_clean(one->url),
+		      one->insecure ? " (NOT ENCRYPTED, NOT VERIFIED)" : "");
+	(void)fprintf(out,
+		      ", %" PRIu64 " delivered, %" PRIu64 " wait, %" PRIu64
+		      " dropped\n",
+		      one->delivered, one->in_memory + one->on_disk, dropped);
+}
+
 static void print_daemons(FILE *out, Sentinel__V1__GetStatusResponse *status)
 {
 	const Sentinel__V1__DataplaneStatus *dataplane = status->dataplane;
@@ -54,6 +72,8 @@ static void print_daemons(FILE *out, Sentinel__V1__GetStatusResponse *status)
 		(void)fprintf(out, "sentinel-dp  not connected: %s\n",
 			      cp_ctl_table_clean(dataplane->last_error));
 	print_control(out, status->control_plane);
+	for (size_t i = 0; i < status->n_detectors; i++)
+		print_detector(out, status->detectors[i]);
 	(void)fprintf(out, "attachments  %" PRIu32 ", %" PRIu32 " waiting\n",
 		      status->attachments, status->attachments_waiting);
 }

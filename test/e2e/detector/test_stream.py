@@ -8,8 +8,9 @@ import socket
 import time
 
 import feeding
-from feeding import check_all, check_ledger, status, until_drained
-from feeding import until
+from feeding import check_all, check_ledger, status, until, until_drained
+from prometheus import Page
+from world import HERE, Agent
 
 IS_LONG = "SN_SOAK" in os.environ
 CONFIG = """\
@@ -99,6 +100,36 @@ def test_anomalies_are_counted_and_found(clean, peer, events):
     assert (found[0]["severity"], found[0]["text"], found[0]["score"]) == \
         ("warning", "as asked", 0.5)
     assert str(found[0]["event"]["process"]["pid"]) == events.pid
+
+
+def scrape(world):
+    agent = Agent([*world.in_cgroup("agents"), *world.network.enter("router")],
+                  HERE / "web.py")
+    try:
+        return Page(agent.get(port=9102)["body"])
+    finally:
+        agent.end()
+
+
+def test_metrics_and_status_say_the_same(clean, peer, events):
+    peer()
+    events.make(50)
+    until_drained(clean)
+    state, page = status(clean), scrape(clean)
+
+    def get(name, **labels):
+        return page.get(f"sentinel_detector_{name}", detector="peer", **labels)
+    assert get("state", state="streaming") == 1
+    for what in ("accepted", "recovered", "delivered", "sent"):
+        assert get("events_total", what=what) == state[what]
+    for cause in ("queue", "spool", "disk", "unanswered", "memory"):
+        assert get("dropped_total", cause=cause) == state[f"dropped_{cause}"]
+    assert get("held", where="memory") == get("held", where="disk") == 0
+    assert get("anomalies_total") == state["anomalies"]
+    assert get("streams_total") == state["streams"]
+    assert f"detector     peer: streaming, http://127.0.0.1:{feeding.PORT} " \
+        f"(NOT ENCRYPTED, NOT VERIFIED), {state['delivered']} delivered, 0 " \
+        f"wait, {feeding.dropped(state)} dropped" in clean.ctl("status").out
 
 
 def test_an_answer_of_100_mib_ends_the_stream_and_nothing_else(clean, peer,
