@@ -219,9 +219,63 @@ static void size_that_no_ring_has_is_refused(void)
 	t_null(ring);
 }
 
+/* As after a crash: another reader begins with what was not released. */
+static void what_is_held_is_there_for_the_next_reader(void)
+{
+	struct fake fake = fake_new(4096);
+	sn_cleanup(sn_ring_freep) struct sn_ring *ring = NULL;
+	sn_cleanup(sn_ring_freep) struct sn_ring *next = NULL;
+	struct seen seen = { 0 };
+	unsigned int n;
+
+	t_eq(sn_ring_new(&ring, fake.fd, 4096), 0);
+	sn_ring_hold(ring, true);
+	(void)produce(&fake, "a", 1, 0);
+	(void)produce(&fake, "b", 1, 0);
+	(void)produce(&fake, "c", 1, 0);
+	t_eq(sn_ring_read(ring, 16, &n, take, &seen), 0);
+	t_eq(n, 3);
+	t_eq(*fake.consumer, 0);
+	t_eq(sn_ring_held(ring), 3 * 16);
+	t_eq(sn_ring_position(ring), 3 * 16);
+	sn_ring_release(ring, 16);
+	t_eq(*fake.consumer, 16);
+	sn_ring_release(ring, 0);
+	t_eq(*fake.consumer, 16);
+
+	t_eq(sn_ring_new(&next, fake.fd, 4096), 0);
+	t_eq(sn_ring_position(next), 16);
+	t_eq(sn_ring_read(next, 16, &n, take, &seen), 0);
+	t_eq(n, 2);
+	t_eq(seen.first[3], 'b');
+	t_eq(*fake.consumer, 3 * 16);
+}
+
+static void no_more_is_released_than_was_read(void)
+{
+	struct fake fake = fake_new(4096);
+	sn_cleanup(sn_ring_freep) struct sn_ring *ring = NULL;
+	struct seen seen = { 0 };
+	unsigned int n;
+
+	t_eq(sn_ring_new(&ring, fake.fd, 4096), 0);
+	sn_ring_hold(ring, true);
+	(void)produce(&fake, "a", 1, 0);
+	t_eq(sn_ring_read(ring, 16, &n, take, &seen), 0);
+	(void)produce(&fake, "b", 1, 0);
+	sn_ring_release(ring, UINT64_MAX);
+	t_eq(*fake.consumer, 16);
+	t_eq(sn_ring_read(ring, 16, &n, take, &seen), 0);
+	sn_ring_hold(ring, false);
+	t_eq(*fake.consumer, 32);
+	t_eq(sn_ring_held(ring), 0);
+}
+
 T_MAIN("ring", records_come_in_order_and_free_their_room,
        no_more_than_max_records_a_call, discarded_records_are_skipped,
        record_being_written_stops_the_reader, record_across_the_end_is_whole,
        impossible_length_is_refused_and_reading_goes_on,
        producer_further_than_the_ring_is_refused,
-       size_that_no_ring_has_is_refused)
+       size_that_no_ring_has_is_refused,
+       what_is_held_is_there_for_the_next_reader,
+       no_more_is_released_than_was_read)

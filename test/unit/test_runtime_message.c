@@ -337,8 +337,26 @@ static void longest_paths_fit(void)
 	end_scene(scene);
 }
 
+static void a_record_that_is_read_again_has_the_same_name(void)
+{
+	struct sn_rt_record head = { .time = 5, .tgid = 7, .start = 9 };
+	uint64_t name[2], other[2];
+
+	cp_runtime_message_name(1, 64, &head, name);
+	cp_runtime_message_name(1, 64, &head, other);
+	t_true(name[0] == other[0] && name[1] == other[1]);
+	cp_runtime_message_name(1, 128, &head, other);
+	t_true(name[0] != other[0] && name[1] != other[1]);
+	cp_runtime_message_name(2, 64, &head, other);
+	t_true(name[0] != other[0] && name[1] != other[1]);
+	head.time++;
+	cp_runtime_message_name(1, 64, &head, other);
+	t_true(name[0] != other[0] && name[1] != other[1]);
+}
+
 T_MAIN("runtime_message", event_says_what_when_and_who,
        uuid_is_of_version_8_and_differs_by_run_and_number,
        failure_names_its_error, path_that_is_not_utf8_is_there_twice,
        host_path_is_told_where_it_differs, known_process_brings_what_it_runs_in,
-       addresses_are_numeric, longest_paths_fit)
+       addresses_are_numeric, longest_paths_fit,
+       a_record_that_is_read_again_has_the_same_name)
