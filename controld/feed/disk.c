@@ -81,6 +81,13 @@ static void write_some(struct cp_feed *feed, struct cp_feed_write **at)
 	feed->disk_error =
 		cp_feed_spool_write(feed->spool, items, n, &n_written);
 	feed->n_written += n_written;
+	if (feed->disk_error == 0)
+		return;
+	/* Not even a small file of answered events is kept now. */
+	cp_feed_spool_trim(feed->spool, feed->below, false);
+	feed->disk_error = cp_feed_spool_write(feed->spool, items + n_written,
+					       n - n_written, &n_written);
+	feed->n_written += n_written;
 }
 
 /* What was in the queue and is not on disk goes before, between and behind what
@@ -131,8 +138,6 @@ static void work(uv_work_t *request)
 
 	feed->n_written = 0;
 	feed->disk_error = 0;
-	/* What is answered makes room. */
-	cp_feed_spool_trim(feed->spool, feed->below, false);
 	cp_feed_spool_get_stats(feed->spool, &stats);
 	/* What is in memory may have to go between what was written before and
 	 * what comes now: see write_queue(). */
