@@ -13,12 +13,7 @@ sys.path.insert(0, str(HERE))
 
 import feeding  # noqa: E402
 import world as worlds  # noqa: E402
-from feeding import PLACE, configure  # noqa: E402
-
-RING_BYTES = 16 << 20
-OPTIONS = ["--runtime", "--runtime-ring-bytes", str(RING_BYTES),
-           "--runtime-match", "4096", "--runtime-sums", "1024",
-           "--runtime-subjects", "1024"]
+from feeding import OPTIONS, PLACE, configure  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,10 @@ PORT = 7444
 LIMIT_S = 120
 LEDGER = ("dropped_queue", "dropped_spool", "dropped_disk",
           "dropped_unanswered", "dropped_memory")
+RING_BYTES = 16 << 20
+OPTIONS = ["--runtime", "--runtime-ring-bytes", str(RING_BYTES),
+           "--runtime-match", "4096", "--runtime-sums", "1024",
+           "--runtime-subjects", "1024"]
 # Known before the daemons are, and searched by everybody.
 PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-detector"
 # Short pauses, so that a test sees in seconds what takes minutes outside.

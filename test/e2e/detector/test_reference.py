@@ -9,7 +9,6 @@ import subprocess
 
 import pytest
 
-import conftest as here
 import feeding
 import world as worlds
 from feeding import check_ledger, status, until
@@ -29,7 +28,7 @@ WRITE = ('mount --bind "$1" /etc && printf "192.0.2.1 evil.test\\n" >>/etc/hosts
 
 @pytest.fixture(scope="module")
 def world(tracefs):
-    made = worlds.World(dp_options=[*here.OPTIONS, "--tracefs", tracefs],
+    made = worlds.World(dp_options=[*feeding.OPTIONS, "--tracefs", tracefs],
                         config=worlds.QUICK + CONFIG)
     yield made
     made.end()
