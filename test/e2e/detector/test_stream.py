@@ -52,7 +52,7 @@ def test_rate(clean, peer, events):
     until_drained(clean)
     count = 100000 if IS_LONG else 4000
     start = time.monotonic()
-    events.make(count)
+    events.make_all(clean, count)
     made = time.monotonic() - start
     state = until_drained(clean)
     seconds = time.monotonic() - start
