@@ -13,15 +13,14 @@ static const char *check_entry(const struct model_outcome *want,
 
 	if (want->is_stored) {
 		expected.judged = expected.last_seen = flow->judged;
-		if (flow->judged < got->begin_ns - WORLD_TICK_NS ||
-		    flow->judged > got->end_ns)
+		if (flow->judged < got->tick_ns || flow->judged > got->end_ns)
 			return "the flow's time of judgement";
 		if (!expected.admitted && flow->admitted >= got->begin_ns &&
 		    flow->admitted <= got->end_ns)
 			expected.admitted = flow->admitted;
 	} else if (want->is_touched) {
 		if (got->begin_ns - expected.last_seen > 2 * SN_TOUCH_NS &&
-		    flow->last_seen < got->begin_ns - WORLD_TICK_NS)
+		    flow->last_seen < got->tick_ns)
 			return "the flow's last_seen";
 		expected.last_seen = flow->last_seen;
 	}

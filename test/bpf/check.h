@@ -19,6 +19,7 @@ struct check_found {
 	size_t n_nat;
 	struct sn_dns_nat_key nat_key;
 	struct sn_dns_nat nat;
+	uint64_t tick_ns; /* world_tick_ns() before begin_ns */
 	uint64_t begin_ns;
 	uint64_t end_ns;
 };

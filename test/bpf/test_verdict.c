@@ -356,6 +356,7 @@ static void run_case(struct stage *s, const struct model_case *c,
 	};
 
 	(void)memset(ret, 0, sizeof(*ret));
+	ret->tick_ns = world_tick_ns();
 	ret->begin_ns = world_now_ns();
 	ret->answer = world_run_skb(world, program, c->frame.bytes,
 				    c->frame.size, &skb, NULL, NULL);

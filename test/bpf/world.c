@@ -202,6 +202,11 @@ uint64_t world_now_ns(void)
 	return read_clock(CLOCK_BOOTTIME);
 }
 
+uint64_t world_tick_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
 static uint32_t run(const struct world *world, enum world_program program,
 		    struct bpf_test_run_opts *options)
 {

@@ -89,6 +89,10 @@ struct world *world_free(struct world *world);
  * that has slept since it was started, where the two differ. */
 uint64_t world_now_ns(void);
 
+/* The flows' clock as the programs read it: late by a tick, and by more where
+ * ticks come late. */
+uint64_t world_tick_ns(void);
+
 /* Runs a program on a frame; returns what it returned. */
 uint32_t world_run(const struct world *world, enum world_program program,
 		   const void *frame, size_t size);
