@@ -25,11 +25,12 @@ static void answer(struct cp_rpc_call *call,
 		   const Sentinel__V1__EventEnvelope *event,
 		   struct cp_detector_judge_verdict *verdict)
 {
-	Google__Protobuf__Timestamp now = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
-	Sentinel__V1__DetectionResponse response =
-		SENTINEL__V1__DETECTION_RESPONSE__INIT;
+	Google__Protobuf__Timestamp now;
+	Sentinel__V1__DetectionResponse response;
 	struct timespec at;
 
+	google__protobuf__timestamp__init(&now);
+	sentinel__v1__detection_response__init(&response);
 	(void)clock_gettime(CLOCK_REALTIME, &at);
 	now.seconds = at.tv_sec;
 	now.nanos = (int32_t)at.tv_nsec;
@@ -80,9 +81,10 @@ static void anomaly_came(struct cp_rpc_call *call,
 			 const ProtobufCMessage *message, void *user)
 {
 	const Sentinel__V1__AnomalyReport *report = (const void *)message;
-	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
 	struct cp_detector_service *service = user;
+	Google__Protobuf__Empty empty;
 
+	google__protobuf__empty__init(&empty);
 	service->n_reports++;
 	sn_log(SN_LOG_WARNING, "report event_id=%s score=%.2f reason='%s'",
 	       report->event_id, report->score, report->reason);
@@ -98,9 +100,9 @@ check(const ProtobufCMessage *message)
 {
 	const Grpc__Health__V1__HealthCheckRequest *request =
 		(const void *)message;
-	Grpc__Health__V1__HealthCheckResponse response =
-		GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+	Grpc__Health__V1__HealthCheckResponse response;
 
+	grpc__health__v1__health_check_response__init(&response);
 	response.status =
 		GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
 	for (size_t i = 0; i < SN_ARRAY_SIZE(services); i++) {
