@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/feed/feed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,9 @@ int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime)
 {
 	int r = cp_runtime_observe(runtime, &feed->observer);
 
+	if (r > 0)
+		(void)snprintf(feed->error, sizeof(feed->error),
+			       "too many rules: it gets no events");
 	if (r != 0)
 		return r;
 	feed->runtime = runtime;
