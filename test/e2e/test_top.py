@@ -41,9 +41,14 @@ class Terminal:
         return self.tmux("list-sessions", check=False).returncode != 0
 
     def shows(self, pattern):
-        until(lambda: re.search(pattern, self.screen(), re.MULTILINE),
-              f"the screen shows {pattern!r}\n{self.screen()}")
-        return self.screen()
+        def found():
+            seen.append(self.screen())
+            return re.search(pattern, seen[-1], re.MULTILINE) and seen[-1]
+        seen = []
+        try:
+            return until(found, f"the screen shows {pattern!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{seen[-1]}") from None
 
     def end(self):
         self.tmux("kill-server", check=False)

@@ -5,6 +5,7 @@
 #include <grpc/status.h>
 #include <locale.h>
 #include <ncurses.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -229,6 +230,9 @@ enum cp_ctl_exit cp_ctl_top_screen_run(struct cp_ctl_top_source *source,
 		return cp_ctl_session_fail(source->session, CP_CTL_EXIT_FAILED,
 					   "this terminal cannot be used; try "
 					   "TERM=dumb");
+	/* Between reading the size and listening for changes of it ncurses can
+	 * miss one; this makes it read the size again. */
+	(void)raise(SIGWINCH);
 	set_up();
 	while (goes_on) {
 		uint64_t now = now_ms();
