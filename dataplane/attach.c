@@ -88,6 +88,7 @@ int dp_attach_init(struct dp_attach *attach, struct dp_object *object,
 		.tcx = has_tcx && options->tc != DP_OPTIONS_TC_CLSACT,
 	};
 	attach->netlink = !attach->tcx;
+	dp_attach_host_init(attach);
 	attach->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (attach->socket < 0) {
 		r = -errno;
@@ -108,6 +109,7 @@ int dp_attach_init(struct dp_attach *attach, struct dp_object *object,
 
 void dp_attach_done(struct dp_attach *attach)
 {
+	dp_attach_host_done(attach);
 	sn_closep(&attach->socket);
 	sn_closep(&attach->task_link);
 }

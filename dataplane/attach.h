@@ -28,6 +28,8 @@ struct dp_attach {
 	const struct dp_tracefs *tracefs;
 	uint32_t instance; /* of runtime programs that are on hooks */
 	bool hooked[SN_RUNTIME_HOOK_COUNT]; /* they are on this one */
+	int kept[SN_RUNTIME_HOOK_COUNT]; /* links without a pin, or -1 */
+	uint64_t kept_until[SN_RUNTIME_HOOK_COUNT];
 };
 
 /* Returns 0, or -errno and *diag. */

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "dataplane/opener.h"
+#include "dataplane/table.h"
 #include "shared/util.h"
 
 enum {
@@ -16,6 +17,9 @@ enum {
 	RETRIES_MAX = 50, /* of some 10 ms each */
 	PAUSE_MS = 20,
 };
+
+/* Longer than the kernel takes to let go of a link whose pin was removed. */
+#define KEEP_NS (2 * SN_NS_PER_S)
 
 static struct sn_rt_host *get_record(const struct dp_attach *attach)
 {
@@ -94,17 +98,89 @@ static int make_link_again(const struct dp_attach *attach, size_t hook)
 
 static int add_link(struct dp_attach *attach, uint32_t slot, size_t hook)
 {
-	sn_cleanup(sn_closep) int link = make_link_again(attach, hook);
 	char name[LINK_NAME_BYTES];
 	int r;
 
-	if (link < 0)
-		return link;
+	if (attach->kept[hook] < 0) {
+		r = make_link_again(attach, hook);
+		if (r < 0)
+			return r;
+		attach->kept[hook] = r;
+		attach->kept_until[hook] = 0;
+	}
 	write_link_name(name, slot, hook, attach->instance);
-	r = dp_pins_put(attach->pins, "links", name, link);
-	if (r >= 0)
+	r = dp_pins_put(attach->pins, "links", name, attach->kept[hook]);
+	if (r >= 0) {
 		attach->hooked[hook] = true;
+		sn_closep(&attach->kept[hook]);
+	}
 	return r;
+}
+
+/* A tracepoint takes the same program again (Linux 6.10, BTF), and both links
+ * tell each event until the kernel has ended the first: some time after its last
+ * pin was removed, but before close(2) of its last descriptor returns. So such a
+ * link loses its pin first and is closed once nothing else can hold it, and who
+ * wants the hook again until then gets this very link. Its program does nothing
+ * meanwhile, for no block wants its event. If this process dies, it is closed. */
+static int remove_link(struct dp_attach *attach, uint32_t slot, size_t hook)
+{
+	sn_cleanup(sn_closep) int link = -1;
+	char name[LINK_NAME_BYTES];
+	int r;
+
+	write_link_name(name, slot, hook, attach->instance);
+	if (sn_runtime_hooks[hook].kind == SN_RUNTIME_KIND_BTF) {
+		link = dp_pins_get(attach->pins, "links", name);
+		if (link < 0 && link != -ENOENT)
+			return sn_trace(link);
+	}
+	r = dp_pins_remove(attach->pins, "links", name);
+	if (r < 0)
+		return r;
+	attach->hooked[hook] = false;
+	if (link >= 0) {
+		attach->kept[hook] = sn_steal_fd(&link);
+		attach->kept_until[hook] = dp_table_get_now() + KEEP_NS;
+	}
+	return 0;
+}
+
+void dp_attach_host_init(struct dp_attach *attach)
+{
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++)
+		attach->kept[i] = -1;
+}
+
+void dp_attach_host_done(struct dp_attach *attach)
+{
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++)
+		sn_closep(&attach->kept[i]);
+}
+
+void dp_attach_host_expire(struct dp_attach *attach)
+{
+	uint64_t now = dp_table_get_now();
+
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
+		if (attach->kept[i] >= 0 && now >= attach->kept_until[i])
+			sn_closep(&attach->kept[i]);
+	}
+}
+
+int dp_attach_host_get_timeout_ms(const struct dp_attach *attach)
+{
+	uint64_t until = UINT64_MAX;
+	uint64_t now;
+
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
+		if (attach->kept[i] >= 0)
+			until = SN_MIN(until, attach->kept_until[i]);
+	}
+	if (until == UINT64_MAX)
+		return -1;
+	now = dp_table_get_now();
+	return now >= until ? 0 : (int)((until - now) / 1000000U) + 1;
 }
 
 int dp_attach_host_check(const struct dp_attach *attach,
@@ -149,16 +225,11 @@ int dp_attach_host_open(struct dp_attach *attach, uint32_t slot,
 int dp_attach_host_close(struct dp_attach *attach, uint32_t slot,
 			 uint64_t events)
 {
-	char name[LINK_NAME_BYTES];
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < SN_RUNTIME_HOOK_COUNT; i++) {
-		if (!attach->hooked[i] || is_wanted(attach, i, events))
-			continue;
-		write_link_name(name, slot, i, attach->instance);
-		r = dp_pins_remove(attach->pins, "links", name);
-		if (r >= 0)
-			attach->hooked[i] = false;
+		if (attach->hooked[i] && !is_wanted(attach, i, events))
+			r = remove_link(attach, slot, i);
 	}
 	return r;
 }

@@ -9,6 +9,9 @@
 
 #include "dataplane/attach.h"
 
+void dp_attach_host_init(struct dp_attach *attach);
+void dp_attach_host_done(struct dp_attach *attach);
+
 /* 0, -EPERM: no --runtime, -EEXIST: the host is attached. */
 int dp_attach_host_check(const struct dp_attach *attach,
 			 const struct sn_ipc_attach *request, int fd);
@@ -24,12 +27,18 @@ void dp_attach_host_set_slot(const struct dp_attach *attach, uint32_t slot);
 int dp_attach_host_open(struct dp_attach *attach, uint32_t slot,
 			uint64_t events);
 
-/* Takes them off the hooks that none of these events needs. */
+/* Takes them off the hooks that none of these events needs; off BTF tracepoints
+ * a moment later, by dp_attach_host_expire. */
 int dp_attach_host_close(struct dp_attach *attach, uint32_t slot,
 			 uint64_t events);
 
 /* The same for those of the current block. */
 int dp_attach_host_settle(struct dp_attach *attach, uint32_t slot);
+
+/* Closes the links whose moment is over. */
+void dp_attach_host_expire(struct dp_attach *attach);
+/* For poll(2): -1: there is none, else how long until the next one's is. */
+int dp_attach_host_get_timeout_ms(const struct dp_attach *attach);
 
 /* After an earlier process: the hooks of what the current block wants, with the
  * programs of this build. 0, or -errno: some hooks are missing. */

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "dataplane/attach_host.h"
 #include "shared/log.h"
 #include "shared/util.h"
 
@@ -256,9 +257,12 @@ static void serve(struct dp_server *server, short peer_events, bool is_waiting)
 static int get_timeout_ms(const struct dp_handlers *handlers)
 {
 	int reap = dp_reap_get_timeout_ms(handlers->reap);
-	int check = dp_dns_get_timeout_ms(handlers->dns);
+	int expire = dp_attach_host_get_timeout_ms(handlers->attach);
+	int next = dp_dns_get_timeout_ms(handlers->dns);
 
-	return reap < 0 ? check : SN_MIN(reap, check);
+	if (reap >= 0)
+		next = SN_MIN(next, reap);
+	return expire < 0 ? next : SN_MIN(next, expire);
 }
 
 static void check_dns(struct dp_server *server)
@@ -285,6 +289,7 @@ int dp_server_run(struct dp_server *server)
 			continue;
 		if (n == 0)
 			dp_reap_step(server->handlers->reap);
+		dp_attach_host_expire(server->handlers->attach);
 		check_dns(server);
 		if (fds[0].revents)
 			return 0;

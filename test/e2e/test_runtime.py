@@ -251,6 +251,37 @@ def test_nothing_is_on_a_hook_that_no_rule_needs(runtime, traced):  # noqa: F811
     assert hooks() == {"sched_process_exit"}
     runtime.set()
     assert not traced.links()
+    wait_for(lambda: not rt.kept_links(traced), "the last one is closed")
+
+
+def count_forks(runtime, work, times):  # noqa: F811
+    """How often one fork is told, each time by a rule that was just put."""
+    found = []
+    for _ in range(times):
+        runtime.set()
+        runtime.set(rt.rule("PROCESS_FORK", cgroup=[work.cgroup_id]))
+        work.do("fork", {"calls": []})
+        found.append(len(runtime.events()))
+    return found
+
+
+def test_rules_that_come_and_go_are_told_each_event_once(runtime, work):  # noqa: F811
+    assert count_forks(runtime, work, 150) == [1] * 150
+
+
+def test_hook_that_was_left_is_taken_once(runtime, traced, work):  # noqa: F811
+    for _ in range(4):
+        assert count_forks(runtime, work, 1) == [1]
+        runtime.set()
+        work.do("fork", {"calls": []})
+        assert not runtime.events()
+        wait_for(lambda: not rt.kept_links(traced), "it is closed")
+    assert count_forks(runtime, work, 1) == [1]
+    runtime.set()
+    traced.stop(signal.SIGKILL)
+    traced.start(*traced.options, small=rt.SMALL, limit_s=rt.START_S)
+    again = rt.Runtime(traced.connect())
+    assert count_forks(again, work, 3) == [1] * 3
 
 
 def test_writes_are_summed_after_the_first(runtime, work, tmp_path):  # noqa: F811
