@@ -13,8 +13,11 @@ import pytest
 from lab import ANY_SERVER, HERE, config
 from world import run
 
+# One question in sixteen goes by TCP, which counts until time makes it good: an
+# idle machine asks more than the thousand a second that are the preset.
 WORLD = {"config": config(quotas="{names: 8192, addresses: 65536, "
-                                 "addresses_per_name: 16}")}
+                                 "addresses_per_name: 16}"),
+         "dp_options": ("--dns-rate", 100000)}
 SOAK = os.environ.get("SN_SOAK") == "1"
 PAIRS, NAMES, THREADS = 1000000 if SOAK else 50000, 5000, 8
 CLOSED_PORT = 81
@@ -76,8 +79,12 @@ def test_no_first_packet_is_lost_after_an_answer(site, program):
         [*world.in_cgroup(cgroup), *world.network.enter(namespace),
          str(program), *map(str, arguments)], text=True, capture_output=True,
         timeout=PAIRS / 250, check=True)
-    unanswered, connects, datagrams, lost = map(int, done.stdout.split())
+    unanswered, connects, datagrams, lost, again = \
+        map(int, done.stdout.split())
     assert (unanswered, lost) == (0, 0), done.stderr + world.logs()
+    # Two that take one place at the same moment (bpf/lib/dns_tc.h).
+    print(f"\n{PAIRS} questions, {again} asked again")
+    assert again <= PAIRS // 10000, done.stderr
     assert connects + datagrams == PAIRS
     assert min(connects, datagrams) > PAIRS // 3
     after = refused_by(world)
