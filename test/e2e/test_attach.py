@@ -11,6 +11,7 @@ from traffic import A, B, each
 from world import SINK_PORT, until
 
 OPEN = "cidrs:\n  - allow: 0.0.0.0/0\n  - allow: ::/0\n"
+GONE_S = 1.0
 
 
 def links(world):
@@ -162,10 +163,10 @@ def spare(clean):
 
 
 def gone_soon(world, ident):
-    """The attachment ends, and nothing stays pinned."""
+    """The attachment ends within a second, and nothing stays pinned."""
     until(lambda: ident not in [i["id"] for i in world.ok("list")],
-          "the attachment has ended")
-    until(lambda: not links(world), "no link is pinned")
+          "the attachment has ended", limit_s=GONE_S)
+    until(lambda: not links(world), "no link is pinned", limit_s=GONE_S)
 
 
 def test_deleted_interface(spare):

@@ -181,6 +181,6 @@ def test_a_stuck_control_plane_holds_up_no_other_name(plane, place):  # noqa: F8
         took_s.append(time.monotonic() - began)
         assert answer["rcode"] == "NOERROR"
         assert place.is_open(answer["addresses"][0])
-    assert sorted(took_s)[10] < 0.1, took_s
+    assert sorted(took_s)[10] < 0.1 and max(took_s) < 0.7, took_s
     assert place.query("late.test")["rcode"] == "SERVFAIL"
     plane.child.send_signal(signal.SIGCONT)

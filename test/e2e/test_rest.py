@@ -349,7 +349,7 @@ def test_a_lease_ends_with_its_stream(rest, clean):
             got += part
         item, = clean.ok("list")
         assert item["id"] in got.decode()
-    until(lambda: clean.ok("list") == [], "the lease ends")
+    until(lambda: clean.ok("list") == [], "the lease ends", 5)
 
 
 def test_it_is_counted(rest):

@@ -127,7 +127,7 @@ def test_a_reader_follows_and_is_forgotten_when_it_goes(box, rest):
         box.query(f"live{number}.test")
         assert stream.next()[1]["name"] == f"live{number}.test"
     stream.close()
-    until(lambda: readers(box.world) == 0, "the reader is forgotten")
+    until(lambda: readers(box.world) == 0, "the reader is forgotten", 3)
 
 
 def test_streams_are_half_of_the_connections(box, rest):
@@ -143,7 +143,7 @@ def test_streams_are_half_of_the_connections(box, rest):
     assert readers(box.world) == 16
     for one in streams + still:
         one.close()
-    until(lambda: readers(box.world) == 0, "the readers are forgotten")
+    until(lambda: readers(box.world) == 0, "the readers are forgotten", 3)
     until(lambda: Stream(rest).status == 200, "there is place again")
 
 

@@ -264,7 +264,7 @@ def test_handshakes_take_a_bounded_part_of_the_loop(curl, world, keys):
          str(PORT), str(keys.folder / "server.pem")], capture_output=True,
         text=True, timeout=60, check=True)
     assert 0 < int(done.stdout) <= 320
-    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it serves")
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it serves", 5)
 
 
 def test_who_does_not_shake_hands_keeps_nobody_out(curl, world):
@@ -277,7 +277,7 @@ print("held", flush=True)
 sys.stdin.read()
 """], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
-    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it serves")
+    until(lambda: curl("/v1/List", token="viewer")[0] == 200, "it serves", 10)
     holder.stdin.close()
     assert holder.wait(timeout=20) == 0
     holder.stdout.close()
