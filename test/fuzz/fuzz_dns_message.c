@@ -16,6 +16,7 @@ enum {
 	N_ADDRESSES = 40,
 
 	AT_ADDITIONAL = 10, /* its count in the header */
+	OPT_DO = 0x8000, /* in its TTL */
 };
 
 static void check_reply(const struct cp_dns_query *query,
@@ -75,6 +76,40 @@ static void check_replies(const struct cp_dns_query *query)
 	check_reply(query, message, size, CP_DNS_MESSAGE_UDP_MIN);
 }
 
+/* Record by record: where RDATA is longer than its type wants, ldns reads the
+ * next record out of the rest (RFC 1035 3.2.1: RDLENGTH tells where it begins),
+ * and from there on has read another message. */
+static void compare_edns(const uint8_t *data, size_t size,
+			 const struct cp_dns_query *query)
+{
+	size_t offset = CP_DNS_MESSAGE_HEADER + query->question.name.size + 4u;
+	size_t at = offset;
+	bool has_edns = false, dnssec_ok = false;
+
+	for (size_t n = cp_dns_wire_get16(data + AT_ADDITIONAL); n > 0; n--) {
+		struct cp_dns_wire_record record;
+		struct cp_dns_name owner;
+		ldns_rr *rr = NULL;
+
+		if (cp_dns_wire_read_record(data, size, &offset, &record,
+					    &owner) != 0)
+			abort();
+		if (ldns_wire2rr(&rr, data, size, &at,
+				 LDNS_SECTION_ADDITIONAL) != LDNS_STATUS_OK)
+			return;
+		if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_OPT) {
+			has_edns = true;
+			dnssec_ok = ldns_rr_ttl(rr) & OPT_DO;
+		}
+		ldns_rr_free(rr);
+		if (at != offset)
+			return;
+	}
+	if (has_edns != query->has_edns ||
+	    (has_edns && dnssec_ok != query->dnssec_ok))
+		abort();
+}
+
 static void compare(const uint8_t *data, size_t size,
 		    const struct cp_dns_query *query)
 {
@@ -99,13 +134,8 @@ static void compare(const uint8_t *data, size_t size,
 	    ldns_pkt_id(packet) != query->id ||
 	    ldns_pkt_cd(packet) != query->checking_disabled)
 		abort();
-	/* Where RDATA is longer than its type wants, ldns reads the next record
-	 * out of the rest (RFC 1035 3.2.1: RDLENGTH tells where it begins). */
-	if (cp_dns_wire_get16(data + AT_ADDITIONAL) <= 1 &&
-	    (ldns_pkt_edns(packet) != query->has_edns ||
-	     (query->has_edns && ldns_pkt_edns_do(packet) != query->dnssec_ok)))
-		abort();
 	ldns_pkt_free(packet);
+	compare_edns(data, size, query);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
