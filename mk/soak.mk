@@ -16,6 +16,7 @@ SOAK_ARGS ?= test/e2e/bypass test/e2e/proof test/e2e/dns test/e2e/detector \
 ## make soak              long proofs: verdicts, races, floods, kills, scale
 soak: all tests
 	$(Q)for run in $$(seq $(SOAK_RUNS)); do \
+		env $${SN_TEST_SEED:+SN_TEST_SEED=$$((SN_TEST_SEED + run))} \
 		CK_TIMEOUT_MULTIPLIER=10 SN_TEST_SETS=$(SOAK_SETS) \
 		SENTINEL_BUILD=$(abspath $(B)) $(B)/test/bpf/test_verdict || \
 			exit 1; done
