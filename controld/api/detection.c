@@ -129,6 +129,7 @@ void cp_api_detection_list(struct cp_rpc_call *call,
 /* The call, until the kernel has the rules. */
 struct reload {
 	struct cp_findings_detection_waiter waiter;
+	const struct cp_findings_detection *detection;
 	struct cp_api_pending *pending;
 };
 
@@ -148,8 +149,14 @@ static void reply(struct cp_rpc_call *call,
 static void settled(struct cp_findings_detection_waiter *waiter)
 {
 	struct reload *reload = sn_container_of(waiter, struct reload, waiter);
-	const struct cp_attach_result result = { .code = CP_ATTACH_CODE_OK };
+	struct cp_attach_result result = { .code = CP_ATTACH_CODE_OK };
+	struct cp_findings_detection_status status;
 
+	cp_findings_detection_get_status(reload->detection, &status);
+	if (status.error[0]) {
+		result.code = CP_ATTACH_CODE_PRECONDITION;
+		sn_diag_set(&result.diag, NULL, "%s", status.error);
+	}
 	cp_api_pending_done(reload->pending, &result);
 	free(reload);
 }
@@ -192,6 +199,7 @@ void cp_api_detection_reload(struct cp_rpc_call *call,
 		return;
 	}
 	reload->pending = pending;
+	reload->detection = api->options.detection;
 	reload->waiter.settled = settled;
 	if (!cp_findings_detection_wait(api->options.detection,
 					&reload->waiter))

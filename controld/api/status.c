@@ -448,6 +448,7 @@ static void warn_of_detection(struct report *report)
 {
 	const Sentinel__V1__DetectionStatus *detection =
 		report->message.detection;
+	const Sentinel__V1__RuntimeStatus *runtime = report->message.runtime;
 
 	if (!detection)
 		return;
@@ -455,7 +456,8 @@ static void warn_of_detection(struct report *report)
 		warn(report,
 		     "the detection rules were refused: %s; those before stay",
 		     detection->error);
-	if (detection->enabled > 0 && !detection->in_force)
+	if (detection->enabled > 0 && !detection->in_force &&
+	    !(runtime && runtime->error[0]))
 		warn(report, "the detection rules are not in force: they need "
 			     "runtime.enabled, and sentinel-dp with --runtime");
 }

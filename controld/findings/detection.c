@@ -2,6 +2,7 @@
 #include "controld/findings/detection.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,11 +17,18 @@ struct cp_findings_detection {
 	struct cp_runtime_observer observer;
 	struct cp_rules_state *state; /* NULL: there are no rules */
 	const struct cp_rules *wanted; /* of the kernel; NULL: none */
+	/* Wanted, but not judged by before the kernel has them; NULL: none. */
+	struct cp_rules *pending;
+	/* The observer's: from where on it is judged, and of what judges. */
+	uint64_t first_version;
+	uint64_t version;
+	int64_t pending_ns; /* when they were read, Unix time */
 	uint64_t now_ns; /* the time of the last event: it does not go back */
 	int64_t loaded_ns;
 	uint64_t n_loaded;
 	uint64_t n_refused;
 	char error[ERROR_BYTES];
+	char refused[ERROR_BYTES]; /* what is pending, by sentinel-dp */
 	LIST_HEAD(, cp_findings_detection_waiter) waiters;
 };
 
@@ -30,6 +38,95 @@ static uint64_t read_clock(clockid_t clock)
 
 	(void)clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Rules. */
+
+static bool has_rule(const struct cp_rules *rules, const char *name)
+{
+	for (size_t i = 0; rules && i < cp_rules_count(rules); i++) {
+		if (strcmp(cp_rules_get(rules, i)->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What rules found that there are no more. */
+static void forget(struct cp_findings_detection *detection)
+{
+	struct cp_findings_sources *sources =
+		cp_findings_get_sources(detection->options.findings);
+	const struct cp_rules *rules =
+		cp_findings_detection_get_rules(detection);
+	struct cp_findings_source *source, *next;
+
+	for (source = cp_findings_sources_next(sources, NULL); source;
+	     source = next) {
+		next = cp_findings_sources_next(sources, source);
+		if (source->kind == CP_FINDINGS_KIND_RULE &&
+		    !has_rule(rules, source->name))
+			cp_findings_sources_drop(sources, source);
+	}
+}
+
+static int put_rules(struct cp_findings_detection *detection,
+		     struct cp_rules *rules)
+{
+	if (!rules) {
+		detection->state = cp_rules_state_free(detection->state);
+		return 0;
+	}
+	return detection->state ? cp_rules_state_put(detection->state, rules) :
+				  cp_rules_state_new(&detection->state, rules);
+}
+
+/* From now on these judge; NULL: none. -ENOMEM: as before. */
+static int judge_by(struct cp_findings_detection *detection,
+		    struct cp_rules *rules, int64_t loaded_ns)
+{
+	bool is_first = !detection->state;
+	int r = put_rules(detection, rules);
+
+	if (r < 0)
+		return r;
+	detection->version = detection->observer.version;
+	if (is_first)
+		detection->first_version = detection->version;
+	detection->refused[0] = '\0';
+	detection->loaded_ns = loaded_ns;
+	detection->n_loaded++;
+	forget(detection);
+	if (rules)
+		sn_log(SN_LOG_INFO, "rules file='%s' rules=%zu",
+		       detection->options.config->rules, cp_rules_count(rules));
+	return 0;
+}
+
+/* For want of memory it is tried again with the next event. */
+static void take_pending(struct cp_findings_detection *detection)
+{
+	if (detection->pending &&
+	    judge_by(detection, detection->pending, detection->pending_ns) == 0)
+		detection->pending = cp_rules_unref(detection->pending);
+}
+
+/* Those before go on as long as the kernel has them. */
+static void settle_pending(struct cp_findings_detection *detection)
+{
+	const struct cp_runtime *runtime = detection->options.runtime;
+	uint64_t version =
+		cp_runtime_get_version(runtime, &detection->observer);
+	const char *why = cp_runtime_why_refused(runtime);
+
+	if (version == 0 || version == detection->observer.version)
+		take_pending(detection);
+	if (!detection->pending || !why[0] || detection->refused[0])
+		return;
+	detection->n_refused++;
+	(void)snprintf(detection->refused, sizeof(detection->refused), "%s: %s",
+		       detection->options.config->rules, why);
+	sn_log(SN_LOG_ERROR, "rules error='%s': the rules before stay",
+	       detection->refused);
 }
 
 /* Events. */
@@ -82,7 +179,10 @@ static void told(struct cp_runtime_observer *observer,
 
 	(void)number;
 	detection->now_ns = SN_MAX(detection->now_ns, event->boot_ns);
-	if (!detection->state)
+	if (observer->told_version == observer->version)
+		take_pending(detection);
+	if (!detection->state ||
+	    observer->told_version < detection->first_version)
 		return;
 	cp_runtime_ancestors_init(&judging.ancestors,
 				  detection->options.runtime, event->process);
@@ -121,6 +221,7 @@ static void changed(struct cp_runtime_observer *observer)
 	struct cp_findings_detection *detection = sn_container_of(
 		observer, struct cp_findings_detection, observer);
 
+	settle_pending(detection);
 	if (!cp_runtime_is_changing(detection->options.runtime))
 		settle_all(detection);
 }
@@ -141,44 +242,6 @@ void cp_findings_detection_unwait(struct cp_findings_detection_waiter *waiter)
 
 /* Files. */
 
-static bool has_rule(const struct cp_rules *rules, const char *name)
-{
-	for (size_t i = 0; rules && i < cp_rules_count(rules); i++) {
-		if (strcmp(cp_rules_get(rules, i)->name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* What rules found that there are no more. */
-static void forget(struct cp_findings_detection *detection)
-{
-	struct cp_findings_sources *sources =
-		cp_findings_get_sources(detection->options.findings);
-	const struct cp_rules *rules =
-		cp_findings_detection_get_rules(detection);
-	struct cp_findings_source *source, *next;
-
-	for (source = cp_findings_sources_next(sources, NULL); source;
-	     source = next) {
-		next = cp_findings_sources_next(sources, source);
-		if (source->kind == CP_FINDINGS_KIND_RULE &&
-		    !has_rule(rules, source->name))
-			cp_findings_sources_drop(sources, source);
-	}
-}
-
-static int put_rules(struct cp_findings_detection *detection,
-		     struct cp_rules *rules)
-{
-	if (!rules) {
-		detection->state = cp_rules_state_free(detection->state);
-		return 0;
-	}
-	return detection->state ? cp_rules_state_put(detection->state, rules) :
-				  cp_rules_state_new(&detection->state, rules);
-}
-
 /* NULL: none. If it fails the kernel has those of before. */
 static int want(struct cp_findings_detection *detection,
 		const struct cp_rules *rules)
@@ -187,11 +250,34 @@ static int want(struct cp_findings_detection *detection,
 	int r = 0;
 
 	detection->wanted = rules;
+	detection->observer.version++;
 	if (detection->observer.id)
 		r = cp_runtime_observer_changed(detection->options.runtime);
-	if (r != 0)
+	if (r != 0) {
 		detection->wanted = before;
+		detection->observer.version--;
+	}
 	return r;
+}
+
+/* Where there are rules already, fresh ones have to wait for the kernel. */
+static int put_or_wait(struct cp_findings_detection *detection,
+		       struct cp_rules *rules)
+{
+	int64_t now = (int64_t)read_clock(CLOCK_REALTIME);
+	bool waits = rules && detection->state;
+	int r = waits ? 0 : judge_by(detection, rules, now);
+
+	if (r < 0)
+		return r;
+	detection->pending = cp_rules_unref(detection->pending);
+	if (!waits)
+		return 0;
+	detection->pending = cp_rules_ref(rules);
+	detection->pending_ns = now;
+	detection->refused[0] = '\0';
+	settle_pending(detection);
+	return 0;
 }
 
 /* What the kernel does not take is not judged by either, and what is judged by
@@ -203,7 +289,7 @@ static int take(struct cp_findings_detection *detection, struct cp_rules *rules,
 	int r = want(detection, rules);
 
 	if (r == 0)
-		r = put_rules(detection, rules);
+		r = put_or_wait(detection, rules);
 	if (r == -ENOMEM)
 		(void)want(detection, before);
 	if (r == CP_RUNTIME_E_FULL) {
@@ -235,12 +321,6 @@ int cp_findings_detection_load(struct cp_findings_detection *detection,
 		return r < 0 ? r : CP_FINDINGS_DETECTION_E_REFUSED;
 	}
 	detection->error[0] = '\0';
-	detection->loaded_ns = (int64_t)read_clock(CLOCK_REALTIME);
-	detection->n_loaded++;
-	forget(detection);
-	if (path[0])
-		sn_log(SN_LOG_INFO, "rules file='%s' rules=%zu", path,
-		       cp_rules_count(rules));
 	return 0;
 }
 
@@ -287,6 +367,7 @@ int cp_findings_detection_new(
 			    r < 0 ? strerror(-r) :
 				    "does not go into the kernel beside "
 				    "runtime.rules, the log says why");
+	cp_rules_unref(detection->pending);
 	cp_rules_state_free(detection->state);
 	free(detection);
 	return r < 0 ? r : CP_FINDINGS_DETECTION_E_REFUSED;
@@ -299,6 +380,7 @@ cp_findings_detection_free(struct cp_findings_detection *detection)
 		return NULL;
 	settle_all(detection);
 	cp_runtime_unobserve(detection->options.runtime, &detection->observer);
+	cp_rules_unref(detection->pending);
 	cp_rules_state_free(detection->state);
 	free(detection);
 	return NULL;
@@ -312,6 +394,18 @@ cp_findings_detection_get_rules(const struct cp_findings_detection *detection)
 	return detection->state ? cp_rules_state_get(detection->state) : NULL;
 }
 
+/* Those that judge: with others refused they may be all the same. */
+static bool is_in_force(const struct cp_findings_detection *detection)
+{
+	const struct cp_runtime *runtime = detection->options.runtime;
+
+	if (!detection->pending)
+		return cp_runtime_is_in_force(runtime);
+	return detection->refused[0] &&
+	       cp_runtime_get_version(runtime, &detection->observer) ==
+		       detection->version;
+}
+
 void cp_findings_detection_get_status(
 	const struct cp_findings_detection *detection,
 	struct cp_findings_detection_status *ret)
@@ -323,9 +417,9 @@ void cp_findings_detection_get_status(
 		.path = detection->options.config->rules,
 		.n_rules = rules ? cp_rules_count(rules) : 0,
 		.loaded_ns = detection->loaded_ns,
-		.is_in_force =
-			cp_runtime_is_in_force(detection->options.runtime),
-		.error = detection->error,
+		.is_in_force = is_in_force(detection),
+		.error = detection->error[0] ? detection->error :
+					       detection->refused,
 		.n_loaded = detection->n_loaded,
 		.n_refused = detection->n_refused,
 	};

@@ -43,7 +43,7 @@ struct cp_findings_detection_status {
 	size_t n_enabled;
 	int64_t loaded_ns; /* Unix time */
 	bool is_in_force; /* the kernel sends what they ask for */
-	const char *error; /* of the last file, "": none */
+	const char *error; /* of the last file, also by dp; "": none */
 	uint64_t n_loaded; /* files, since the start */
 	uint64_t n_refused;
 };

@@ -640,6 +640,20 @@ int cp_runtime_observer_changed(struct cp_runtime *runtime)
 	return r > 0 ? CP_RUNTIME_E_FULL : r;
 }
 
+uint64_t cp_runtime_get_version(const struct cp_runtime *runtime,
+				const struct cp_runtime_observer *observer)
+{
+	uint32_t generation = cp_runtime_host_generation(runtime->host);
+	const struct cp_runtime_set *set =
+		generation ? cp_runtime_sets_get(&runtime->sets, generation) :
+			     NULL;
+	const struct cp_runtime_share *share =
+		set ? cp_runtime_sets_find_share(&set->shares, observer->id) :
+		      NULL;
+
+	return share ? share->version : 0;
+}
+
 uint64_t cp_runtime_get_position(const struct cp_runtime *runtime)
 {
 	return cp_runtime_reader_position(runtime);
@@ -662,6 +676,11 @@ bool cp_runtime_is_in_force(const struct cp_runtime *runtime)
 	return runtime->options.config->enabled &&
 	       cp_runtime_host_get_state(runtime->host) ==
 		       CP_RUNTIME_HOST_IN_FORCE;
+}
+
+const char *cp_runtime_why_refused(const struct cp_runtime *runtime)
+{
+	return cp_runtime_host_error(runtime->host);
 }
 
 bool cp_runtime_is_changing(const struct cp_runtime *runtime)

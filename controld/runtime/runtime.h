@@ -111,6 +111,10 @@ void cp_runtime_count_missed(struct cp_runtime *runtime, uint64_t n);
 struct cp_runtime_observer {
 	LIST_ENTRY(cp_runtime_observer) link;
 	uint64_t id; /* given by cp_runtime_observe() */
+	/* Its own number for the rules that it puts, and for those by which the
+	 * event that it is told was judged; the latter 0: by none of its. */
+	uint64_t version;
+	uint64_t told_version;
 	/* Adds its rules, as they are now, to rules; cgroups get the ids that
 	 * find says. 0, -errno, or an answer of controld/runtime/rules.h. */
 	int (*put_wanted)(struct cp_runtime_observer *observer,
@@ -142,6 +146,9 @@ void cp_runtime_unobserve(struct cp_runtime *runtime,
 /* It wants others now. 0, -errno, or CP_RUNTIME_E_FULL: those of before stay in
  * force, and it has to want them again. */
 int cp_runtime_observer_changed(struct cp_runtime *runtime);
+/* Of its rules that the kernel has; 0: it has none. */
+uint64_t cp_runtime_get_version(const struct cp_runtime *runtime,
+				const struct cp_runtime_observer *observer);
 /* Of the event that is being told, for held_from. */
 uint64_t cp_runtime_get_position(const struct cp_runtime *runtime);
 /* An observer holds less than before. May tell more events. */
@@ -152,3 +159,5 @@ void cp_runtime_end(struct cp_runtime *runtime);
 /* Has the kernel what is wanted now? And if not, is it on its way there? */
 bool cp_runtime_is_in_force(const struct cp_runtime *runtime);
 bool cp_runtime_is_changing(const struct cp_runtime *runtime);
+/* Why sentinel-dp refused what is wanted; "": it did not. */
+const char *cp_runtime_why_refused(const struct cp_runtime *runtime);

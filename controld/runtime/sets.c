@@ -64,6 +64,17 @@ struct cp_runtime_set *cp_runtime_sets_get(const struct cp_runtime_sets *sets,
 	return NULL;
 }
 
+const struct cp_runtime_share *
+cp_runtime_sets_find_share(const struct cp_runtime_shares *shares,
+			   uint64_t owner)
+{
+	for (size_t i = 0; i < shares->n; i++) {
+		if (shares->of[i].owner == owner)
+			return &shares->of[i];
+	}
+	return NULL;
+}
+
 bool cp_runtime_sets_has(const struct sn_rt_bits *matched, size_t first,
 			 size_t n)
 {

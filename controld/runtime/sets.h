@@ -17,6 +17,7 @@ struct cp_runtime_share {
 	uint64_t owner;
 	size_t first;
 	size_t n;
+	uint64_t version; /* the owner's, of its rules */
 };
 
 /* Whose rules are where: the configuration's first, then the owners', then
@@ -55,6 +56,10 @@ struct cp_runtime_sets {
 bool cp_runtime_sets_is_full(const struct cp_runtime_sets *sets);
 void cp_runtime_sets_put(struct cp_runtime_sets *sets, uint32_t generation,
 			 struct cp_runtime_set *set);
+/* NULL: it has none. */
+const struct cp_runtime_share *
+cp_runtime_sets_find_share(const struct cp_runtime_shares *shares,
+			   uint64_t owner);
 /* NULL: not held. */
 struct cp_runtime_set *cp_runtime_sets_get(const struct cp_runtime_sets *sets,
 					   uint32_t generation);

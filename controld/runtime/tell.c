@@ -112,16 +112,6 @@ static void keep_configured(const struct cp_runtime_set *set,
 		ret->words[i / 64] |= matched->words[i / 64] & 1ULL << i % 64;
 }
 
-static const struct cp_runtime_share *
-find_share(const struct cp_runtime_shares *shares, uint64_t owner)
-{
-	for (size_t i = 0; i < shares->n; i++) {
-		if (shares->of[i].owner == owner)
-			return &shares->of[i];
-	}
-	return NULL;
-}
-
 /* telling NULL: no event, but what all are told. An observer that was not there
  * when the kernel got the set has no rule in it. */
 static void tell_observers(struct cp_runtime *runtime,
@@ -133,9 +123,10 @@ static void tell_observers(struct cp_runtime *runtime,
 
 	LIST_FOREACH(observer, &runtime->observers, link)
 	{
-		share = telling ? find_share(&telling->set->shares,
-					     observer->id) :
+		share = telling ? cp_runtime_sets_find_share(
+					  &telling->set->shares, observer->id) :
 				  NULL;
+		observer->told_version = share ? share->version : 0;
 		if (!telling ||
 		    (share && cp_runtime_sets_has(telling->matched,
 						  share->first, share->n)))

@@ -102,6 +102,7 @@ static int add_observed(const struct cp_runtime *runtime,
 		if (r != 0)
 			return r;
 		share->owner = observer->id;
+		share->version = observer->version;
 		share->first = cp_runtime_rules_count(rules);
 		r = observer->put_wanted(observer, rules,
 					 cp_runtime_wanted_find_cgroup);

@@ -49,7 +49,7 @@ static void begin(struct world *world, struct seen *one, struct seen *two)
 		.n_configured = 1,
 		.n_lasting = 4,
 		.n = 2,
-		.of = { { 1, 1, 2 }, { 2, 3, 1 } },
+		.of = { { 1, 1, 2, 7 }, { 2, 3, 1, 8 } },
 	};
 	struct cp_runtime_rules *rules;
 
@@ -116,6 +116,9 @@ static void observers_are_told_what_their_own_rules_match(void)
 	t_str_eq(one.paths[1], "/b");
 	t_eq(two.n, 1);
 	t_str_eq(two.paths[0], "/b");
+	/* Theirs are in the set, whether one of them matched or not. */
+	t_eq(one.observer.told_version, 7);
+	t_eq(two.observer.told_version, 8);
 	end(&world);
 }
 

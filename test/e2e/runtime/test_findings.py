@@ -23,6 +23,8 @@ CWD = -100
 PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-findings"
 RULES = PLACE / "rules.yaml"
 SECRET = PLACE / "secret"
+# Values of --runtime-match.
+ROOM = 4096
 CONFIG = f"""\
   rules:
     - name: told
@@ -291,6 +293,59 @@ def test_more_than_the_kernel_takes_changes_nothing(clean, work, findings):
     assert clean.ok("rules", "list")["rules"][0]["hits"] == hits
     touch(work)
     assert seen.wait(2)[1]["rule"] == "secret"
+
+
+def wide(number):
+    """A rule that hits what RULE hits, and has so many more values."""
+    paths = ", ".join(f"/huge/{at}" for at in range(number))
+    return (RULE.replace("secret\n", "wide\n").replace(
+        f"[{SECRET}]", f"[{PLACE}, {paths}]"))
+
+
+@pytest.mark.parametrize("how", ["call", "signal"])
+def test_what_sentinel_dp_has_no_room_for_is_told_until_it_is_mended(
+        clean, work, findings, how):
+    """Those before are in force, and nothing is claimed for the others."""
+    web, seen = agent_in(clean), findings()
+    before = clean.ok("status")["detection"]
+    refusals = scrape(web).get("sentinel_rules_files_total", result="refused")
+    write(wide(ROOM))
+    if how == "call":
+        refused = clean.ctl("rules", "reload")
+        assert refused.code == 1 and "--runtime-match" in refused.err, refused
+    else:
+        reconfigure(clean)
+    worlds.until(lambda: clean.ok("status")["detection"]["error"],
+                 "status says it")
+    status = clean.ok("status")
+    assert "--runtime-match" in status["detection"]["error"]
+    assert "--runtime-match" in status["runtime"]["error"]
+    assert any("detection rules were refused" in one
+               for one in status["warnings"])
+    assert not any("runtime.enabled" in one for one in status["warnings"])
+    assert status["detection"]["loaded_ns"] == before["loaded_ns"]
+    assert status["detection"]["in_force"]
+    worlds.until(lambda: scrape(web).get("sentinel_rules_files_total",
+                                         result="refused") == refusals + 1,
+                 "a metric says it")
+    page = scrape(web)
+    assert page.get("sentinel_rules_in_force") == 1
+    assert page.get("sentinel_rules_hits_total", rule="wide") is None
+    assert page.get("sentinel_rules_hits_total", rule="secret") is not None
+    # The kernel sends it for the rule before; the refused one would hit as well.
+    touch(work)
+    assert [one["rule"] for one in seen.wait()] == ["secret"]
+    assert [one["name"] for one in clean.ok("rules", "list")["rules"]] == \
+        ["secret"]
+    write(wide(1))
+    reconfigure(clean)
+    worlds.until(lambda: clean.ok("rules", "list")["rules"][0]["name"] == "wide",
+                 "it is mended")
+    status = clean.ok("status")
+    assert status["detection"]["error"] == status["runtime"]["error"] == ""
+    assert status["detection"]["in_force"]
+    touch(work)
+    assert [one["rule"] for one in seen.wait(2)] == ["secret", "wide"]
 
 
 def test_hits_are_listed_and_outlive_a_reload(clean, work):
