@@ -528,21 +528,37 @@ static size_t take_message(const struct cp_dns_answer *answer,
 	return body->size;
 }
 
-/* Writes the messages again, with the answer's addresses only. */
+static int read_stored(const struct cp_dns_answer *answer,
+		       uint8_t message[CP_DNS_MESSAGE_MAX],
+		       struct cp_dns_chain *ret)
+{
+	size_t size = take_message(answer, message);
+
+	return cp_dns_chain_read_own(ret, message, size);
+}
+
+/* Writes the messages again, with the answer's addresses only. A record that
+ * goes as a whole takes along hints that would stay, and nobody hears of those:
+ * the answer's addresses are then those of what was written. */
 static int rewrite(struct cp_dns_answer *answer)
 {
 	uint8_t message[CP_DNS_MESSAGE_MAX];
 	struct cp_dns_answer rewritten = *answer;
 	struct cp_dns_chain chain;
-	size_t size = take_message(answer, message);
 	int r;
 
 	rewritten.block = NULL;
 	rewritten.block_size = 0;
 	rewritten.full = (struct body){ .size = 0 };
-	r = cp_dns_chain_read_own(&chain, message, size);
+	r = read_stored(answer, message, &chain);
 	if (r == 0)
 		r = store_messages(&rewritten, &chain, true);
+	if (r == 0)
+		r = read_stored(&rewritten, message, &chain);
+	if (r == 0) {
+		rewritten.n_addresses = 0;
+		r = add_addresses(&rewritten, &chain);
+	}
 	if (r) {
 		free(rewritten.block);
 		return r;
@@ -574,7 +590,7 @@ size_t cp_dns_answer_filter(struct cp_dns_answer *answer,
 		answer->plain.size = 0;
 		answer->full.size = 0;
 	}
-	return n_before - n;
+	return n_before - answer->n_addresses;
 }
 
 /* Replying. */

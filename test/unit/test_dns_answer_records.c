@@ -209,6 +209,15 @@ static void hints_are_learnt_and_filtered(void)
 	t_str_eq(addresses(), "2001:db8::2");
 	t_eq(cp_dns_answer_filter(answer, keep_odd, &n), 1);
 	t_str_eq(made(), "0: | |");
+
+	/* What the client does not hear of is not opened either. */
+	https("\0\1\0\0\0\0\2\0\6" HINT4 HINT6, 9 + 12 + 20);
+	t_data(&m, ANSWERS, "@", HTTPS, 60, "\0\2\0\0\4\0\4\300\0\2\3", 11);
+	t_eq(read_with(CP_DNS_HINTS_LEARN), 0);
+	t_str_eq(addresses(), "192.0.2.1 192.0.2.2 2001:db8::2 192.0.2.3");
+	t_eq(cp_dns_answer_filter(answer, keep_odd, &n), 3);
+	t_str_eq(addresses(), "192.0.2.3");
+	ends_with("\0\2\0\0\4\0\4\300\0\2\3", 11);
 }
 
 static void hints_are_bounded_even_if_they_repeat(void)
