@@ -96,23 +96,58 @@ static int make_link_again(const struct dp_attach *attach, size_t hook)
 	return link < 0 ? sn_trace(link) : link;
 }
 
+/* Rows of one program on one hook have one link, whichever of their events are
+ * wanted. */
+static bool has_same_link(size_t one, size_t other)
+{
+	const struct sn_runtime_hook *a = &sn_runtime_hooks[one];
+	const struct sn_runtime_hook *b = &sn_runtime_hooks[other];
+
+	return a->program == b->program && strcmp(a->name, b->name) == 0;
+}
+
+/* Whether the link of this row is there for another one. */
+static bool is_shared(const struct dp_attach *attach, size_t hook)
+{
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
+		if (i != hook && attach->hooked[i] && has_same_link(i, hook))
+			return true;
+	}
+	return false;
+}
+
+/* The row under which a link is kept. */
+static size_t get_first(size_t hook)
+{
+	size_t first = 0;
+
+	while (!has_same_link(first, hook))
+		first++;
+	return first;
+}
+
 static int add_link(struct dp_attach *attach, uint32_t slot, size_t hook)
 {
+	size_t first = get_first(hook);
 	char name[LINK_NAME_BYTES];
 	int r;
 
-	if (attach->kept[hook] < 0) {
+	if (is_shared(attach, hook)) {
+		attach->hooked[hook] = true;
+		return 0;
+	}
+	if (attach->kept[first] < 0) {
 		r = make_link_again(attach, hook);
 		if (r < 0)
 			return r;
-		attach->kept[hook] = r;
-		attach->kept_until[hook] = 0;
+		attach->kept[first] = r;
+		attach->kept_until[first] = 0;
 	}
 	write_link_name(name, slot, hook, attach->instance);
-	r = dp_pins_put(attach->pins, "links", name, attach->kept[hook]);
+	r = dp_pins_put(attach->pins, "links", name, attach->kept[first]);
 	if (r >= 0) {
 		attach->hooked[hook] = true;
-		sn_closep(&attach->kept[hook]);
+		sn_closep(&attach->kept[first]);
 	}
 	return r;
 }
@@ -126,9 +161,14 @@ static int add_link(struct dp_attach *attach, uint32_t slot, size_t hook)
 static int remove_link(struct dp_attach *attach, uint32_t slot, size_t hook)
 {
 	sn_cleanup(sn_closep) int link = -1;
+	size_t first = get_first(hook);
 	char name[LINK_NAME_BYTES];
 	int r;
 
+	if (is_shared(attach, hook)) {
+		attach->hooked[hook] = false;
+		return 0;
+	}
 	write_link_name(name, slot, hook, attach->instance);
 	if (sn_runtime_hooks[hook].kind == SN_RUNTIME_KIND_BTF) {
 		link = dp_pins_get(attach->pins, "links", name);
@@ -140,8 +180,8 @@ static int remove_link(struct dp_attach *attach, uint32_t slot, size_t hook)
 		return r;
 	attach->hooked[hook] = false;
 	if (link >= 0) {
-		attach->kept[hook] = sn_steal_fd(&link);
-		attach->kept_until[hook] = dp_table_get_now() + KEEP_NS;
+		attach->kept[first] = sn_steal_fd(&link);
+		attach->kept_until[first] = dp_table_get_now() + KEEP_NS;
 	}
 	return 0;
 }

@@ -79,3 +79,13 @@ void dp_hooks_find_missing(bool functions, int errors[SN_PROGRAM_COUNT])
 	}
 	btf__free(kernel);
 }
+
+void dp_hooks_find_unwanted(bool compat, int errors[SN_PROGRAM_COUNT])
+{
+#if !defined(__x86_64__)
+	errors[SN_PROGRAM_RT_COMPAT] = compat ? EOPNOTSUPP : ECANCELED;
+#else
+	if (!compat)
+		errors[SN_PROGRAM_RT_COMPAT] = ECANCELED;
+#endif
+}

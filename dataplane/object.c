@@ -81,8 +81,10 @@ print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 static void hash_object(const struct dp_object *object, const struct part *part,
 			uint8_t hash[32])
 {
-	/* By the other way other programs are pinned. */
-	uint64_t lanes[4] = { 1, 2, 3, part->runtime && object->runtime_fexit };
+	/* By other options other programs are pinned. */
+	uint64_t lanes[4] = { 1, 2,
+			      part->runtime && object->runtime_compat ? 4 : 3,
+			      part->runtime && object->runtime_fexit };
 	size_t bytes = 0;
 	const char *elf = part->get_elf(&bytes);
 
@@ -120,6 +122,8 @@ static int open_runtime(const struct dp_object *object, struct opened *opened)
 	runtime->rodata->sn_rt_instance = host ? host->instance + 1 : 0;
 	runtime->rodata->sn_rt_has_flush =
 		!object->program_errors[SN_PROGRAM_RT_FLUSH];
+	runtime->rodata->sn_rt_has_compat =
+		!object->program_errors[SN_PROGRAM_RT_COMPAT];
 	return 0;
 }
 
@@ -394,9 +398,12 @@ static int load_possible(struct dp_object *object, const struct part *part,
 			object->program_errors[i] = 0;
 	}
 	/* What is known before saves trying them one by one. */
-	if (part->runtime)
+	if (part->runtime) {
 		dp_hooks_find_missing(object->runtime_fexit,
 				      object->program_errors);
+		dp_hooks_find_unwanted(object->runtime_compat,
+				       object->program_errors);
+	}
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++)
 		wanted[i] = wanted[i] && !object->program_errors[i];
 	if (load_wanted(object, part, wanted, opened) == 0)
@@ -537,6 +544,9 @@ static int open_all(struct dp_object *object, const struct part *part,
 	r = open_maps(object, part, diag);
 	if (r < 0)
 		return r;
+	if (part->runtime)
+		dp_hooks_find_unwanted(object->runtime_compat,
+				       object->program_errors);
 	hash_object(object, part, hash);
 	if (memcmp(hash, get_hash(object, part), sizeof(hash)) == 0 &&
 	    open_programs(object, part, part->programs) == 0)
@@ -621,6 +631,7 @@ int dp_object_open(struct dp_object *object, const struct dp_pins *pins,
 	object->n_cpus = (uint32_t)n_cpus;
 	object->n_slots = options->capacity[SN_TABLE_CAPACITY_SLOTS];
 	object->runtime_fexit = options->runtime_fexit;
+	object->runtime_compat = options->runtime_compat;
 	for (size_t i = 0; i < SN_TABLE_COUNT; i++)
 		object->capacity[i] = dp_options_get_capacity(
 			options, sn_tables_info[i].capacity, object->n_cpus);

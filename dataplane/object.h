@@ -38,6 +38,7 @@ struct dp_object {
 	bool runtime_replaced;
 	bool runtime; /* it is open */
 	bool runtime_fexit; /* programs on functions are tried */
+	bool runtime_compat; /* the one for 32-bit calls is */
 };
 
 /* Returns 0, or -errno and *diag; what is enforced goes on either way. On

@@ -24,6 +24,7 @@ enum {
 	DNS_RATE,
 	RUNTIME,
 	RUNTIME_WAY,
+	RUNTIME_COMPAT,
 	TRACEFS,
 	VERSION,
 	HELP,
@@ -81,6 +82,7 @@ static const struct option longs[] = {
 	{ "dns-rate", required_argument, NULL, DNS_RATE },
 	{ "runtime", no_argument, NULL, RUNTIME },
 	{ "runtime-way", required_argument, NULL, RUNTIME_WAY },
+	{ "runtime-compat", no_argument, NULL, RUNTIME_COMPAT },
 	{ "tracefs", required_argument, NULL, TRACEFS },
 	{ "version", no_argument, NULL, VERSION },
 	{ "help", no_argument, NULL, HELP },
@@ -323,6 +325,9 @@ static int parse_one(struct dp_options *options, int c, const char *option,
 		return 0;
 	case RUNTIME_WAY:
 		return parse_way(&options->runtime_fexit, diag);
+	case RUNTIME_COMPAT:
+		options->runtime_compat = true;
+		return 0;
 	case TRACEFS:
 		return parse_directory(&options->tracefs, option, diag);
 	case TC:
@@ -472,6 +477,8 @@ void dp_options_print_help(void)
 		"  --runtime           load the programs of runtime events\n"
 		"  --runtime-way best|tracepoint  on functions of the kernel"
 		" too, or not (best)\n"
+		"  --runtime-compat    see 32-bit calls, too; this costs"
+		" every system call\n"
 		"  --tracefs DIR       for them (/sys/kernel/tracing)\n"
 		"  --log-level LEVEL   error, warning, info, debug or trace\n"
 		"  --version, --help");

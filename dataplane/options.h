@@ -40,6 +40,7 @@ struct dp_options {
 	bool allow_host_role;
 	bool runtime; /* load the programs of runtime events */
 	bool runtime_fexit; /* those on functions too, where that works */
+	bool runtime_compat; /* those for 32-bit calls too */
 	bool show_help;
 	bool show_version;
 };

@@ -274,7 +274,8 @@ struct sn_rt_sum {
 	__u32 tid;
 	__u32 uid;
 	__u32 gid;
-	__u32 call;
+	__u16 call;
+	__u16 flags; /* SN_RT_COMPAT, or none */
 	__u64 cgroup;
 	__u8 comm[16];
 };

@@ -20,13 +20,13 @@
 #include "shared/tables.h"
 
 enum {
-	SN_IPC_PROTOCOL = 3,
+	SN_IPC_PROTOCOL = 4,
 	SN_IPC_RECORD_BYTES = 65536, /* one record, header included */
 	SN_IPC_FDS_MAX = 8,
 	SN_IPC_CURSOR_BYTES = 64,
 	SN_IPC_VERSION_BYTES = 32,
 	SN_IPC_TABLES_MAX = 64,
-	SN_IPC_PROGRAMS_MAX = 64,
+	SN_IPC_PROGRAMS_MAX = 128,
 	SN_IPC_HOOKS_MAX = 128,
 	SN_IPC_PIPELINE = 64, /* requests that cp may have unanswered */
 };
@@ -85,8 +85,9 @@ struct sn_ipc_hello {
 	uint32_t abi;
 };
 
-/* program_error[enum sn_program]: 0 loaded, else the errno of its load. dns:
- * where listeners have to be and what addresses are slots'; mark is zero. */
+/* program_error[enum sn_program]: 0 loaded, else the errno of its load; ECANCELED:
+ * options leave it out. dns: where listeners have to be and what addresses are
+ * slots'; mark is zero. */
 struct sn_ipc_hello_answer {
 	uint32_t protocol;
 	uint32_t abi;

@@ -16,6 +16,7 @@ extern const struct sn_runtime_event sn_runtime_events[SN_RT_EVENT_COUNT];
 enum sn_runtime_way {
 	SN_RUNTIME_WAY_TRACEPOINT,
 	SN_RUNTIME_WAY_FEXIT,
+	SN_RUNTIME_WAY_COMPAT,
 };
 
 enum sn_runtime_kind {
@@ -60,7 +61,7 @@ enum sn_runtime_hook_row {
 #define SN_RT_LIMIT(id, text)
 #undef SN_RT_HOOK
 #define SN_RT_HOOK(event, way, program, kind, hook, call, limit) \
-	SN_RUNTIME_HOOK_##program##_##hook,
+	SN_RUNTIME_HOOK_##event##_##program##_##hook,
 #include "shared/runtime.def"
 #undef SN_RT_EVENT
 #undef SN_RT_CALL

@@ -4,6 +4,7 @@
  * Programs of this object decide nothing; each that cannot make its record
  * counts it. */
 
+#include "bpf/lib/runtime/compat.h"
 #include "bpf/lib/runtime/sum.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -29,7 +30,7 @@ static __always_inline __u64 sn_rt_open_argument(__u32 call, int number)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_open, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_open, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	__u64 flags;
@@ -51,7 +52,7 @@ int SN_RT_EXIT(sn_rt_open, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_read, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_read, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -65,7 +66,7 @@ int SN_RT_EXIT(sn_rt_read, struct trace_event_raw_sys_exit *ctx)
 #define SN_RT_PROT_WRITE  2
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_write, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_write, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	__s64 ret = ctx->ret;
@@ -104,7 +105,7 @@ static __always_inline int sn_rt_by_strings(__u32 event, __s64 ret, __u32 call,
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_unlink, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_unlink, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -114,7 +115,7 @@ int SN_RT_EXIT(sn_rt_unlink, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_rename, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_rename, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -124,7 +125,7 @@ int SN_RT_EXIT(sn_rt_rename, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_link, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_link, struct sn_rt_exit *ctx)
 {
 	return sn_rt_by_strings(SN_RT_EVENT_FILE_LINK, ctx->ret,
 				sn_rt_get_call(ctx), 0, 0);
@@ -145,7 +146,7 @@ static __always_inline int sn_rt_change(__u32 event, __s64 ret, __u32 call,
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_chmod, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_chmod, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	int at = call == SN_RT_CALL_CHMOD || call == SN_RT_CALL_FCHMOD ? 1 : 2;
@@ -155,7 +156,7 @@ int SN_RT_EXIT(sn_rt_chmod, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_chown, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_chown, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	int at = call == SN_RT_CALL_FCHOWNAT ? 2 : 1;
@@ -163,6 +164,22 @@ int SN_RT_EXIT(sn_rt_chown, struct trace_event_raw_sys_exit *ctx)
 	return sn_rt_change(SN_RT_EVENT_FILE_CHOWN, ctx->ret, call,
 			    (__u32)sn_rt_argument(at),
 			    (__u32)sn_rt_argument(at + 1));
+}
+
+/* What of these is a 32-bit call. */
+__noinline int sn_rt_compat_file(__s64 ret, __u32 call)
+{
+	struct sn_rt_exit exit = { .ret = ret, .call = call };
+
+	SN_RT_SEE(FILE_OPEN, &exit, sn_rt_open);
+	SN_RT_SEE(FILE_READ, &exit, sn_rt_read);
+	SN_RT_SEE(FILE_WRITE, &exit, sn_rt_write);
+	SN_RT_SEE(FILE_UNLINK, &exit, sn_rt_unlink);
+	SN_RT_SEE(FILE_RENAME, &exit, sn_rt_rename);
+	SN_RT_SEE(FILE_LINK, &exit, sn_rt_link);
+	SN_RT_SEE(FILE_CHMOD, &exit, sn_rt_chmod);
+	SN_RT_SEE(FILE_CHOWN, &exit, sn_rt_chown);
+	return 0;
 }
 
 extern int LINUX_KERNEL_VERSION __kconfig;

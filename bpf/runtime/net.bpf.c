@@ -2,7 +2,7 @@
 
 /* Sockets of IPv4 and IPv6: connect, accept, bind. */
 
-#include "bpf/lib/runtime/call.h"
+#include "bpf/lib/runtime/compat.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -106,7 +106,7 @@ static __always_inline int sn_rt_is_ip(struct sock *sk)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_connect, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_connect, struct sn_rt_exit *ctx)
 {
 	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
 	struct sn_rt_record *r = sn_rt_get_record();
@@ -127,7 +127,7 @@ int SN_RT_EXIT(sn_rt_connect, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_accept, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_accept, struct sn_rt_exit *ctx)
 {
 	__s64 fd = ctx->ret >= 0 ? ctx->ret : (__s32)sn_rt_argument(0);
 	struct sock *sk = sn_rt_find_sock(fd);
@@ -142,7 +142,7 @@ int SN_RT_EXIT(sn_rt_accept, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_bind, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_bind, struct sn_rt_exit *ctx)
 {
 	struct sock *sk = sn_rt_find_sock((__s32)sn_rt_argument(0));
 	struct sn_rt_record *r = sn_rt_get_record();
@@ -154,5 +154,16 @@ int SN_RT_EXIT(sn_rt_bind, struct trace_event_raw_sys_exit *ctx)
 	if (ctx->ret)
 		(void)sn_rt_add_passed_address(&r->local);
 	sn_rt_finish(0);
+	return 0;
+}
+
+/* What of these is a 32-bit call. */
+__noinline int sn_rt_compat_net(__s64 ret, __u32 call)
+{
+	struct sn_rt_exit exit = { .ret = ret, .call = call };
+
+	SN_RT_SEE(NET_CONNECT, &exit, sn_rt_connect);
+	SN_RT_SEE(NET_ACCEPT, &exit, sn_rt_accept);
+	SN_RT_SEE(NET_BIND, &exit, sn_rt_bind);
 	return 0;
 }

@@ -2,7 +2,7 @@
 
 /* Processes: exec, fork, exit, and what traces them. */
 
-#include "bpf/lib/runtime/call.h"
+#include "bpf/lib/runtime/compat.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -48,7 +48,7 @@ int BPF_PROG(sn_rt_exec, struct task_struct *task, pid_t old_pid,
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_exec_failed, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_exec_failed, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -97,12 +97,22 @@ int BPF_PROG(sn_rt_exit, struct task_struct *task)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_ptrace, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_ptrace, struct sn_rt_exit *ctx)
 {
 	if (sn_rt_was_told(SN_RT_EVENT_PTRACE) ||
 	    !sn_rt_begin(SN_RT_EVENT_PTRACE, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;
 	sn_rt_set_args(sn_rt_argument(0), sn_rt_argument(1));
 	sn_rt_finish(0);
+	return 0;
+}
+
+/* What of these is a 32-bit call. */
+__noinline int sn_rt_compat_process(__s64 ret, __u32 call)
+{
+	struct sn_rt_exit exit = { .ret = ret, .call = call };
+
+	SN_RT_SEE(PROCESS_EXEC, &exit, sn_rt_exec_failed);
+	SN_RT_SEE(PTRACE, &exit, sn_rt_ptrace);
 	return 0;
 }

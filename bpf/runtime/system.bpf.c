@@ -3,12 +3,12 @@
 /* What changes the system under the processes: mounts, BPF programs, modules;
  * and files without a name. */
 
-#include "bpf/lib/runtime/call.h"
+#include "bpf/lib/runtime/compat.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_memfd, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_memfd, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -24,7 +24,7 @@ int SN_RT_EXIT(sn_rt_memfd, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_mount, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_mount, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 	int at = call == SN_RT_CALL_MOUNT  ? 3 :
@@ -41,7 +41,7 @@ int SN_RT_EXIT(sn_rt_mount, struct trace_event_raw_sys_exit *ctx)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_bpf, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_bpf, struct sn_rt_exit *ctx)
 {
 	__u64 attributes = sn_rt_argument(1);
 	struct sn_rt_bpf_load load = { 0 };
@@ -60,9 +60,9 @@ int SN_RT_EXIT(sn_rt_bpf, struct trace_event_raw_sys_exit *ctx)
 }
 
 #if defined(__TARGET_ARCH_x86)
-enum { SN_RT_NR_FINIT_MODULE = 313 };
+enum { SN_RT_NR_FINIT_MODULE = 313, SN_RT_NR_FINIT_MODULE_COMPAT = 350 };
 #elif defined(__TARGET_ARCH_arm64)
-enum { SN_RT_NR_FINIT_MODULE = 273 };
+enum { SN_RT_NR_FINIT_MODULE = 273, SN_RT_NR_FINIT_MODULE_COMPAT = 379 };
 #endif
 
 /* The kernel that this is built on may have been made without modules. */
@@ -77,8 +77,10 @@ int BPF_PROG(sn_rt_module, struct module *module)
 
 	if (!sn_rt_begin(SN_RT_EVENT_MODULE_LOAD, 0, SN_RT_CALL_NONE))
 		return 0;
-	if (sn_rt_get_number() == SN_RT_NR_FINIT_MODULE)
-		sn_rt_add_fd((__s32)sn_rt_argument(0));
+	if (sn_rt_get_number() == (sn_rt_is_compat() ?
+					   SN_RT_NR_FINIT_MODULE_COMPAT :
+					   SN_RT_NR_FINIT_MODULE))
+		sn_rt_add_fd((__s32)sn_rt_find_argument(0));
 	s = sn_rt_get(SN_RT_PLACE_EVENT);
 	if (s) {
 		s->record.file2.flags = SN_RT_PATH_TEXT;
@@ -93,7 +95,7 @@ int BPF_PROG(sn_rt_module, struct module *module)
 }
 
 SEC("tracepoint")
-int SN_RT_EXIT(sn_rt_module_failed, struct trace_event_raw_sys_exit *ctx)
+int SN_RT_EXIT(sn_rt_module_failed, struct sn_rt_exit *ctx)
 {
 	__u32 call = sn_rt_get_call(ctx);
 
@@ -103,5 +105,17 @@ int SN_RT_EXIT(sn_rt_module_failed, struct trace_event_raw_sys_exit *ctx)
 	if (call == SN_RT_CALL_FINIT_MODULE)
 		sn_rt_add_fd((__s32)sn_rt_argument(0));
 	sn_rt_finish(0);
+	return 0;
+}
+
+/* What of these is a 32-bit call. */
+__noinline int sn_rt_compat_system(__s64 ret, __u32 call)
+{
+	struct sn_rt_exit exit = { .ret = ret, .call = call };
+
+	SN_RT_SEE(MEMFD_CREATE, &exit, sn_rt_memfd);
+	SN_RT_SEE(MOUNT, &exit, sn_rt_mount);
+	SN_RT_SEE(BPF_LOAD, &exit, sn_rt_bpf);
+	SN_RT_SEE(MODULE_LOAD, &exit, sn_rt_module_failed);
 	return 0;
 }

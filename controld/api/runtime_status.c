@@ -86,6 +86,8 @@ cp_api_runtime_status_judge(const struct sn_ipc_hello_answer *hello,
 	const size_t bytes = CP_API_RUNTIME_STATUS_REASON_BYTES;
 	struct view view = look(hello, event, SN_RUNTIME_WAY_TRACEPOINT);
 	struct view exact = look(hello, event, SN_RUNTIME_WAY_FEXIT);
+	/* The feature as a whole says whether 32-bit calls are seen. */
+	struct view compat = look(hello, event, SN_RUNTIME_WAY_COMPAT);
 
 	reason[0] = '\0';
 	if (view.broken)
@@ -96,7 +98,7 @@ cp_api_runtime_status_judge(const struct sn_ipc_hello_answer *hello,
 			       exact.limit, view.limit ? view.limit : "exact");
 	else if (view.limit)
 		(void)snprintf(reason, bytes, "best effort: %s", view.limit);
-	if (view.n_working + exact.n_working == 0)
+	if (view.n_working + exact.n_working + compat.n_working == 0)
 		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
 	return reason[0] ? SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL :
 			   SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_FULL;

@@ -99,19 +99,21 @@ static const char *const feature_names[SN_FEATURE_COUNT] = {
 	[SN_FEATURE_RUNTIME] = "runtime",
 };
 
-/* The first program of the feature that failed, needed ones first; NULL. */
+/* The first program of the feature that failed; NULL. One that options leave out
+ * (ECANCELED) did not. */
 static const struct sn_program_info *
 find_failed(const struct sn_ipc_hello_answer *hello, enum sn_feature feature,
 	    bool needed, int *error)
 {
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
 		const struct sn_program_info *info = &sn_programs_info[i];
+		int failure = abs(hello->program_error[i]);
 
 		/* Without functions tracepoints tell the same events. */
 		if (info->feature == feature && info->needed == needed &&
-		    info->hook != SN_PROGRAM_HOOK_FUNCTION_RETURN &&
-		    hello->program_error[i]) {
-			*error = abs(hello->program_error[i]);
+		    info->hook != SN_PROGRAM_HOOK_FUNCTION_RETURN && failure &&
+		    failure != ECANCELED) {
+			*error = failure;
 			return info;
 		}
 	}
@@ -193,16 +195,24 @@ static void tell_runtime(const struct sn_ipc_hello_answer *hello,
 			 char reason[REASON_BYTES])
 {
 	int error = hello->program_error[SN_PROGRAM_RT_DONE_UNLINK];
+	const char *compat = "";
 
+	if (hello->program_error[SN_PROGRAM_RT_COMPAT])
+		compat =
+			error ? "; 32-bit calls are not seen (sentinel-dp "
+				"runs without --runtime-compat)" :
+				"; 32-bit calls by functions only (sentinel-dp "
+				"runs without --runtime-compat)";
 	if (error)
 		(void)snprintf(reason, REASON_BYTES,
 			       "by tracepoints: most events are best effort "
-			       "(functions of the kernel are refused: %s)",
-			       strerror(error));
+			       "(functions of the kernel are refused: %s)%s",
+			       strerror(error), compat);
 	else
 		(void)snprintf(reason, REASON_BYTES,
 			       "by functions of the kernel and tracepoints: "
-			       "some events are best effort");
+			       "some events are best effort%s",
+			       compat);
 }
 
 static Sentinel__V1__FeatureState

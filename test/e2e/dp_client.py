@@ -16,8 +16,8 @@ TABLES = re.findall(r"^SN_TABLE\((\w+)",
 TYPES = {name: int(number) for name, number in re.findall(
     r"^SN_IPC\((\w+), (\d+)", (ROOT / "shared/ipc.def").read_text(), re.M)}
 
-PROTOCOL = 3
-ABI = 3
+PROTOCOL = 4
+ABI = 4
 TC, CGROUP, WHOLE_HOST = 1, 2, 3
 WORKLOAD, HOST = 1, 2
 DISABLED, ALLOWLIST, DENYLIST, BLOCK_ALL = 1, 2, 3, 4
@@ -36,7 +36,10 @@ PREFIX_KEY = struct.Struct("=IIIB3x16s")
 ITEM = struct.Struct("=QIHH")
 VALUE_HEAD = struct.Struct("=QQIBB2x")
 DNS = struct.Struct("=4sBB6s6sHHH16s16sIIIIQ")
-DNS_OFFSET = 56  # in the answer to HELLO
+# In the answer to HELLO.
+DNS_OFFSET = 56
+PROGRAMS_OFFSET, PROGRAMS_MAX = 392, 128
+HOOKS_OFFSET = PROGRAMS_OFFSET + 4 * PROGRAMS_MAX
 RECORD_BYTES = 65536
 
 

@@ -382,7 +382,8 @@ def kept_links(host):
 
 def missing(peer):
     """Rows of SN_RT_HOOK that this kernel has no tracepoint for."""
-    low, high = struct.unpack_from("=QQ", peer.greeting.body, 648)
+    low, high = struct.unpack_from("=QQ", peer.greeting.body,
+                                   dp.HOOKS_OFFSET)
     return {row for row in range(128) if (low | high << 64) >> row & 1}
 
 
@@ -390,7 +391,8 @@ def program_error(peer, name):
     programs = re.findall(r"^SN_PROGRAM\((\w+)",
                           (dp.ROOT / "shared/programs.def").read_text(), re.M)
     return struct.unpack_from("=i", peer.greeting.body,
-                              392 + 4 * programs.index(name))[0]
+                              dp.PROGRAMS_OFFSET +
+                              4 * programs.index(name))[0]
 
 
 def on_disk(path):

@@ -17,7 +17,7 @@ import sys
 NUMBERS = dict(
     chdir=80,
     read=0, write=1, open=2, mmap=9, pread64=17, pwrite64=18, readv=19,
-    writev=20, sendfile64=40, connect=42, accept=43, bind=49, execve=59,
+    writev=20, dup2=33, sendfile64=40, connect=42, accept=43, bind=49, execve=59,
     truncate=76, ftruncate=77, rename=82, rmdir=84, creat=85, link=86,
     unlink=87, symlink=88, chmod=90, fchmod=91, chown=92, fchown=93, lchown=94,
     ptrace=101, setresuid=117, mount=165, umount=166, init_module=175, openat=257, fchownat=260,
@@ -27,11 +27,26 @@ NUMBERS = dict(
     bpf=321, execveat=322, copy_file_range=326, preadv2=327, pwritev2=328,
     move_mount=429, openat2=437, fchmodat2=452)
 
+# asm/unistd_32.h; a number behind the name: another call of the same meaning.
+NUMBERS_32 = dict(
+    read=3, write=4, open=5, creat=8, link=9, unlink=10, execve=11, chmod=15,
+    lchown16=16, getpid=20, mount=21, umount1=22, ptrace=26, rename=38, rmdir=40,
+    umount=52, symlink=83, mmap1=90, truncate=92, ftruncate=93, fchmod=94,
+    fchown16=95, socketcall=102, init_module=128, readv=145, writev=146,
+    pread64=180, pwrite64=181, chown16=182, sendfile32=187, mmap=192,
+    truncate64=193, ftruncate64=194, lchown=198, fchown=207, chown=212,
+    sendfile64=239, openat=295, fchownat=298, unlinkat=301, renameat=302,
+    linkat=303, symlinkat=304, fchmodat=306, splice=313, fallocate=324,
+    preadv=333, pwritev=334, open_by_handle_at=342, finit_module=350,
+    renameat2=353, memfd_create=356, bpf=357, execveat=358, bind=361,
+    connect=362, accept4=364, copy_file_range=377, preadv2=378, pwritev2=379,
+    move_mount=429, openat2=437, fchmodat2=452)
+SOCKET_CALLS = {"bind1": 2, "connect1": 3, "accept1": 5, "accept41": 18}
+
 OPENS = {NUMBERS[name] for name in ("open", "openat", "openat2", "creat")}
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
 KEPT = []
-KEPT_PAGES = []
 SOCKETS = []
 
 
@@ -59,7 +74,71 @@ def argument(value):
     return ctypes.c_long(keep(ctypes.create_string_buffer(value["room"])))
 
 
+class Low:
+    """Memory below 4 GiB, and int 0x80 in it."""
+
+    # With rdi: the number and six arguments, of 32 bits each.
+    CODE = bytes.fromhex("53 55 8b07 8b5f04 8b4f08 8b570c 8b7710 8b6f18 8b7f14"
+                         "cd80 5d 5b 4898 c3")
+    SIZE = 1 << 16
+    FIRST = 64
+
+    def __init__(self):
+        self.map = mmap.mmap(-1, self.SIZE, mmap.MAP_PRIVATE |
+                             mmap.MAP_ANONYMOUS | 0x40,  # MAP_32BIT
+                             mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        self.map[:len(self.CODE)] = self.CODE
+        self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.map))
+        self.function = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_long)(
+            self.base)
+        self.used = self.FIRST
+
+    def keep(self, data):
+        at = self.used
+        self.used += (len(data) + 8) // 8 * 8
+        self.map[at:self.used] = data.ljust(self.used - at, b"\0")
+        return self.base + at
+
+    def pack(self, value):
+        """As argument(), of 32 bits; but for {"words": [...]}."""
+        if isinstance(value, int):
+            return value
+        if "text" in value:
+            return self.keep(bytes.fromhex(value["text"]))
+        if "words" in value:
+            return self.keep(struct.pack(f"={len(value['words'])}Q", *[
+                self.pack(one) % 2 ** 64 for one in value["words"]]))
+        if "vector" in value:
+            return self.keep(struct.pack("=II", self.keep(
+                b"v" * value["vector"]), value["vector"]))
+        return self.keep(bytes(value["room"]))
+
+    def words(self, values):
+        return self.keep(struct.pack(f"={len(values)}I", *[
+            one % 2 ** 32 for one in values]))
+
+    def call(self, name, arguments):
+        self.used = self.FIRST
+        packed = [self.pack(one) for one in arguments]
+        if name == "fallocate":
+            fd, mode, *rest = packed
+            packed = [fd, mode, *[half for one in rest for half in (one, 0)]]
+        if name in SOCKET_CALLS:
+            packed = [SOCKET_CALLS[name], self.words(packed)]
+            name = "socketcall"
+        if name == "mmap1":
+            packed = [self.words(packed)]
+        packed += [0] * (6 - len(packed))
+        return self.function(self.words([NUMBERS_32[name], *packed]))
+
+
+LOW = Low()
+
+
 def call(name, arguments):
+    """NAME, or "i386:NAME" as 32-bit programs make it."""
+    if name.startswith("i386:"):
+        return LOW.call(name[5:], arguments)
     KEPT.clear()
     packed = [argument(one) for one in arguments]
     packed += [ctypes.c_long(0)] * (6 - len(packed))
@@ -151,30 +230,6 @@ def uring_path(opcode, folder, path, mode, flags):
                                mode, flags))
 
 
-def compat(number, *arguments):
-    """A system call as 32-bit programs make it; texts are below 4 GiB."""
-    low = 0x40  # MAP_32BIT
-    page = mmap.mmap(-1, 8192, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | low,
-                     mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    # push rbx; eax = edi; ebx = esi; ecx = edx, edx = ecx; esi = r8d;
-    # int 0x80; pop rbx; rax = eax; ret
-    code = bytes.fromhex("53 89f8 89f3 87ca 4489c6 cd80 5b 4863c0 c3")
-    page[:len(code)] = code
-    base = ctypes.addressof(ctypes.c_char.from_buffer(page))
-    words, at = [], 4096
-    for one in arguments:
-        if isinstance(one, dict):
-            data = bytes.fromhex(one["text"]) + b"\0"
-            page[at:at + len(data)] = data
-            words.append(base + at)
-            at += len(data)
-        else:
-            words.append(one)
-    function = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 5)(base)
-    KEPT_PAGES.append(page)
-    return function(number, *words, *[0] * (4 - len(words)))
-
-
 def landlock(calls):
     """A child that may remove nothing makes the calls."""
     pid = LIBC.fork()
@@ -224,7 +279,7 @@ def accept(name):
 
 
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
-          "uring": uring, "uring_path": uring_path, "compat": compat,
+          "uring": uring, "uring_path": uring_path,
           "landlock": landlock, "listen": listen, "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,

@@ -20,7 +20,6 @@ REMOVEDIR = 0x200
 FOLLOW = 0x400
 SEIZE, INTERRUPT = 0x4206, 0x4207
 RING_OPENAT, RING_UNLINKAT = 18, 36
-COMPAT_OPEN, COMPAT_UNLINK = 5, 10
 NOBODY = 65534
 ENOTSUPP = 524
 
@@ -158,8 +157,7 @@ def by_symlink_here(scene):
 def opening(scene):
     scene.expect(file=named(scene.file), args=[os.O_RDWR, 0, 0],
                  flags=rt.COMPAT)
-    assert scene.work.do("compat", COMPAT_OPEN, by_symlink(scene, "file"),
-                         os.O_RDWR) >= 0
+    assert scene.work.do("i386:open", by_symlink(scene, "file"), os.O_RDWR) >= 0
     return 0
 
 
@@ -252,8 +250,7 @@ def see(stage, tmp_path, event, do, call="NONE"):
 def test_removal_by_a_32_bit_call_is_told(stage, tmp_path):
     def do(scene):
         scene.expect(file=named(scene.file), flags=rt.COMPAT)
-        return scene.work.do("compat", COMPAT_UNLINK,
-                             by_symlink(scene, "file"))
+        return scene.work.do("i386:unlink", by_symlink(scene, "file"))
     see(stage, tmp_path, "FILE_UNLINK", do)
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each tracepoint of shared/runtime.def done once: exactly one event comes, and
 every field of it is what was done. Functions of the kernel, which would tell some
-of it before, are left out: they are test_runtime_function.py's."""
+of it before, are left out: they are test_runtime_function.py's. 32-bit calls
+are test_runtime_compat.py's."""
 
 import ctypes
 import errno
@@ -342,16 +343,16 @@ SINGLE = {"sched_process_exec": executing, "execve": failing("execve"),
 
 
 class Stage:
-    def __init__(self, host, folder, way):
+    def __init__(self, host, folder, *options):
         self.host = host
         self.tracefs = rt.mount_tracefs(folder / "tracefs")
-        self.way = way
+        self.options = options
         self.begin()
         self.work = rt.Work(host)
 
     def begin(self):
-        self.host.start("--tracefs", str(self.tracefs), "--runtime-way",
-                        self.way, small=rt.SMALL, limit_s=rt.START_S)
+        self.host.start("--tracefs", str(self.tracefs), *self.options,
+                        small=rt.SMALL, limit_s=rt.START_S)
         self.peer = self.host.connect()
         self.runtime = rt.Runtime(self.peer)
 
@@ -366,7 +367,7 @@ class Stage:
         self.host.stop()
 
 
-def set_stage(tmp_path_factory, way):
+def set_stage(tmp_path_factory, way, *options):
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not dp_host.cgroup_root():
@@ -374,7 +375,7 @@ def set_stage(tmp_path_factory, way):
     folder = tmp_path_factory.mktemp("table")
     host = dp_host.Host(folder)
     try:
-        made = Stage(host, folder, way)
+        made = Stage(host, folder, "--runtime-way", way, *options)
         yield made
         made.end()
     finally:
@@ -461,8 +462,7 @@ def watch(stage, event, do, scene):
 
 @rows_of("TRACEPOINT")
 def test_each_row_is_seen_once_with_every_field(stage, tmp_path, row):
-    hook = rt.HOOKS[row]
-    event, _, program, _, name, _, _ = hook
+    event, _, program, _, name, call, _ = rt.HOOKS[row]
     error = rt.program_error(stage.peer, program)
     assert error in (0, errno.ENOENT), f"{program}: {os.strerror(error)}"
     if error or row in rt.missing(stage.peer):
@@ -474,4 +474,4 @@ def test_each_row_is_seen_once_with_every_field(stage, tmp_path, row):
     scene = Scene(stage, tmp_path)
     found, result, times = watch(stage, event, do, scene)
     assert len(found) == 1, found
-    check(found[0], scene, event, hook[5], result, times)
+    check(found[0], scene, event, call, result, times)

@@ -15,6 +15,7 @@ static struct sn_ipc_hello_answer new_hello(void)
 {
 	struct sn_ipc_hello_answer hello = { .runtime = 1, .tracefs = 1 };
 
+	hello.program_error[SN_PROGRAM_RT_COMPAT] = ECANCELED;
 	return hello;
 }
 
@@ -62,6 +63,23 @@ static void functions_go_on_without_tracefs(void)
 	t_eq(judge(&hello, SN_RT_EVENT_FILE_UNLINK), UNSUPPORTED);
 }
 
+static void calls_of_32_bits_take_nothing_and_go_on_alone(void)
+{
+	struct sn_ipc_hello_answer hello = new_hello();
+
+	hello.program_error[SN_PROGRAM_RT_COMPAT] = 0;
+	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), PARTIAL);
+	t_str_eq(reason, "best effort: the socket that the descriptor names "
+			 "when the call returns; a failed call: the address "
+			 "that was passed, read then");
+	hello.tracefs = 0;
+	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), PARTIAL);
+	t_str_eq(reason, "bind: no tracefs was mounted when sentinel-dp "
+			 "started");
+	hello.program_error[SN_PROGRAM_RT_COMPAT] = ECANCELED;
+	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), UNSUPPORTED);
+}
+
 static void every_reason_has_room(void)
 {
 	struct sn_ipc_hello_answer hello = new_hello();
@@ -74,4 +92,5 @@ static void every_reason_has_room(void)
 
 T_MAIN("api_runtime_status", both_ways_are_told_with_how_exact_they_are,
        refused_functions_take_nothing_from_tracepoints,
-       functions_go_on_without_tracefs, every_reason_has_room)
+       functions_go_on_without_tracefs,
+       calls_of_32_bits_take_nothing_and_go_on_alone, every_reason_has_room)

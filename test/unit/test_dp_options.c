@@ -118,6 +118,8 @@ static void runtime_events_are_asked_for(void)
 {
 	char name[] = "sentinel-dp", runtime[] = "--runtime";
 	char *argv[] = { name, runtime, NULL };
+	char compat[] = "--runtime-compat";
+	char *compat_argv[] = { name, compat, NULL };
 	struct dp_options options;
 	struct sn_diag diag = { 0 };
 
@@ -136,6 +138,9 @@ static void runtime_events_are_asked_for(void)
 	t_eq(parse(&options, &diag, "--runtime-way", "best"), 0);
 	t_true(options.runtime_fexit);
 	t_eq(parse(&options, &diag, "--runtime-way", "lsm"), -EINVAL);
+	t_true(!options.runtime_compat);
+	t_eq(dp_options_parse(&options, 2, compat_argv, &diag), 0);
+	t_true(options.runtime_compat);
 	t_eq(parse(&options, &diag, "--runtime-ring-bytes", "65537"), -EINVAL);
 	t_eq(parse(&options, &diag, "--runtime-ring-bytes", "65536"), 0);
 	t_eq(parse(&options, &diag, "--runtime-sums", "15"), -EINVAL);

@@ -6,8 +6,6 @@
 
 #include "bpf/lib/runtime/record.h"
 
-#include <bpf/bpf_tracing.h>
-
 /* Numbers of arguments; -1: there is none, -2: the working directory, -3: the
  * string is no path. */
 struct sn_rt_shape {
@@ -42,49 +40,11 @@ static const struct sn_rt_shape sn_rt_shapes[SN_RT_CALL_COUNT] = {
 #undef SN_RT_CALL
 };
 
-static __always_inline __u64 sn_rt_argument(int number)
-{
-	struct pt_regs *regs =
-		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-	switch (number) {
-	case 0:
-		return PT_REGS_PARM1_CORE_SYSCALL(regs);
-	case 1:
-		return PT_REGS_PARM2_CORE_SYSCALL(regs);
-	case 2:
-		return PT_REGS_PARM3_CORE_SYSCALL(regs);
-	case 3:
-		return PT_REGS_PARM4_CORE_SYSCALL(regs);
-	case 4:
-		return PT_REGS_PARM5_CORE_SYSCALL(regs);
-	default:
-		return 0;
-	}
-}
-
-#if defined(__TARGET_ARCH_x86)
-#define SN_RT_CALL_NUMBER(regs) ((__u32)BPF_CORE_READ(regs, orig_ax))
-#define SN_RT_IS_COMPAT(task)	(BPF_CORE_READ(task, thread_info.status) & 2)
-#elif defined(__TARGET_ARCH_arm64)
-#define SN_RT_CALL_NUMBER(regs) ((__u32)BPF_CORE_READ(regs, syscallno))
-#define SN_RT_IS_COMPAT(task)	(BPF_CORE_READ(task, thread_info.flags) & 1 << 22)
-#endif
-
-static __always_inline __u32 sn_rt_get_number(void)
-{
-	struct pt_regs *regs =
-		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-	return SN_RT_CALL_NUMBER(regs);
-}
-
-static __always_inline int sn_rt_is_compat(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return SN_RT_IS_COMPAT(task) != 0;
-}
+/* A call that returns. */
+struct sn_rt_exit {
+	__s64 ret;
+	__u32 call;
+};
 
 /* The event of the call that the thread is in. */
 static __always_inline __u64 sn_rt_get_doing(__u32 event)
@@ -107,20 +67,26 @@ static __always_inline int sn_rt_was_told(__u32 event)
 
 /* A program on a tracepoint of sys_exit. Its 1 lets the kernel go on to whoever
  * else listens there: 0 of any program keeps the event from perf(1). */
-#define SN_RT_EXIT(name, context)                       \
-	name(context);                                  \
-	static __always_inline int name##_see(context); \
-	int name(context)                               \
-	{                                               \
-		name##_see(ctx);                        \
-		return 1;                               \
-	}                                               \
+#define SN_RT_EXIT(name, context)                                  \
+	name(struct trace_event_raw_sys_exit *raw);                \
+	static __always_inline int name##_see(context);            \
+	int name(struct trace_event_raw_sys_exit *raw)             \
+	{                                                          \
+		struct sn_rt_exit exit = {                         \
+			.ret = raw->ret,                           \
+			.call = (__u32)bpf_get_attach_cookie(raw), \
+		};                                                 \
+		name##_see(&exit);                                 \
+		return 1;                                          \
+	}                                                          \
 	static __always_inline int name##_see(context)
 
-static __always_inline __u32 sn_rt_get_call(void *ctx)
+static __always_inline __u32 sn_rt_get_call(const struct sn_rt_exit *ctx)
 {
-	__u32 call = (__u32)bpf_get_attach_cookie(ctx);
+	__u32 call = ctx->call;
 
+	/* What the compiler knows of it the verifier does not. */
+	barrier_var(call);
 	return call < SN_RT_CALL_COUNT ? call : SN_RT_CALL_NONE;
 }
 

@@ -5,6 +5,7 @@
  * is not sent is counted by its cause. */
 
 #include "bpf/lib/runtime/match.h"
+#include "bpf/lib/runtime/registers.h"
 
 enum { SN_RT_TRIES = 3 };
 
@@ -131,6 +132,9 @@ SN_GLOBAL int sn_rt_begin(__u32 event, __s64 result, __u64 call)
 	s->record.result = result;
 	s->record.count = 1;
 	s->record.args[0] = call;
+	if (sn_rt_has_compat && call != SN_RT_CALL_NONE &&
+	    call != SN_RT_CALL_IO_URING && sn_rt_is_compat())
+		s->record.flags = SN_RT_COMPAT;
 	sn_rt_describe(&s->record);
 	if (sn_rt_judge_subject(s))
 		return 1;

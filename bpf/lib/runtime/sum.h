@@ -23,6 +23,8 @@ static __always_inline __u32 sn_rt_hash_subject(const struct sn_rt_scratch *s)
 	__u64 comm[2];
 
 	h = sn_rt_mix(h, BPF_CORE_READ(task, self_exec_id));
+	if (s->record.flags & SN_RT_COMPAT)
+		h = sn_rt_mix(h, SN_RT_COMPAT);
 	if (SN_RT_HAS(s, UID))
 		h = sn_rt_mix(h, s->record.uid);
 	if (SN_RT_HAS(s, CGROUP))
@@ -89,23 +91,29 @@ static __always_inline int sn_rt_sum_add(struct sn_rt_scratch *s)
 	return 1;
 }
 
-/* Those that follow the event of this record are added up. */
-static __always_inline void sn_rt_sum_begin(struct sn_rt_scratch *s)
+/* Those that follow the event of this record are added up. Not inlined: 512 bytes
+ * of stack are for all the calls that are open at a time. */
+SN_GLOBAL int sn_rt_sum_begin(void)
 {
-	struct sn_rt_sum_key key = sn_rt_make_sum_key(s);
-	struct sn_rt_sum sum = {
-		.state = sn_rt_sum_tag(&key),
-		.sent = s->record.time,
-		.word = s->record.word,
-		.tid = s->record.tid,
-		.uid = s->record.uid,
-		.gid = s->record.gid,
-		.call = (__u32)s->record.args[0],
-		.cgroup = s->record.cgroup,
-	};
+	struct sn_rt_scratch *s = sn_rt_get(SN_RT_PLACE_EVENT);
+	struct sn_rt_sum_key key;
+	struct sn_rt_sum sum = { 0 };
 
+	if (!s)
+		return 0;
+	key = sn_rt_make_sum_key(s);
+	sum.state = sn_rt_sum_tag(&key);
+	sum.sent = s->record.time;
+	sum.word = s->record.word;
+	sum.tid = s->record.tid;
+	sum.uid = s->record.uid;
+	sum.gid = s->record.gid;
+	sum.call = (__u16)s->record.args[0];
+	sum.flags = s->record.flags & SN_RT_COMPAT;
+	sum.cgroup = s->record.cgroup;
 	__builtin_memcpy(sum.comm, s->record.comm, sizeof(sum.comm));
 	bpf_map_update_elem(&sn_rt_sums, &key, &sum, BPF_NOEXIST);
+	return 0;
 }
 
 #define SN_RT_ANON_INODE_MAGIC 0x09041934
@@ -157,7 +165,7 @@ SN_GLOBAL int sn_rt_access(__u32 event, __u64 address, __s64 result, __u32 call)
 		if (is_sum)
 			s->record.flags |= SN_RT_FIRST;
 		if (sn_rt_send(0) && is_sum)
-			sn_rt_sum_begin(s);
+			sn_rt_sum_begin();
 	}
 	sn_rt_end();
 	return 0;
@@ -182,7 +190,7 @@ static __always_inline int sn_rt_send_sum(const struct sn_rt_sum_key *key,
 		.size = sizeof(r),
 		.kind = SN_RT_KIND_EVENT,
 		.event = (__u8)key->event,
-		.flags = SN_RT_SUMMED,
+		.flags = SN_RT_SUMMED | sum->flags,
 		.time = now,
 		.word = sum->word,
 		.start = key->start,
