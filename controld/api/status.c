@@ -434,6 +434,11 @@ static void warn_of_detectors(struct report *report)
 			warn(report,
 			     "detector '%s' is not there: %s; its events wait",
 			     one->name, one->error);
+		if (one->filter_error[0])
+			warn(report,
+			     "the filter of detector '%s' was refused: %s; the "
+			     "one before stays",
+			     one->name, one->filter_error);
 		if (one->disk_error[0])
 			warn(report, "the spool of detector '%s': %s",
 			     one->name, one->disk_error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/feed/feed.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,91 @@ static void ticked(uv_timer_t *timer)
 	hold(feed);
 }
 
+/* Filters. */
+
+static void say_refused(struct cp_feed *feed, const char *why)
+{
+	(void)snprintf(feed->filter_error, sizeof(feed->filter_error), "%s",
+		       why);
+	sn_log(SN_LOG_ERROR,
+	       "detector name=%s filter error='%s': the filter before stays",
+	       feed->options.name, feed->filter_error);
+}
+
+static void keep_filter(struct cp_feed *feed)
+{
+	cp_feed_copy_filter_done(&feed->before);
+	feed->is_changing = false;
+	feed->filter_error[0] = '\0';
+}
+
+/* It must keep nobody else's rules out. */
+static void take_back_filter(struct cp_feed *feed)
+{
+	cp_feed_copy_filter_done(&feed->filter);
+	feed->filter = feed->before;
+	feed->before = (struct cp_config_runtime_rule){ .name = NULL };
+	feed->is_changing = false;
+	feed->observer.version++;
+}
+
+static void changed(struct cp_runtime_observer *observer)
+{
+	struct cp_feed *feed =
+		sn_container_of(observer, struct cp_feed, observer);
+	const struct cp_runtime *runtime = feed->runtime;
+
+	if (!feed->is_changing)
+		return;
+	if (cp_runtime_get_version(runtime, observer) == observer->version) {
+		keep_filter(feed);
+	} else if (cp_runtime_get_refused_version(runtime, observer) ==
+		   observer->version) {
+		say_refused(feed, cp_runtime_why_refused(runtime));
+		take_back_filter(feed);
+		(void)cp_runtime_observer_changed(feed->runtime);
+	}
+}
+
+/* Takes fresh. */
+static void try_filter(struct cp_feed *feed,
+		       struct cp_config_runtime_rule *fresh)
+{
+	bool was_changing = feed->is_changing;
+	int r;
+
+	if (was_changing)
+		cp_feed_copy_filter_done(&feed->filter);
+	else
+		feed->before = feed->filter;
+	feed->filter = *fresh;
+	feed->is_changing = true;
+	feed->observer.version++;
+	r = cp_runtime_observer_changed(feed->runtime);
+	if (r == 0)
+		return;
+	say_refused(feed, r < 0 ? strerror(-r) : "too many rules");
+	take_back_filter(feed);
+	/* Another one was on its way. */
+	if (was_changing)
+		(void)cp_runtime_observer_changed(feed->runtime);
+}
+
+void cp_feed_put_filter(struct cp_feed *feed,
+			const struct cp_config_runtime_rule *filter)
+{
+	struct cp_config_runtime_rule fresh = { .name = NULL };
+
+	if (cp_feed_copy_filter(filter, &fresh) < 0) {
+		say_refused(feed, strerror(ENOMEM));
+	} else if (feed->runtime) {
+		try_filter(feed, &fresh);
+	} else {
+		cp_feed_copy_filter_done(&feed->filter);
+		feed->filter = fresh;
+	}
+}
+
 /* Life. */
 
 int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
@@ -174,6 +260,7 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 		.put_wanted = put_wanted,
 		.told = told,
 		.batch_told = batch_told,
+		.changed = changed,
 	};
 	*ret = feed;
 	return 0;
@@ -195,26 +282,6 @@ int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime)
 	return 0;
 }
 
-void cp_feed_put_filter(struct cp_feed *feed,
-			const struct cp_config_runtime_rule *filter)
-{
-	struct cp_config_runtime_rule fresh = { .name = NULL };
-
-	if (cp_feed_copy_filter(filter, &fresh) < 0) {
-		sn_log(SN_LOG_ERROR,
-		       "detector name=%s: out of memory; the filter before "
-		       "stays",
-		       feed->options.name);
-		return;
-	}
-	cp_feed_copy_filter_done(&feed->filter);
-	feed->filter = fresh;
-	if (feed->runtime && cp_runtime_observer_changed(feed->runtime) != 0)
-		sn_log(SN_LOG_ERROR,
-		       "detector name=%s: too many rules; those before stay",
-		       feed->options.name);
-}
-
 void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
 {
 	uint64_t n_out = feed->n_pending_out + feed->n_taken_out;
@@ -225,6 +292,7 @@ void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
 		.is_insecure = !feed->url.is_tls,
 		.state = feed->state,
 		.error = feed->error,
+		.filter_error = feed->filter_error,
 		.counts = feed->counts,
 		.n_memory = feed->queue.n + n_out,
 		.n_memory_bytes = feed->queue.n_bytes + feed->n_pending_bytes,
@@ -249,6 +317,7 @@ void cp_feed_part_closed(struct cp_feed *feed)
 	cp_feed_disk_done(feed);
 	cp_feed_queue_done(&feed->queue);
 	cp_feed_copy_filter_done(&feed->filter);
+	cp_feed_copy_filter_done(&feed->before);
 	cp_feed_copy_done(&feed->options);
 	free(feed);
 	closed(userdata);

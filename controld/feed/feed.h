@@ -107,6 +107,7 @@ struct cp_feed_status {
 	bool is_insecure; /* plain text */
 	enum cp_feed_state state;
 	const char *error; /* of the last attempt or stream; "": none */
+	const char *filter_error; /* of one that was refused; "": none */
 	struct cp_feed_counts counts;
 	uint64_t n_memory; /* events that wait there and nowhere else */
 	uint64_t n_memory_bytes;
@@ -123,7 +124,8 @@ struct cp_feed_status {
 int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options);
 /* Begins to take events, and to connect. */
 int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime);
-/* It wants other events now. */
+/* It wants other events now. A filter for which there is no room leaves the one
+ * before in force, which the status says until another one is taken. */
 void cp_feed_put_filter(struct cp_feed *feed,
 			const struct cp_config_runtime_rule *filter);
 void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret);

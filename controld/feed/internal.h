@@ -20,6 +20,10 @@ STAILQ_HEAD(cp_feed_writes, cp_feed_write);
 struct cp_feed {
 	struct cp_feed_options options;
 	struct cp_config_runtime_rule filter;
+	/* That the kernel had, until it has filter. */
+	struct cp_config_runtime_rule before;
+	bool is_changing; /* there is one before */
+	char filter_error[CP_FEED_ERROR_BYTES]; /* of the last; "": none */
 	struct cp_runtime *runtime; /* NULL: takes no events */
 	struct cp_runtime_observer observer;
 	struct cp_feed_counts counts;

@@ -56,6 +56,7 @@ struct cp_runtime_host {
 	uint64_t events;
 	bool is_dirty;
 	bool is_refused;
+	uint32_t refused_generation; /* with is_refused; 0: none was staged */
 	char error[160];
 
 	/* What is being put into force; another set may be wanted by then. */
@@ -171,12 +172,16 @@ static void drop_call(struct call *call)
 /* A broken link has its own way back. */
 static void refuse(struct cp_runtime_host *host, const char *what, int r)
 {
+	bool is_staged = host->step == STEP_MATCH ||
+			 host->step == STEP_SETTINGS || host->step == STEP_FLIP;
+
 	host->step = STEP_IDLE;
 	host->is_dirty = true;
 	if (r == -ECONNRESET || r == -ENOTCONN)
 		return;
 	host->has_strays = true;
 	host->is_refused = true;
+	host->refused_generation = is_staged ? host->next_generation : 0;
 	(void)snprintf(host->error, sizeof(host->error), "%s: %s%s", what,
 		       strerror(-r),
 		       r == -ENOSPC ? " (sentinel-dp has no room for so many "
@@ -627,6 +632,11 @@ cp_runtime_host_get_state(const struct cp_runtime_host *host)
 const char *cp_runtime_host_error(const struct cp_runtime_host *host)
 {
 	return host->is_refused ? host->error : "";
+}
+
+uint32_t cp_runtime_host_refused_generation(const struct cp_runtime_host *host)
+{
+	return host->is_refused ? host->refused_generation : 0;
 }
 
 uint32_t cp_runtime_host_generation(const struct cp_runtime_host *host)

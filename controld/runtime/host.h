@@ -61,6 +61,8 @@ cp_runtime_host_get_state(const struct cp_runtime_host *host);
 const char *cp_runtime_host_error(const struct cp_runtime_host *host);
 /* In force; 0: none. */
 uint32_t cp_runtime_host_generation(const struct cp_runtime_host *host);
+/* That was refused, as long as cp_runtime_host_error() says why; 0: none was. */
+uint32_t cp_runtime_host_refused_generation(const struct cp_runtime_host *host);
 
 /* Has the kernel send what it sums; its records come through the ring. */
 void cp_runtime_host_flush(struct cp_runtime_host *host);

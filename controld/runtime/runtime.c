@@ -228,6 +228,8 @@ static void changed(void *userdata)
 		if (observer->changed)
 			observer->changed(observer);
 	}
+	/* An observer that takes back what was refused has it tried again. */
+	state = cp_runtime_host_get_state(runtime->host);
 	if (state == CP_RUNTIME_HOST_REFUSED)
 		sn_log(SN_LOG_ERROR,
 		       "runtime error='%s': the rules before "
@@ -643,15 +645,19 @@ int cp_runtime_observer_changed(struct cp_runtime *runtime)
 uint64_t cp_runtime_get_version(const struct cp_runtime *runtime,
 				const struct cp_runtime_observer *observer)
 {
-	uint32_t generation = cp_runtime_host_generation(runtime->host);
-	const struct cp_runtime_set *set =
-		generation ? cp_runtime_sets_get(&runtime->sets, generation) :
-			     NULL;
-	const struct cp_runtime_share *share =
-		set ? cp_runtime_sets_find_share(&set->shares, observer->id) :
-		      NULL;
+	return cp_runtime_sets_get_version(
+		&runtime->sets, cp_runtime_host_generation(runtime->host),
+		observer->id);
+}
 
-	return share ? share->version : 0;
+uint64_t
+cp_runtime_get_refused_version(const struct cp_runtime *runtime,
+			       const struct cp_runtime_observer *observer)
+{
+	return cp_runtime_sets_get_version(
+		&runtime->sets,
+		cp_runtime_host_refused_generation(runtime->host),
+		observer->id);
 }
 
 uint64_t cp_runtime_get_position(const struct cp_runtime *runtime)

@@ -149,6 +149,10 @@ int cp_runtime_observer_changed(struct cp_runtime *runtime);
 /* Of its rules that the kernel has; 0: it has none. */
 uint64_t cp_runtime_get_version(const struct cp_runtime *runtime,
 				const struct cp_runtime_observer *observer);
+/* And of those that sentinel-dp has just refused; 0: it did not. */
+uint64_t
+cp_runtime_get_refused_version(const struct cp_runtime *runtime,
+			       const struct cp_runtime_observer *observer);
 /* Of the event that is being told, for held_from. */
 uint64_t cp_runtime_get_position(const struct cp_runtime *runtime);
 /* An observer holds less than before. May tell more events. */

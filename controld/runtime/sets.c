@@ -75,6 +75,17 @@ cp_runtime_sets_find_share(const struct cp_runtime_shares *shares,
 	return NULL;
 }
 
+uint64_t cp_runtime_sets_get_version(const struct cp_runtime_sets *sets,
+				     uint32_t generation, uint64_t owner)
+{
+	const struct cp_runtime_set *set =
+		generation ? cp_runtime_sets_get(sets, generation) : NULL;
+	const struct cp_runtime_share *share =
+		set ? cp_runtime_sets_find_share(&set->shares, owner) : NULL;
+
+	return share ? share->version : 0;
+}
+
 bool cp_runtime_sets_has(const struct sn_rt_bits *matched, size_t first,
 			 size_t n)
 {

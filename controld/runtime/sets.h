@@ -63,6 +63,9 @@ cp_runtime_sets_find_share(const struct cp_runtime_shares *shares,
 /* NULL: not held. */
 struct cp_runtime_set *cp_runtime_sets_get(const struct cp_runtime_sets *sets,
 					   uint32_t generation);
+/* Of the owner's rules under this generation, which 0 is not; 0: it has none. */
+uint64_t cp_runtime_sets_get_version(const struct cp_runtime_sets *sets,
+				     uint32_t generation, uint64_t owner);
 /* Is one of the n rules from first on among those that matched? */
 bool cp_runtime_sets_has(const struct sn_rt_bits *matched, size_t first,
 			 size_t n);
