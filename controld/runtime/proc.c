@@ -70,17 +70,13 @@ int cp_runtime_proc_read_start(pid_t pid, uint64_t *ret_ticks)
 		       read_field(strrchr(text, ')'), START_FIELD, ret_ticks);
 }
 
-static int read_stat(pid_t pid, struct cp_runtime_proc *ret)
+int cp_runtime_proc_parse_stat(const char *text, struct cp_runtime_proc *ret)
 {
-	char text[TEXT_BYTES];
-	const char *name, *end;
+	const char *name = strchr(text, '(');
+	const char *end = strrchr(text, ')');
 	uint64_t parent = 0;
-	int r = read_file(pid, "stat", text);
+	int r;
 
-	if (r < 0)
-		return r;
-	name = strchr(text, '(');
-	end = strrchr(text, ')');
 	if (!name || !end || end < name)
 		return -EIO;
 	(void)memset(ret->comm, 0, sizeof(ret->comm));
@@ -93,17 +89,12 @@ static int read_stat(pid_t pid, struct cp_runtime_proc *ret)
 	return r;
 }
 
-static int read_ids(pid_t pid, struct cp_runtime_proc *ret)
+int cp_runtime_proc_parse_status(const char *text, struct cp_runtime_proc *ret)
 {
-	char text[TEXT_BYTES];
-	const char *uid, *gid;
-	int r = read_file(pid, "status", text);
-
-	if (r < 0)
-		return r;
 	/* A name has its line feeds escaped there. */
-	uid = strstr(text, "\nUid:");
-	gid = strstr(text, "\nGid:");
+	const char *uid = strstr(text, "\nUid:");
+	const char *gid = strstr(text, "\nGid:");
+
 	if (!uid || !gid)
 		return -EIO;
 	ret->uid = (uint32_t)strtoul(uid + 5, NULL, 10);
@@ -111,21 +102,21 @@ static int read_ids(pid_t pid, struct cp_runtime_proc *ret)
 	return 0;
 }
 
-static void read_cgroup(pid_t pid, struct cp_runtime_proc *ret)
+void cp_runtime_proc_parse_cgroup(const char *text, struct cp_runtime_proc *ret)
 {
-	char text[TEXT_BYTES];
-	const char *at = NULL;
+	static const char line[] = "\n0::/";
+	const char *at = strncmp(text, line + 1, strlen(line + 1)) == 0 ?
+				 text :
+				 strstr(text, line);
 	size_t n;
 
 	ret->cgroup[0] = '\0';
-	if (read_file(pid, "cgroup", text) == 0)
-		at = strncmp(text, "0::", 3) == 0 ? text :
-						    strstr(text, "\n0::");
 	if (!at)
 		return;
 	at = strchr(at, '/');
-	n = at ? strcspn(at, "\n") : 0;
-	if (n == 0 || at[n] != '\n')
+	n = strcspn(at, "\n");
+	/* The rest was cut off. */
+	if (at[n] != '\n' || n >= sizeof(ret->cgroup))
 		return;
 	(void)memcpy(ret->cgroup, at, n);
 	ret->cgroup[n] = '\0';
@@ -133,11 +124,19 @@ static void read_cgroup(pid_t pid, struct cp_runtime_proc *ret)
 
 int cp_runtime_proc_read(pid_t pid, struct cp_runtime_proc *ret)
 {
-	int r = read_stat(pid, ret);
+	char text[TEXT_BYTES];
+	int r = read_file(pid, "stat", text);
 
 	if (r == 0)
-		r = read_ids(pid, ret);
+		r = cp_runtime_proc_parse_stat(text, ret);
 	if (r == 0)
-		read_cgroup(pid, ret);
-	return r;
+		r = read_file(pid, "status", text);
+	if (r == 0)
+		r = cp_runtime_proc_parse_status(text, ret);
+	if (r < 0)
+		return r;
+	if (read_file(pid, "cgroup", text) < 0)
+		text[0] = '\0';
+	cp_runtime_proc_parse_cgroup(text, ret);
+	return 0;
 }

@@ -29,3 +29,10 @@ bool cp_runtime_proc_has_host(void);
 int cp_runtime_proc_read_start(pid_t pid, uint64_t *ret_ticks);
 /* -errno; what is in *ret then means nothing. */
 int cp_runtime_proc_read(pid_t pid, struct cp_runtime_proc *ret);
+
+/* What the files of these names say, of text that the kernel wrote; what is not as
+ * it writes it is -EIO, or no cgroup. */
+int cp_runtime_proc_parse_stat(const char *text, struct cp_runtime_proc *ret);
+int cp_runtime_proc_parse_status(const char *text, struct cp_runtime_proc *ret);
+void cp_runtime_proc_parse_cgroup(const char *text,
+				  struct cp_runtime_proc *ret);
