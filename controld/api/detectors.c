@@ -60,6 +60,8 @@ void cp_api_detectors_fill(struct cp_api_detectors *ret,
 		message->insecure = feed.is_insecure;
 		message->state = states[feed.state];
 		message->error = borrow(feed.error);
+		message->enabled = feed.is_enabled;
+		message->no_events = borrow(feed.no_events);
 		message->filter_error = borrow(feed.filter_error);
 		message->in_memory = feed.n_memory;
 		message->on_disk = feed.n_disk;

@@ -421,6 +421,13 @@ static void report_dns(struct report *report, const struct cp_api *api,
 			     "states none, every name fails");
 }
 
+/* Does something wait for it, or will what comes? */
+static bool has_events(const Sentinel__V1__DetectorStatus *one)
+{
+	return one->in_memory + one->on_disk > 0 ||
+	       (one->enabled && !one->no_events[0]);
+}
+
 static void warn_of_detectors(struct report *report)
 {
 	const Sentinel__V1__GetStatusResponse *message = &report->message;
@@ -431,9 +438,12 @@ static void warn_of_detectors(struct report *report)
 		if (one->error[0] &&
 		    one->state !=
 			    SENTINEL__V1__DETECTOR_STATE__DETECTOR_STATE_STREAMING)
-			warn(report,
-			     "detector '%s' is not there: %s; its events wait",
-			     one->name, one->error);
+			warn(report, "detector '%s' is not there: %s%s",
+			     one->name, one->error,
+			     has_events(one) ? "; its events wait" : "");
+		if (one->no_events[0])
+			warn(report, "detector '%s' gets no events: %s",
+			     one->name, one->no_events);
 		if (one->filter_error[0])
 			warn(report,
 			     "the filter of detector '%s' was refused: %s; the "

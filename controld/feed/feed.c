@@ -13,7 +13,10 @@
 #include "controld/feed/session.h"
 #include "shared/log.h"
 
-enum { TICK_MS = 1000 };
+enum {
+	TICK_MS = 1000,
+	RETRY_TICKS = 5,
+};
 
 const char *const cp_feed_drop_names[CP_FEED_DROP_COUNT] = {
 	[CP_FEED_DROP_QUEUE] = "queue",
@@ -138,10 +141,38 @@ void cp_feed_changed(struct cp_feed *feed)
 	cp_feed_session_send(feed);
 }
 
+static int begin(struct cp_feed *feed)
+{
+	int r = cp_runtime_observe(feed->source, &feed->observer);
+
+	if (r != 0)
+		return r;
+	feed->runtime = feed->source;
+	cp_feed_disk_begin(feed, false);
+	cp_feed_session_start(feed);
+	return 0;
+}
+
+/* Others may want less than at the start. */
+static void try_again(struct cp_feed *feed)
+{
+	if (++feed->n_waited < RETRY_TICKS)
+		return;
+	feed->n_waited = 0;
+	if (begin(feed) == 0)
+		sn_log(SN_LOG_INFO,
+		       "detector name=%s: there is room; it gets events",
+		       feed->options.name);
+}
+
 static void ticked(uv_timer_t *timer)
 {
 	struct cp_feed *feed = timer->data;
 
+	if (!feed->runtime) {
+		try_again(feed);
+		return;
+	}
 	cp_feed_session_check(feed);
 	cp_feed_disk_begin(feed, true);
 	hold(feed);
@@ -257,6 +288,7 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 	feed->tick.data = feed;
 	cp_feed_disk_open(feed);
 	feed->observer = (struct cp_runtime_observer){
+		.version = 1,
 		.put_wanted = put_wanted,
 		.told = told,
 		.batch_told = batch_told,
@@ -268,18 +300,21 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 
 int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime)
 {
-	int r = cp_runtime_observe(runtime, &feed->observer);
-
-	if (r > 0)
-		(void)snprintf(feed->error, sizeof(feed->error),
-			       "too many rules: it gets no events");
-	if (r != 0)
-		return r;
-	feed->runtime = runtime;
+	feed->source = runtime;
 	(void)uv_timer_start(&feed->tick, ticked, TICK_MS, TICK_MS);
-	cp_feed_disk_begin(feed, false);
-	cp_feed_session_start(feed);
-	return 0;
+	return begin(feed);
+}
+
+/* "": it gets them, or is not to have any. */
+static const char *why_no_events(const struct cp_feed *feed)
+{
+	if (!feed->filter.enabled)
+		return "";
+	if (!feed->runtime)
+		return "too many rules";
+	return cp_runtime_get_version(feed->runtime, &feed->observer) ?
+		       "" :
+		       "its rule is not in force";
 }
 
 void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
@@ -293,6 +328,8 @@ void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
 		.state = feed->state,
 		.error = feed->error,
 		.filter_error = feed->filter_error,
+		.is_enabled = feed->filter.enabled,
+		.no_events = why_no_events(feed),
 		.counts = feed->counts,
 		.n_memory = feed->queue.n + n_out,
 		.n_memory_bytes = feed->queue.n_bytes + feed->n_pending_bytes,

@@ -107,6 +107,8 @@ struct cp_feed_status {
 	bool is_insecure; /* plain text */
 	enum cp_feed_state state;
 	const char *error; /* of the last attempt or stream; "": none */
+	bool is_enabled;
+	const char *no_events; /* why it gets none; "": it does, or is off */
 	const char *filter_error; /* of one that was refused; "": none */
 	struct cp_feed_counts counts;
 	uint64_t n_memory; /* events that wait there and nowhere else */
@@ -122,7 +124,8 @@ struct cp_feed_status {
 /* Also opens the spool, which blocks for as long as reading it takes. A spool
  * that cannot be opened is logged, and there is none. */
 int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options);
-/* Begins to take events, and to connect. */
+/* Begins to take events, and to connect. 0, -errno, or CP_RUNTIME_E_FULL: it does
+ * so when there is room. */
 int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime);
 /* It wants other events now. A filter for which there is no room leaves the one
  * before in force, which the status says until another one is taken. */

@@ -24,7 +24,9 @@ struct cp_feed {
 	struct cp_config_runtime_rule before;
 	bool is_changing; /* there is one before */
 	char filter_error[CP_FEED_ERROR_BYTES]; /* of the last; "": none */
+	struct cp_runtime *source; /* once it is started */
 	struct cp_runtime *runtime; /* NULL: takes no events */
+	unsigned int n_waited; /* ticks for room in source */
 	struct cp_runtime_observer observer;
 	struct cp_feed_counts counts;
 	struct cp_feed_queue queue;

@@ -78,7 +78,8 @@ static int add(struct cp_feed_set *set,
 	r = cp_feed_start(set->all[set->n++], options->runtime);
 	if (r > 0)
 		sn_log(SN_LOG_ERROR,
-		       "detector name=%s: too many rules; it gets no events",
+		       "detector name=%s: too many rules; it gets no events "
+		       "before there is room",
 		       detector->filter.name);
 	return r < 0 ? r : 0;
 }
