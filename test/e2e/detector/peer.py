@@ -119,8 +119,9 @@ def main():
         port = server.add_insecure_port(options.listen)
     if not port:
         sys.exit(f"cannot listen on {options.listen}")
-    server.start()
+    # It listens; a stream tells of itself behind this line.
     print(json.dumps({"ready": True}), flush=True)
+    server.start()
     for line in itertools.takewhile(bool, iter(sys.stdin.readline, None)):
         detector.order(json.loads(line)["do"])
 
