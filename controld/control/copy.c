@@ -43,25 +43,9 @@ static int copy_metadata(const struct cp_control_options *options,
 	return r;
 }
 
-static int copy_pins(const struct cp_control_options *options,
-		     struct cp_control_options *ret)
-{
-	struct cp_rpc_peer_pin *pins =
-		calloc(options->n_pins + 1, sizeof(*pins));
-
-	if (!pins)
-		return -ENOMEM;
-	if (options->n_pins)
-		(void)memcpy(pins, options->pins,
-			     options->n_pins * sizeof(*pins));
-	ret->pins = pins;
-	return 0;
-}
-
 int cp_control_copy_options(const struct cp_control_options *options,
 			    struct cp_control_options *ret)
 {
-	const struct cp_rpc_secrets_files *files = &options->files;
 	char *id = NULL, *version = NULL;
 	int r;
 
@@ -76,19 +60,16 @@ int cp_control_copy_options(const struct cp_control_options *options,
 		r = copy_text(options->version, &version);
 	ret->version = version;
 	if (r == 0)
-		r = copy_text(files->ca, &ret->files.ca);
-	if (r == 0)
-		r = copy_text(files->certificate, &ret->files.certificate);
-	if (r == 0)
-		r = copy_text(files->key, &ret->files.key);
-	if (r == 0)
-		r = copy_text(files->token, &ret->files.token);
+		r = cp_rpc_secrets_copy_files(&options->files, &ret->files);
 	if (r == 0)
 		r = copy_urls(options, ret);
 	if (r == 0)
 		r = copy_metadata(options, ret);
-	if (r == 0)
-		r = copy_pins(options, ret);
+	if (r == 0) {
+		ret->pins =
+			cp_rpc_peer_copy_pins(options->pins, options->n_pins);
+		r = ret->pins ? 0 : -ENOMEM;
+	}
 	return sn_trace(r);
 }
 
@@ -111,8 +92,5 @@ void cp_control_copy_done(struct cp_control_options *options)
 	release(options->pins);
 	release(options->daemon_id);
 	release(options->version);
-	free(options->files.ca);
-	free(options->files.certificate);
-	free(options->files.key);
-	free(options->files.token);
+	cp_rpc_secrets_free_files(&options->files);
 }

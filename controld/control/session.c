@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "controld/control/apply.h"
@@ -36,17 +35,6 @@ static uint64_t now_ms(const struct cp_control *control)
 	return uv_now(control->options.loop);
 }
 
-/* They need not be good ones, only different from host to host. */
-static uint64_t random_bits(void)
-{
-	uint64_t bits;
-
-	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) !=
-	    (ssize_t)sizeof(bits))
-		bits = uv_hrtime();
-	return bits;
-}
-
 /* The stream or the attempt has ended. What was synced begins with the first
  * endpoint again, after a pause; a round of attempts is one attempt. */
 static void fail(struct cp_control *control, const char *text)
@@ -70,8 +58,8 @@ static void fail(struct cp_control *control, const char *text)
 		was_synced ? 0 :
 			     (control->endpoint + 1) % control->options.n_urls;
 	if (control->endpoint == 0) {
-		pause_ms =
-			cp_rpc_backoff_next(&control->backoff, random_bits());
+		pause_ms = cp_rpc_backoff_next(&control->backoff,
+					       cp_rpc_backoff_random());
 	}
 	sn_log(is_news ? SN_LOG_WARNING : SN_LOG_DEBUG,
 	       "control disconnected error='%s' pause=%" PRIu64

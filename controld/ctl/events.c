@@ -7,7 +7,6 @@
 #include "controld/ctl/output.h"
 #include "controld/ctl/table.h"
 #include "controld/policy/ports.h"
-#include "controld/rpc/message.h"
 
 enum {
 	MS_PER_S = 1000,
@@ -61,8 +60,14 @@ static const char *format_process(Sentinel__V1__Event *event,
 }
 
 /* Rows come one by one, so that the widths are given. */
-static void print_row(FILE *out, Sentinel__V1__Event *event)
+static const char header[] =
+	"TIME                 ID        VERDICT  DIR  REASON         "
+	"PROCESS           DESTINATION";
+
+static void print_row(struct cp_ctl_session *session, ProtobufCMessage *message)
 {
+	Sentinel__V1__Event *event = (void *)message;
+	FILE *out = session->out;
 	char time[CP_CTL_OUTPUT_TEXT_BYTES], process[CP_CTL_OUTPUT_TEXT_BYTES];
 	char end[CP_CTL_EVENTS_END_BYTES];
 	bool is_in = event->direction ==
@@ -90,44 +95,6 @@ static void print_row(FILE *out, Sentinel__V1__Event *event)
 		      cp_ctl_events_end(event, end));
 }
 
-static enum cp_ctl_exit print(struct cp_ctl_session *session,
-			      Sentinel__V1__Event *event)
-{
-	if (session->options.json)
-		return cp_ctl_output_line(session, &event->base);
-	print_row(session->out, event);
-	return cp_ctl_session_flush(session);
-}
-
-static enum cp_ctl_exit read_all(struct cp_ctl_session *session,
-				 struct cp_rpc_client_stream *stream)
-{
-	struct cp_rpc_status status = { .code = 0 };
-	enum cp_ctl_exit exit = CP_CTL_EXIT_OK;
-	int r = 0;
-
-	if (!session->options.json)
-		(void)fprintf(session->out,
-			      "%-19s  %-8s  %-7s  %-3s  %-13s  %-16s  %s\n",
-			      "TIME", "ID", "VERDICT", "DIR", "REASON",
-			      "PROCESS", "DESTINATION");
-	exit = cp_ctl_session_flush(session);
-	while (exit == CP_CTL_EXIT_OK) {
-		sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *one = NULL;
-
-		r = cp_rpc_client_stream_read(stream, &one, &status);
-		if (r)
-			break;
-		exit = print(session, (Sentinel__V1__Event *)(void *)one);
-	}
-	if (exit)
-		return exit;
-	if (r < 0)
-		return cp_ctl_session_fail_errno(session, "cannot read", r);
-	return status.code ? cp_ctl_session_fail_status(session, &status) :
-			     CP_CTL_EXIT_OK;
-}
-
 enum cp_ctl_exit cp_ctl_events_show(struct cp_ctl_session *session)
 {
 	sn_cleanup(
@@ -150,5 +117,6 @@ enum cp_ctl_exit cp_ctl_events_show(struct cp_ctl_session *session)
 	request.since_seconds = options->since_s;
 	exit = cp_ctl_session_stream(session, "WatchEvents", &request.base,
 				     &sentinel__v1__event__descriptor, &stream);
-	return exit ? exit : read_all(session, stream);
+	return exit ? exit :
+		      cp_ctl_output_stream(session, stream, header, print_row);
 }

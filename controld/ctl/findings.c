@@ -5,7 +5,6 @@
 
 #include "controld/ctl/output.h"
 #include "controld/ctl/table.h"
-#include "controld/rpc/message.h"
 #include "sentinel/v1/finding.pb-c.h"
 
 enum { NS_PER_S = 1000000000, TREE_SHOWN = 4 };
@@ -35,8 +34,13 @@ static void print_tree(FILE *out, Sentinel__V1__Finding *finding)
 }
 
 /* Rows come one by one, so that the widths are given. */
-static void print_row(FILE *out, Sentinel__V1__Finding *finding)
+static const char header[] =
+	"TIME                 SEVERITY  RULE                      FINDING";
+
+static void print_row(struct cp_ctl_session *session, ProtobufCMessage *message)
 {
+	Sentinel__V1__Finding *finding = (void *)message;
+	FILE *out = session->out;
 	char time[CP_CTL_OUTPUT_TEXT_BYTES];
 	char severity[CP_CTL_OUTPUT_TEXT_BYTES];
 	const char *source = find_source(finding);
@@ -60,42 +64,6 @@ static void print_row(FILE *out, Sentinel__V1__Finding *finding)
 	(void)fputc('\n', out);
 }
 
-static enum cp_ctl_exit print(struct cp_ctl_session *session,
-			      Sentinel__V1__Finding *finding)
-{
-	if (session->options.json)
-		return cp_ctl_output_line(session, &finding->base);
-	print_row(session->out, finding);
-	return cp_ctl_session_flush(session);
-}
-
-static enum cp_ctl_exit read_all(struct cp_ctl_session *session,
-				 struct cp_rpc_client_stream *stream)
-{
-	struct cp_rpc_status status = { .code = 0 };
-	enum cp_ctl_exit exit;
-	int r = 0;
-
-	if (!session->options.json)
-		(void)fprintf(session->out, "%-19s  %-8s  %-24s  %s\n", "TIME",
-			      "SEVERITY", "RULE", "FINDING");
-	exit = cp_ctl_session_flush(session);
-	while (exit == CP_CTL_EXIT_OK) {
-		sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *one = NULL;
-
-		r = cp_rpc_client_stream_read(stream, &one, &status);
-		if (r)
-			break;
-		exit = print(session, (Sentinel__V1__Finding *)(void *)one);
-	}
-	if (exit)
-		return exit;
-	if (r < 0)
-		return cp_ctl_session_fail_errno(session, "cannot read", r);
-	return status.code ? cp_ctl_session_fail_status(session, &status) :
-			     CP_CTL_EXIT_OK;
-}
-
 enum cp_ctl_exit cp_ctl_findings_show(struct cp_ctl_session *session)
 {
 	sn_cleanup(
@@ -113,5 +81,6 @@ enum cp_ctl_exit cp_ctl_findings_show(struct cp_ctl_session *session)
 	exit = cp_ctl_session_stream(session, "WatchFindings", &request.base,
 				     &sentinel__v1__finding__descriptor,
 				     &stream);
-	return exit ? exit : read_all(session, stream);
+	return exit ? exit :
+		      cp_ctl_output_stream(session, stream, header, print_row);
 }

@@ -69,6 +69,37 @@ enum cp_ctl_exit cp_ctl_output_line_of(struct cp_ctl_session *session,
 	return exit ? exit : cp_ctl_session_flush(session);
 }
 
+struct rows {
+	struct cp_ctl_session *session;
+	void (*print)(struct cp_ctl_session *session,
+		      ProtobufCMessage *message);
+};
+
+static enum cp_ctl_exit print(void *userdata, ProtobufCMessage *message)
+{
+	const struct rows *rows = userdata;
+
+	if (rows->session->options.json)
+		return cp_ctl_output_line(rows->session, message);
+	rows->print(rows->session, message);
+	return cp_ctl_session_flush(rows->session);
+}
+
+enum cp_ctl_exit
+cp_ctl_output_stream(struct cp_ctl_session *session,
+		     struct cp_rpc_client_stream *stream, const char *header,
+		     void (*print_row)(struct cp_ctl_session *session,
+				       ProtobufCMessage *message))
+{
+	struct rows rows = { session, print_row };
+	enum cp_ctl_exit exit;
+
+	if (!session->options.json)
+		(void)fprintf(session->out, "%s\n", header);
+	exit = cp_ctl_session_flush(session);
+	return exit ? exit : cp_ctl_session_read(session, stream, print, &rows);
+}
+
 struct cp_ctl_output_array cp_ctl_output_begin(struct cp_ctl_session *session)
 {
 	if (!session->options.yaml)

@@ -23,6 +23,14 @@ enum cp_ctl_exit cp_ctl_output_object(struct cp_ctl_session *session,
 enum cp_ctl_exit cp_ctl_output_line(struct cp_ctl_session *session,
 				    const ProtobufCMessage *message);
 
+/* What a stream brings to its end, each at once: a line of JSON or a document of
+ * YAML, or else print_row() under the header. */
+enum cp_ctl_exit
+cp_ctl_output_stream(struct cp_ctl_session *session,
+		     struct cp_rpc_client_stream *stream, const char *header,
+		     void (*print_row)(struct cp_ctl_session *session,
+				       ProtobufCMessage *message));
+
 /* Elements of an array one by one, so that a million of them need no memory:
  * begin, element for each, end. */
 struct cp_ctl_output_array {

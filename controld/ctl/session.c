@@ -163,6 +163,31 @@ cp_ctl_session_stream(struct cp_ctl_session *session, const char *method,
 	return CP_CTL_EXIT_OK;
 }
 
+enum cp_ctl_exit cp_ctl_session_read(
+	struct cp_ctl_session *session, struct cp_rpc_client_stream *stream,
+	enum cp_ctl_exit (*take)(void *userdata, ProtobufCMessage *message),
+	void *userdata)
+{
+	struct cp_rpc_status status = { .code = 0 };
+	int r;
+
+	for (;;) {
+		sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *one = NULL;
+		enum cp_ctl_exit exit;
+
+		r = cp_rpc_client_stream_read(stream, &one, &status);
+		if (r)
+			break;
+		exit = take(userdata, one);
+		if (exit)
+			return exit;
+	}
+	if (r < 0)
+		return cp_ctl_session_fail_errno(session, "cannot read", r);
+	return status.code ? cp_ctl_session_fail_status(session, &status) :
+			     CP_CTL_EXIT_OK;
+}
+
 /* Lower-case digits of an id or prefix; false if it is none. */
 static bool read_prefix(const char *text, char id[CP_CTL_SESSION_ID_BYTES])
 {

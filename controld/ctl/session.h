@@ -64,6 +64,13 @@ cp_ctl_session_stream(struct cp_ctl_session *session, const char *method,
 		      const ProtobufCMessageDescriptor *response,
 		      struct cp_rpc_client_stream **ret);
 
+/* Reads a stream to its end; `take` has each message until it fails, which is
+ * then the result. */
+enum cp_ctl_exit cp_ctl_session_read(
+	struct cp_ctl_session *session, struct cp_rpc_client_stream *stream,
+	enum cp_ctl_exit (*take)(void *userdata, ProtobufCMessage *message),
+	void *userdata);
+
 /* Makes a whole id of a prefix that the operator gave. */
 enum cp_ctl_exit cp_ctl_session_resolve(struct cp_ctl_session *session,
 					const char *prefix,

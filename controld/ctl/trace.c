@@ -106,9 +106,13 @@ static const char *format_result(const Sentinel__V1__RuntimeEvent *event,
 }
 
 /* Rows come one by one, so that the widths are given. */
-static void print_row(struct cp_ctl_session *session,
-		      Sentinel__V1__RuntimeEvent *event)
+static const char header[] =
+	"TIME          EVENT          PROCESS                      UID  "
+	"RESULT        OBJECT";
+
+static void print_row(struct cp_ctl_session *session, ProtobufCMessage *message)
 {
+	Sentinel__V1__RuntimeEvent *event = (void *)message;
 	char time[CP_CTL_OUTPUT_TEXT_BYTES], result[CP_CTL_OUTPUT_TEXT_BYTES];
 	char process[CP_CTL_OUTPUT_TEXT_BYTES];
 	const char *clock;
@@ -130,15 +134,6 @@ static void print_row(struct cp_ctl_session *session,
 		      event->process->uid, format_result(event, result));
 	print_object(session->out, event);
 	(void)fputc('\n', session->out);
-}
-
-static enum cp_ctl_exit print(struct cp_ctl_session *session,
-			      Sentinel__V1__RuntimeEvent *event)
-{
-	if (session->options.json)
-		return cp_ctl_output_line(session, &event->base);
-	print_row(session, event);
-	return cp_ctl_session_flush(session);
 }
 
 /* The ledger. */
@@ -250,37 +245,6 @@ static const char *strip(const char *path, char *folder, size_t folder_bytes)
 	return path;
 }
 
-static enum cp_ctl_exit read_all(struct cp_ctl_session *session,
-				 struct cp_rpc_client_stream *stream)
-{
-	struct cp_rpc_status status = { .code = 0 };
-	enum cp_ctl_exit exit;
-	int r = 0;
-
-	if (!session->options.json)
-		(void)fprintf(session->out,
-			      "%-12s  %-13s  %-24s  %6s  %-12s  "
-			      "%s\n",
-			      "TIME", "EVENT", "PROCESS", "UID", "RESULT",
-			      "OBJECT");
-	exit = cp_ctl_session_flush(session);
-	while (exit == CP_CTL_EXIT_OK) {
-		sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *one = NULL;
-
-		r = cp_rpc_client_stream_read(stream, &one, &status);
-		if (r)
-			break;
-		exit = print(session,
-			     (Sentinel__V1__RuntimeEvent *)(void *)one);
-	}
-	if (exit)
-		return exit;
-	if (r < 0)
-		return cp_ctl_session_fail_errno(session, "cannot read", r);
-	return status.code ? cp_ctl_session_fail_status(session, &status) :
-			     CP_CTL_EXIT_OK;
-}
-
 enum cp_ctl_exit cp_ctl_trace_show(struct cp_ctl_session *session)
 {
 	sn_cleanup(
@@ -327,7 +291,7 @@ enum cp_ctl_exit cp_ctl_trace_show(struct cp_ctl_session *session)
 		exit = cp_ctl_session_fail(session, CP_CTL_EXIT_FAILED,
 					   "cannot start a thread");
 	if (exit == CP_CTL_EXIT_OK) {
-		exit = read_all(session, stream);
+		exit = cp_ctl_output_stream(session, stream, header, print_row);
 		(void)pthread_cancel(ending.thread);
 		(void)pthread_join(ending.thread, NULL);
 	}

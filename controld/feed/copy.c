@@ -22,35 +22,6 @@ static int copy_const(const char *text, const char **ret)
 	return r;
 }
 
-static int copy_files(const struct cp_rpc_secrets_files *files,
-		      struct cp_rpc_secrets_files *ret)
-{
-	int r = copy_text(files->ca, &ret->ca);
-
-	if (r == 0)
-		r = copy_text(files->certificate, &ret->certificate);
-	if (r == 0)
-		r = copy_text(files->key, &ret->key);
-	if (r == 0)
-		r = copy_text(files->token, &ret->token);
-	return r;
-}
-
-static int copy_pins(const struct cp_feed_options *options,
-		     struct cp_feed_options *ret)
-{
-	struct cp_rpc_peer_pin *pins =
-		calloc(options->n_pins + 1, sizeof(*pins));
-
-	if (!pins)
-		return -ENOMEM;
-	if (options->n_pins)
-		(void)memcpy(pins, options->pins,
-			     options->n_pins * sizeof(*pins));
-	ret->pins = pins;
-	return 0;
-}
-
 int cp_feed_copy_options(const struct cp_feed_options *options,
 			 struct cp_feed_options *ret)
 {
@@ -71,9 +42,12 @@ int cp_feed_copy_options(const struct cp_feed_options *options,
 	if (r == 0)
 		r = copy_const(options->spool, &ret->spool);
 	if (r == 0)
-		r = copy_files(&options->files, &ret->files);
-	if (r == 0)
-		r = copy_pins(options, ret);
+		r = cp_rpc_secrets_copy_files(&options->files, &ret->files);
+	if (r == 0) {
+		ret->pins =
+			cp_rpc_peer_copy_pins(options->pins, options->n_pins);
+		r = ret->pins ? 0 : -ENOMEM;
+	}
 	return sn_trace(r);
 }
 
@@ -90,10 +64,7 @@ void cp_feed_copy_done(struct cp_feed_options *options)
 	release(options->url);
 	release(options->spool);
 	release(options->pins);
-	free(options->files.ca);
-	free(options->files.certificate);
-	free(options->files.key);
-	free(options->files.token);
+	cp_rpc_secrets_free_files(&options->files);
 }
 
 /* Where the lists of a filter are. */

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "controld/feed/disk.h"
 #include "controld/feed/internal.h"
@@ -18,17 +17,6 @@ static void pause_over(uv_timer_t *timer);
 static uint64_t now_ms(const struct cp_feed *feed)
 {
 	return uv_now(feed->options.loop);
-}
-
-/* They need not be good ones, only different from host to host. */
-static uint64_t random_bits(void)
-{
-	uint64_t bits;
-
-	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) !=
-	    (ssize_t)sizeof(bits))
-		bits = uv_hrtime();
-	return bits;
 }
 
 /* The stream or the attempt has ended: what was not answered is sent again. */
@@ -49,7 +37,7 @@ static void fail(struct cp_feed *feed, const char *text)
 		cp_rpc_backoff_held(&feed->backoff,
 				    now_ms(feed) - feed->connected_at_ms);
 	cp_feed_queue_rewind(&feed->queue);
-	pause_ms = cp_rpc_backoff_next(&feed->backoff, random_bits());
+	pause_ms = cp_rpc_backoff_next(&feed->backoff, cp_rpc_backoff_random());
 	sn_log(is_news ? SN_LOG_WARNING : SN_LOG_DEBUG,
 	       "detector name=%s disconnected error='%s' pause=%" PRIu64
 	       "ms: its events wait",

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/rpc/backoff.h"
 
+#include <sys/random.h>
+#include <uv.h>
+
 #include "shared/util.h"
 
 uint64_t cp_rpc_backoff_next(struct cp_rpc_backoff *backoff, uint64_t random)
@@ -11,6 +14,16 @@ uint64_t cp_rpc_backoff_next(struct cp_rpc_backoff *backoff, uint64_t random)
 	backoff->last_ms =
 		backoff->min_ms + random % (top_ms - backoff->min_ms + 1);
 	return backoff->last_ms;
+}
+
+uint64_t cp_rpc_backoff_random(void)
+{
+	uint64_t bits;
+
+	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) !=
+	    (ssize_t)sizeof(bits))
+		bits = uv_hrtime();
+	return bits;
 }
 
 void cp_rpc_backoff_held(struct cp_rpc_backoff *backoff, uint64_t held_ms)

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/util.h"
@@ -41,6 +42,16 @@ int cp_rpc_peer_parse_pin(const char *text, struct cp_rpc_peer_pin *ret,
 			      BASE64_CHARS);
 	(void)memcpy(ret->hash, bytes, sizeof(ret->hash));
 	return 0;
+}
+
+struct cp_rpc_peer_pin *
+cp_rpc_peer_copy_pins(const struct cp_rpc_peer_pin *pins, size_t n_pins)
+{
+	struct cp_rpc_peer_pin *copy = calloc(n_pins + 1, sizeof(*copy));
+
+	if (copy && n_pins > 0)
+		(void)memcpy(copy, pins, n_pins * sizeof(*copy));
+	return copy;
 }
 
 static bool has_name(X509 *certificate, const struct cp_rpc_url *url)

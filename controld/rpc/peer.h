@@ -32,6 +32,10 @@ enum {
 int cp_rpc_peer_parse_pin(const char *text, struct cp_rpc_peer_pin *ret,
 			  struct sn_diag *diag);
 
+/* NULL: no memory. Never NULL for none of them. Freed with free(). */
+struct cp_rpc_peer_pin *
+cp_rpc_peer_copy_pins(const struct cp_rpc_peer_pin *pins, size_t n_pins);
+
 /* pem: the server's own certificate. Its subjectAltName (never its common name)
  * must have the host of the URL; without pins any key will do, with pins it must
  * be one of them. */

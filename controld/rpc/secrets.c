@@ -9,6 +9,39 @@
 #define refuse(diag, ...) \
 	(sn_diag_set(diag, NULL, __VA_ARGS__), CP_RPC_SECRETS_E_REFUSED)
 
+static int copy_path(const char *path, char **ret)
+{
+	if (!path)
+		return 0;
+	*ret = strdup(path);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int cp_rpc_secrets_copy_files(const struct cp_rpc_secrets_files *files,
+			      struct cp_rpc_secrets_files *ret)
+{
+	int r;
+
+	*ret = (struct cp_rpc_secrets_files){ 0 };
+	r = copy_path(files->ca, &ret->ca);
+	if (r == 0)
+		r = copy_path(files->certificate, &ret->certificate);
+	if (r == 0)
+		r = copy_path(files->key, &ret->key);
+	if (r == 0)
+		r = copy_path(files->token, &ret->token);
+	return r;
+}
+
+void cp_rpc_secrets_free_files(struct cp_rpc_secrets_files *files)
+{
+	free(files->ca);
+	free(files->certificate);
+	free(files->key);
+	free(files->token);
+	*files = (struct cp_rpc_secrets_files){ 0 };
+}
+
 static int refuse_file(const char *path, int error, struct sn_diag *diag)
 {
 	return refuse(diag, "cannot read %s: %s", path, strerror(error));

@@ -21,6 +21,11 @@ struct cp_rpc_secrets_files {
 	char *token;
 };
 
+/* 0 or -ENOMEM; what was copied until then is to be freed too. */
+int cp_rpc_secrets_copy_files(const struct cp_rpc_secrets_files *files,
+			      struct cp_rpc_secrets_files *ret);
+void cp_rpc_secrets_free_files(struct cp_rpc_secrets_files *files);
+
 struct cp_rpc_secrets {
 	char *ca;
 	char *certificate;

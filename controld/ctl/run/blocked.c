@@ -7,7 +7,6 @@
 
 #include "controld/ctl/events.h"
 #include "controld/ctl/table.h"
-#include "controld/rpc/message.h"
 #include "sentinel/v1/daemon.pb-c.h"
 
 enum {
@@ -27,7 +26,7 @@ struct list {
 	uint64_t n_unshown; /* events about others, and those that are lost */
 };
 
-static void take(struct list *list, Sentinel__V1__Event *event)
+static void add(struct list *list, Sentinel__V1__Event *event)
 {
 	char end[CP_CTL_EVENTS_END_BYTES];
 	struct destination *one;
@@ -57,34 +56,26 @@ static void take(struct list *list, Sentinel__V1__Event *event)
 	one->n = 1;
 }
 
+static enum cp_ctl_exit take(void *list, ProtobufCMessage *message)
+{
+	add(list, (Sentinel__V1__Event *)(void *)message);
+	return CP_CTL_EXIT_OK;
+}
+
 static enum cp_ctl_exit gather(struct cp_ctl_session *session, char *id,
 			       struct list *list)
 {
 	sn_cleanup(
 		cp_rpc_client_stream_freep) struct cp_rpc_client_stream *stream =
 		NULL;
-	struct cp_rpc_status status = { .code = 0 };
 	Sentinel__V1__WatchEventsRequest request;
 	enum cp_ctl_exit exit;
-	int r = 0;
 
 	sentinel__v1__watch_events_request__init(&request);
 	request.id = id;
 	exit = cp_ctl_session_stream(session, "WatchEvents", &request.base,
 				     &sentinel__v1__event__descriptor, &stream);
-	if (exit)
-		return exit;
-	while (r == 0) {
-		sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *one = NULL;
-
-		r = cp_rpc_client_stream_read(stream, &one, &status);
-		if (r == 0)
-			take(list, (Sentinel__V1__Event *)(void *)one);
-	}
-	if (r < 0)
-		return cp_ctl_session_fail_errno(session, "cannot read", r);
-	return status.code ? cp_ctl_session_fail_status(session, &status) :
-			     CP_CTL_EXIT_OK;
+	return exit ? exit : cp_ctl_session_read(session, stream, take, list);
 }
 
 enum cp_ctl_exit cp_ctl_run_blocked_print(struct cp_ctl_session *session,
