@@ -377,6 +377,19 @@ static __always_inline __u32 sn_dns_tc_answered(const struct sn_packet *p)
 	return sn_dns_tc_slot(dns, p->key.family, p->key.local);
 }
 
+/* A copy of what stands at the key. The seal is read last. */
+static __always_inline struct sn_dns_nat *
+sn_dns_tc_read(const struct sn_dns_nat_key *key, struct sn_dns_nat *ret)
+{
+	struct sn_dns_nat *nat = bpf_map_lookup_elem(&sn_dns_nat, key);
+
+	if (!nat)
+		return 0;
+	__builtin_memcpy(ret, nat, sizeof(*ret));
+	sn_read_barrier();
+	return SN_READ(nat->seal) == sn_dns_nat_tag(key) ? nat : 0;
+}
+
 /* A copy of the conversation that an answer belongs to, if its interface is
  * still the slot's. */
 static __always_inline int sn_dns_tc_find(const struct sn_packet *p, __u64 now,
@@ -390,12 +403,12 @@ static __always_inline int sn_dns_tc_find(const struct sn_packet *p, __u64 now,
 	key.port = p->key.local_port;
 	key.family = p->key.family;
 	key.protocol = p->key.protocol;
-	nat = bpf_map_lookup_elem(&sn_dns_nat, &key);
+	nat = sn_dns_tc_read(&key, ret);
+	/* A question that comes meanwhile may replace what its conversation
+	 * had, and a look-up misses that, or finds another's in its place. */
 	if (!nat)
-		return -1;
-	__builtin_memcpy(ret, nat, sizeof(*ret));
-	sn_read_barrier();
-	if (SN_READ(nat->seal) != sn_dns_nat_tag(&key))
+		nat = sn_dns_tc_read(&key, ret);
+	if (!nat)
 		return -1;
 	iface = bpf_map_lookup_elem(&sn_ifaces, &ret->ifindex);
 	if (!iface || iface->slot != p->key.slot ||

@@ -6,8 +6,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "shared/util.h"
 #include "test/bpf/policies.h"
@@ -563,12 +564,48 @@ static void only_the_listeners_answers_to_live_questions_go_back(void)
 	end();
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
+struct replacing {
+	struct answer answer;
+	atomic_bool stops;
+	uint64_t n;
+};
 
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
+/* As do questions of a client that comes from another port of its bridge each
+ * time, while others' take the memory of what was replaced. */
+static void *replace(void *argument)
+{
+	struct replacing *r = argument;
+	struct sn_dns_nat_key other = r->answer.key;
+
+	for (; !r->stops; r->n++) {
+		world_put(world, WORLD_DNS_NAT, &r->answer.key, &r->answer.nat);
+		other.slot = WORLD_SLOT + 1 + (uint32_t)r->n;
+		world_put(world, WORLD_DNS_NAT, &other, &r->answer.nat);
+		(void)world_del(world, WORLD_DNS_NAT, &other);
+	}
+	return NULL;
+}
+
+static void answers_find_a_place_that_is_being_replaced(void)
+{
+	static struct replacing r;
+	struct sn_dns dns = begin(true);
+	struct bytes out;
+	pthread_t thread;
+	uint64_t until;
+
+	r.answer = make_answer(&dns, false);
+	world_put(world, WORLD_DNS_NAT, &r.answer.key, &r.answer.nat);
+	t_eq(pthread_create(&thread, NULL, replace, &r), 0);
+	until = world_now_ns() + 4 * SN_NS_PER_S;
+	while (world_now_ns() < until)
+		(void)run(WORLD_DNS_RETURN, &r.answer.wire, &r.answer.skb,
+			  &out);
+	r.stops = true;
+	t_eq(pthread_join(thread, NULL), 0);
+	t_eq(count(SN_REASON_DNS_STEER), 0);
+	t_true(r.n > 1000);
+	end();
 }
 
 /* How many of so many queries, each from another port, are steered. */
@@ -605,7 +642,7 @@ static void who_waits_for_answers_may_ask_on_and_on(void)
 	}
 	t_eq(count(SN_REASON_DNS_RATE), 0);
 	/* Who was over gets nothing for answers. */
-	world->usage[WORLD_SLOT].dns_next = now_ns() + SN_NS_PER_S;
+	world->usage[WORLD_SLOT].dns_next = world_now_ns() + SN_NS_PER_S;
 	t_eq(flood(query, 1), 0);
 	for (int i = 0; i < 9; i++)
 		(void)run(WORLD_DNS_RETURN, &answer, &skb, &out);
@@ -630,17 +667,18 @@ static void an_attachment_asks_as_often_as_it_may_and_no_more(void)
 		dns.query_ns = QUERY_NS;
 		world_put(world, WORLD_DNS, &zero, &dns);
 		/* All that is due after so long; not more for longer. */
-		from = now_ns();
+		from = world_now_ns();
 		world->usage[WORLD_SLOT].dns_next =
 			from - (SN_DNS_BURST + 5UL) * QUERY_NS;
 		n = flood(w, N);
-		most = SN_DNS_BURST + (now_ns() - from) / QUERY_NS + 2;
+		most = SN_DNS_BURST + (world_now_ns() - from) / QUERY_NS + 2;
 		t_true(n >= SN_DNS_BURST && n <= most);
 		t_eq(count(SN_REASON_DNS_RATE), N - n);
 		/* A connection that is known goes on. */
 		w.from.port = 1024;
 		n = w.is_tcp ? 5 : 0;
-		world->usage[WORLD_SLOT].dns_next = now_ns() + SN_NS_PER_S;
+		world->usage[WORLD_SLOT].dns_next =
+			world_now_ns() + SN_NS_PER_S;
 		t_eq(flood(w, 1) + flood(w, 1) + flood(w, 1) + flood(w, 1) +
 			     flood(w, 1),
 		     n);
@@ -657,5 +695,6 @@ T_MAIN("dns", packets_are_translated_there_and_back,
        of_live_places_the_quietest_is_taken,
        a_slot_without_an_address_is_not_steered,
        only_the_listeners_answers_to_live_questions_go_back,
+       answers_find_a_place_that_is_being_replaced,
        who_waits_for_answers_may_ask_on_and_on,
        an_attachment_asks_as_often_as_it_may_and_no_more)
