@@ -341,9 +341,11 @@ def test_what_sentinel_dp_has_no_room_for_is_told_until_it_is_mended(
     reconfigure(clean)
     worlds.until(lambda: clean.ok("rules", "list")["rules"][0]["name"] == "wide",
                  "it is mended")
+    # By signal: they judge before all that goes with them is settled.
+    worlds.until(lambda: clean.ok("status")["detection"]["in_force"],
+                 "it is in force")
     status = clean.ok("status")
     assert status["detection"]["error"] == status["runtime"]["error"] == ""
-    assert status["detection"]["in_force"]
     touch(work)
     assert [one["rule"] for one in seen.wait(2)] == ["secret", "wide"]
 
