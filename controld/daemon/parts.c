@@ -210,6 +210,7 @@ static int open_detection(struct cp_daemon *daemon, struct sn_diag *diag)
 	const struct cp_findings_detection_options options = {
 		.runtime = daemon->runtime,
 		.findings = daemon->findings,
+		.manager = daemon->manager,
 		.config = &daemon->config->detection,
 	};
 

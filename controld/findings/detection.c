@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "controld/attach/dns.h"
 #include "controld/runtime/ancestors.h"
 #include "shared/log.h"
 
@@ -146,6 +147,25 @@ get_parent(void *userdata, const Sentinel__V1__RuntimeProcess *process)
 	return cp_runtime_ancestors_get(&judging->ancestors, 0);
 }
 
+/* Also those whose time is over, as long as they are kept: what was opened by a
+ * name stays open by it. */
+static bool get_name(void *userdata, const struct cp_policy_cidr *address,
+		     size_t n, struct cp_dns_name *ret)
+{
+	const struct judging *judging = userdata;
+	const struct cp_attach_item *item =
+		cp_attach_get(judging->detection->options.manager,
+			      judging->event->process->attachment);
+	struct cp_dns_address wanted = { .family = address->family };
+	struct cp_dns_learnt_row row;
+
+	(void)memcpy(wanted.bytes, address->address, sizeof(wanted.bytes));
+	if (!item || !cp_attach_dns_get_name(item, &wanted, n, true, &row))
+		return false;
+	*ret = row.name;
+	return true;
+}
+
 static void hit(void *userdata, const struct cp_rules_hit *what)
 {
 	const struct judging *judging = userdata;
@@ -175,7 +195,8 @@ static void told(struct cp_runtime_observer *observer,
 	struct cp_findings_detection *detection = sn_container_of(
 		observer, struct cp_findings_detection, observer);
 	struct judging judging = { detection, event, { .n = 0 } };
-	const struct cp_rules_subject subject = { event, get_parent, &judging };
+	const struct cp_rules_subject subject = { event, get_parent, get_name,
+						  &judging };
 
 	(void)number;
 	detection->now_ns = SN_MAX(detection->now_ns, event->boot_ns);

@@ -5,6 +5,7 @@
  * configuration's, and what they hit becomes findings. A file is taken as a whole
  * or not at all, between two events. All on the loop's thread. */
 
+#include "controld/attach/attach.h"
 #include "controld/findings/findings.h"
 #include "controld/rules/state.h"
 
@@ -13,6 +14,7 @@ struct cp_findings_detection;
 struct cp_findings_detection_options {
 	struct cp_runtime *runtime;
 	struct cp_findings *findings;
+	struct cp_attach *manager;
 	const struct cp_config_detection *config; /* until the next reload */
 };
 

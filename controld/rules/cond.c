@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
-#include "controld/policy/cidr.h"
+#include "controld/rules/remote.h"
 
 enum kind {
 	KIND_TEXT, /* the whole text */
@@ -20,6 +20,7 @@ enum kind {
 	KIND_CONTAINER,
 	KIND_PORTS,
 	KIND_CIDR,
+	KIND_NAME,
 	KIND_MACRO,
 };
 
@@ -107,6 +108,7 @@ static const struct row {
 	ROW(PODS) = { KIND_TEXT, FROM(POD), NULL, 0 },
 	ROW(PORTS) = { KIND_PORTS, 0, NULL, 0 },
 	ROW(CIDRS) = { KIND_CIDR, 0, NULL, 0 },
+	ROW(DESTINATION_NAMES) = { KIND_NAME, 0, NULL, 0 },
 	ROW(PARENT_COMMS) = { KIND_TEXT, FROM(PARENT_COMM), NULL, 0 },
 	ROW(PARENT_EXECUTABLES) = { KIND_PREFIX, FROM(PARENT_EXECUTABLE), NULL,
 				    0 },
@@ -125,6 +127,7 @@ void cp_rules_cond_done(struct cp_rules_cond *cond)
 	free(cond->numbers);
 	free(cond->ports);
 	free(cond->cidrs);
+	free(cond->names);
 	(void)cp_rules_set_free(cond->set);
 	cp_rules_env_texts_done(&cond->texts);
 	*cond = (struct cp_rules_cond){ 0 };
@@ -236,16 +239,6 @@ static int put_container(struct cp_rules_cond *cond, const char *text,
 	return 0;
 }
 
-static int put_cidr(struct cp_rules_cond *cond, const char *text,
-		    struct cp_policy_cidr *ret, struct sn_diag *diag)
-{
-	if (cp_policy_cidr_parse(text, ret, diag))
-		return CP_RULES_E_REFUSED;
-	(void)cp_rules_set_put(cond->set, ret, sizeof(*ret));
-	cond->lengths[ret->length / 64] |= 1ULL << ret->length % 64;
-	return 0;
-}
-
 static int put_macro(struct cp_rules_cond *cond, const struct cp_rules_env *env,
 		     size_t index, struct sn_diag *diag)
 {
@@ -286,7 +279,11 @@ static int put(struct cp_rules_cond *cond, struct cp_rules_env *env,
 			       CP_RULES_E_REFUSED :
 			       0;
 	case KIND_CIDR:
-		return put_cidr(cond, text, &cond->cidrs[index], diag);
+		return cp_rules_remote_put_cidr(cond, text, &cond->cidrs[index],
+						diag);
+	case KIND_NAME:
+		return cp_rules_remote_put_name(cond, text,
+						&cond->names[2 * index], diag);
 	case KIND_MACRO:
 		return put_macro(cond, env, index, diag);
 	case KIND_SUFFIX:
@@ -318,6 +315,12 @@ static int make_room(struct cp_rules_cond *cond)
 	case KIND_CIDR:
 		cond->cidrs = calloc(n, sizeof(*cond->cidrs));
 		is_made = cond->cidrs;
+		break;
+	case KIND_NAME:
+		/* With a wildcard a value is two. */
+		n *= 2;
+		cond->names = calloc(n, sizeof(*cond->names));
+		is_made = cond->names;
 		break;
 	case KIND_TEXT:
 	case KIND_PREFIX:
@@ -433,6 +436,7 @@ static enum cp_rules_fit judge_text(const struct cp_rules_cond *cond,
 	case KIND_CONTAINER:
 	case KIND_PORTS:
 	case KIND_CIDR:
+	case KIND_NAME:
 	case KIND_MACRO:
 		break;
 	}
@@ -541,30 +545,6 @@ static enum cp_rules_fit judge_ports(const struct cp_rules_cond *cond,
 	return CP_RULES_FIT_NO;
 }
 
-static enum cp_rules_fit judge_cidrs(const struct cp_rules_cond *cond,
-				     struct cp_rules_view *view)
-{
-	const struct cp_policy_cidr *host = cp_rules_view_get_address(view);
-
-	for (size_t i = 0; host && i < SN_ARRAY_SIZE(cond->lengths); i++) {
-		uint64_t left = cond->lengths[i];
-
-		for (; left; left &= left - 1) {
-			size_t length = i * 64 + (size_t)__builtin_ctzll(left);
-			struct cp_policy_cidr cidr;
-
-			if (length > host->length)
-				return CP_RULES_FIT_NO;
-			cidr = cp_policy_cidr_around(
-				(enum sn_family)host->family, host->address,
-				(uint8_t)length);
-			if (has_bytes(cond->set, &cidr, sizeof(cidr)))
-				return CP_RULES_FIT_YES;
-		}
-	}
-	return CP_RULES_FIT_NO;
-}
-
 static enum cp_rules_fit judge_bits(const struct cp_rules_cond *cond,
 				    const struct cp_rules_view *view)
 {
@@ -609,7 +589,9 @@ enum cp_rules_fit cp_rules_cond_judge(const struct cp_rules_cond *cond,
 	case KIND_PORTS:
 		return judge_ports(cond, view);
 	case KIND_CIDR:
-		return judge_cidrs(cond, view);
+		return cp_rules_remote_judge_cidrs(cond, view);
+	case KIND_NAME:
+		return cp_rules_remote_judge_names(cond, view);
 	case KIND_MACRO:
 		break;
 	}

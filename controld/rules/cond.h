@@ -25,7 +25,8 @@ struct cp_rules_cond {
 	struct cp_rules_glob **globs;
 	struct cp_policy_ports *ports;
 	struct cp_policy_cidr *cidrs;
-	uint64_t lengths[3]; /* of CIDRs: bits 0 to 128 */
+	struct cp_rules_remote_name *names; /* two by text */
+	uint64_t lengths[3]; /* of CIDRs: bits 0 to 128; labels of names */
 };
 
 /* 0, -ENOMEM, or CP_RULES_E_REFUSED with line, field and text of *diag. done is

@@ -7,12 +7,14 @@
  *
  * What an event does not tell although it is there (a path that was cut, an
  * executable that is not known) fits in `match` and does not in `exceptions`, so
- * that nobody hides behind it. Not so parents, pods and namespaces, which are
- * often not known: these fit nowhere then. */
+ * that nobody hides behind it. Not so parents, pods, namespaces and names of
+ * destinations, which are often not known: these fit nowhere then. */
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controld/dns/name.h"
+#include "controld/policy/cidr.h"
 #include "controld/rules/rules.h"
 #include "sentinel/v1/runtime.pb-c.h"
 
@@ -28,6 +30,10 @@ struct cp_rules_subject {
 	 * know. NULL, also as its answer: not known. Good for the call. */
 	const Sentinel__V1__RuntimeProcess *(*get_parent)(
 		void *userdata, const Sentinel__V1__RuntimeProcess *process);
+	/* The n-th name by which this process learnt the address (a host prefix),
+	 * asked for only where a rule has to know. NULL: none is known. */
+	bool (*get_name)(void *userdata, const struct cp_policy_cidr *address,
+			 size_t n, struct cp_dns_name *ret);
 	void *userdata;
 };
 

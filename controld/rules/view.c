@@ -28,6 +28,7 @@ bool cp_rules_view_set(struct cp_rules_view *view,
 	view->ready = 0;
 	view->has_parent = false;
 	view->has_address = false;
+	view->has_names = false;
 	view->parent = NULL;
 	if (!view->process)
 		return false;
@@ -229,4 +230,34 @@ cp_rules_view_get_address(struct cp_rules_view *view)
 							   &view->address);
 	view->has_address = true;
 	return view->is_address ? &view->address : NULL;
+}
+
+static bool get_name(struct cp_rules_view *view, size_t n,
+		     struct cp_dns_name *ret)
+{
+	const struct cp_rules_subject *subject = view->subject;
+	const struct cp_policy_cidr *host = cp_rules_view_get_address(view);
+
+	return host && subject->get_name(subject->userdata, host, n, ret);
+}
+
+const struct cp_rules_view_names *
+cp_rules_view_get_names(struct cp_rules_view *view)
+{
+	struct cp_rules_view_names *names = &view->names;
+	struct cp_dns_name more;
+
+	if (view->has_names)
+		return names;
+	view->has_names = true;
+	names->n = 0;
+	names->is_cut = false;
+	if (view->kind != SN_RT_EVENT_NET_CONNECT || !view->subject->get_name)
+		return names;
+	while (names->n < CP_RULES_VIEW_NAMES_MAX &&
+	       get_name(view, names->n, &names->names[names->n]))
+		names->n++;
+	names->is_cut = names->n == CP_RULES_VIEW_NAMES_MAX &&
+			get_name(view, names->n, &more);
+	return names;
 }

@@ -44,6 +44,14 @@ struct cp_rules_text {
 	struct cp_rules_bound bounds[SN_RT_DEPTH_MAX];
 };
 
+enum { CP_RULES_VIEW_NAMES_MAX = 64 }; /* of an address */
+
+struct cp_rules_view_names {
+	size_t n;
+	bool is_cut; /* there are more */
+	struct cp_dns_name names[CP_RULES_VIEW_NAMES_MAX];
+};
+
 struct cp_rules_view {
 	const struct cp_rules_subject *subject;
 	const Sentinel__V1__RuntimeEvent *event;
@@ -53,7 +61,9 @@ struct cp_rules_view {
 	bool has_parent; /* was asked for */
 	bool has_address; /* was read */
 	bool is_address;
+	bool has_names; /* were asked for */
 	struct cp_policy_cidr address;
+	struct cp_rules_view_names names;
 	const Sentinel__V1__RuntimeProcess *parent;
 	struct cp_rules_text texts[CP_RULES_SOURCE_COUNT];
 	char file[SN_RT_PATH_MAX + 1]; /* cleaned */
@@ -70,6 +80,11 @@ const struct cp_rules_text *cp_rules_view_get(struct cp_rules_view *view,
 /* The host prefix of the other end, or of what is bound; NULL: there is none. */
 const struct cp_policy_cidr *
 cp_rules_view_get_address(struct cp_rules_view *view);
+
+/* By which the process learnt the address that it connects to; none of another
+ * event. */
+const struct cp_rules_view_names *
+cp_rules_view_get_names(struct cp_rules_view *view);
 
 /* NULL: not known. */
 const Sentinel__V1__RuntimeProcess *

@@ -11,7 +11,7 @@
 
 #include "controld/rpc/message.h"
 #include "controld/rpc/utf8.h"
-#include "controld/rules/state.h"
+#include "controld/rules/view.h"
 #include "shared/runtime.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -74,12 +74,26 @@ get_parent(void *userdata, const Sentinel__V1__RuntimeProcess *process)
 	return process->uid % 2 ? process : NULL;
 }
 
+/* None to more than are looked at, by the address. */
+static bool get_name(void *userdata, const struct cp_policy_cidr *address,
+		     size_t n, struct cp_dns_name *ret)
+{
+	static const char *const names[] = { "good.test", "a.good.test", "." };
+
+	(void)userdata;
+	ensure(cp_policy_cidr_is_host(address), "of a network");
+	ensure(n <= CP_RULES_VIEW_NAMES_MAX, "too many names");
+	return n < address->address[3] % 80 &&
+	       cp_dns_name_parse(names[n % 3], ret, NULL) == 0;
+}
+
 static void judge(struct cp_rules_state *state, const uint8_t *data,
 		  size_t size, uint64_t now_ns)
 {
 	sn_cleanup(cp_rpc_message_freep) ProtobufCMessage *message = NULL;
 	struct judging judging = { .rules = cp_rules_state_get(state) };
 	struct cp_rules_subject subject = { .get_parent = get_parent,
+					    .get_name = get_name,
 					    .userdata = &judging };
 	struct sn_diag diag;
 

@@ -210,6 +210,37 @@ static void refuses_values_that_mean_nothing(void)
 		     "address is 10.0.0.1/32");
 }
 
+static void refuses_what_is_no_name(void)
+{
+	static const char *const bad[] = {
+		"'*'", "'*.'", "'*.*.a'", "a..b", "10.0.0.1", "'a*.b'", "'a b'",
+	};
+	char rest[128];
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(bad); i++) {
+		static const char where[] =
+			"rules.yaml:6: rule 'x': match.destination_names: ";
+		char shown[2 * SN_DIAG_TEXT_BYTES];
+		struct sn_diag diag = { .text = "" };
+		struct cp_rules *rules = NULL;
+		char text[256];
+
+		(void)snprintf(rest, sizeof(rest),
+			       "match:\n      destinationNames:\n        - %s",
+			       bad[i]);
+		(void)snprintf(text, sizeof(text),
+			       "rules:\n  - name: x\n    event: net_connect\n"
+			       "    %s\n",
+			       rest);
+		t_eq(cp_rules_load(&rules, text, strlen(text), "rules.yaml",
+				   &diag),
+		     CP_RULES_E_REFUSED);
+		(void)sn_diag_format(&diag, shown, sizeof(shown));
+		t_true(strncmp(shown, where, strlen(where)) == 0);
+		t_true(strlen(shown) > strlen(where));
+	}
+}
+
 static void refuses_output_without_such_a_field(void)
 {
 	refuses_rule("event: mount\n    output: 'a {process.name}'",
@@ -237,4 +268,4 @@ T_MAIN("rules_file", names_file_and_line_of_what_is_wrong,
        refuses_too_many_rules, refuses_what_names_what_comes_later,
        refuses_lists_that_grow_without_end,
        refuses_more_patterns_than_have_room, refuses_values_that_mean_nothing,
-       refuses_output_without_such_a_field)
+       refuses_what_is_no_name, refuses_output_without_such_a_field)

@@ -193,6 +193,97 @@ static void addresses_are_of_the_other_end_but_bound_ones(void)
 	t_eq(judge(rig, "net_connect"), 0);
 }
 
+static void a_destination_has_the_names_by_which_it_was_learnt(void)
+{
+	static const char *const names[] = { "c.test", "WWW.Good.Test" };
+	static const char *const above[] = { "test", "notgood.test" };
+	sn_cleanup(rig_freep) struct rig *rig = with(
+		"destinationNames: [www.good.test, '*.sub.test', a.b.c.test]");
+
+	rig->event.remote = &rig->remote;
+	rig->event.local = &rig->local;
+	rig->remote.address = rig_text("10.9.8.7");
+	rig->local.address = rig_text("10.9.8.7");
+	t_eq(judge(rig, "net_connect"), 0);
+	rig->names = names;
+	rig->n_names = 1;
+	t_eq(judge(rig, "net_connect"), 0);
+	rig->n_names = 2;
+	t_eq(judge(rig, "net_connect"), 1);
+	t_eq(judge(rig, "net_accept"), 0);
+	t_eq(judge(rig, "net_bind"), 0);
+	rig->names = above;
+	t_eq(judge(rig, "net_connect"), 0);
+	rig->event.remote = NULL;
+	rig->names = names;
+	t_eq(judge(rig, "net_connect"), 0);
+}
+
+static size_t judge_name(struct rig *rig, const char *name)
+{
+	rig->names = &name;
+	rig->n_names = 1;
+	return judge(rig, "net_connect");
+}
+
+static void a_wildcard_is_the_name_and_what_is_below(void)
+{
+	sn_cleanup(rig_freep) struct rig *rig = with(
+		"destination_names: ['*.good.test', x.exact.test, \"*.\\\\042\"]");
+
+	rig->event.remote = &rig->remote;
+	rig->remote.address = rig_text("2001:db8::1");
+	t_eq(judge_name(rig, "good.test"), 1);
+	t_eq(judge_name(rig, "a.good.test"), 1);
+	t_eq(judge_name(rig, "b.a.good.test"), 1);
+	t_eq(judge_name(rig, "agood.test"), 0);
+	t_eq(judge_name(rig, "test"), 0);
+	t_eq(judge_name(rig, "."), 0);
+	t_eq(judge_name(rig, "x.exact.test"), 1);
+	t_eq(judge_name(rig, "exact.test"), 0);
+	t_eq(judge_name(rig, "a.x.exact.test"), 0);
+	t_eq(judge_name(rig, "a.\\042"), 1);
+}
+
+static void names_are_asked_for_once_and_only_for_their_rules(void)
+{
+	static const char *names[CP_RULES_VIEW_NAMES_MAX + 1];
+	sn_cleanup(rig_freep) struct rig *rig = rig_new(
+		"rules:\n"
+		"- {name: a, event: net_connect, match: {comms: [cat]}}\n"
+		"- {name: b, event: net_connect, match: {comms: [x],"
+		" destination_names: [a.test]}}\n");
+	sn_cleanup(rig_freep) struct rig *two =
+		rig_new("rules:\n"
+			"- {name: a, event: net_connect,"
+			" match: {destination_names: [a.test]}}\n"
+			"- {name: b, event: net_connect, exceptions:"
+			" [{destination_names: [b.test]}]}\n");
+
+	rig->event.remote = &rig->remote;
+	rig->remote.address = rig_text("10.9.8.7");
+	t_eq(judge(rig, "net_connect"), 1);
+	t_eq(rig->n_asked_names, 0);
+
+	for (size_t i = 0; i < SN_ARRAY_SIZE(names); i++)
+		names[i] = "c.test";
+	two->event.remote = &two->remote;
+	two->remote.address = rig_text("10.9.8.7");
+	two->names = names;
+	two->n_names = 2;
+	t_eq(judge(two, "net_connect"), 1);
+	t_eq(two->n_asked_names, 3);
+	t_eq(two->hits[0].rule, 1);
+	names[1] = "b.test";
+	t_eq(judge(two, "net_connect"), 0);
+	/* Of too many names nobody knows whether one would fit. */
+	names[1] = "c.test";
+	two->n_names = CP_RULES_VIEW_NAMES_MAX;
+	t_eq(judge(two, "net_connect"), 1);
+	two->n_names = CP_RULES_VIEW_NAMES_MAX + 1;
+	t_eq(judge(two, "net_connect"), 2);
+}
+
 static void ports_are_of_the_destination(void)
 {
 	sn_cleanup(rig_freep) struct rig *rig =
@@ -337,6 +428,9 @@ T_MAIN("rules_match", accesses_are_those_of_an_open,
        calls_pods_and_namespaces_are_whole_words,
        containers_are_ids_any_and_none, globs_are_of_absolute_paths,
        addresses_are_of_the_other_end_but_bound_ones,
+       a_destination_has_the_names_by_which_it_was_learnt,
+       a_wildcard_is_the_name_and_what_is_below,
+       names_are_asked_for_once_and_only_for_their_rules,
        ports_are_of_the_destination, lists_stand_for_their_values,
        macros_are_used_all_or_any, what_a_macro_does_not_know_is_not_known,
        macro_that_is_used_often_is_judged_once, kernel_decides_by_what_is_used)

@@ -23,6 +23,9 @@ struct rig {
 	Sentinel__V1__RuntimeFile parent_executable;
 	bool has_parent;
 	unsigned int n_asked; /* for the parent */
+	const char *const *names; /* of remote; NULL: none */
+	size_t n_names;
+	unsigned int n_asked_names;
 	uint64_t now_ns;
 	/* What the last event hit. */
 	size_t n;
@@ -107,6 +110,20 @@ rig_get_parent(void *userdata, const Sentinel__V1__RuntimeProcess *process)
 	return rig->has_parent ? &rig->parent : NULL;
 }
 
+static inline bool rig_get_name(void *userdata,
+				const struct cp_policy_cidr *address, size_t n,
+				struct cp_dns_name *ret)
+{
+	struct rig *rig = userdata;
+
+	t_true(cp_policy_cidr_is_host(address));
+	rig->n_asked_names++;
+	if (n >= rig->n_names)
+		return false;
+	t_eq(cp_dns_name_parse(rig->names[n], ret, NULL), 0);
+	return true;
+}
+
 static inline void rig_hit(void *userdata, const struct cp_rules_hit *hit)
 {
 	struct rig *rig = userdata;
@@ -124,6 +141,7 @@ static inline size_t rig_judge(struct rig *rig)
 	const struct cp_rules_subject subject = {
 		.event = &rig->event,
 		.get_parent = rig_get_parent,
+		.get_name = rig_get_name,
 		.userdata = rig,
 	};
 
