@@ -56,9 +56,11 @@ $(B)/obj/test/%.o: private INCLUDES += -I$(B)/proto -I$(B)/bpf
 
 # The race test also runs the programs without the checks that it is about.
 unchecked := $(if $(wildcard test/bpf/test_race.c), \
-	       $(B)/bpf/no_recheck.o $(B)/bpf/no_seal.o)
+	       $(B)/bpf/no_recheck.o $(B)/bpf/no_seal.o \
+	       $(B)/bpf/no_claim.o)
 $(B)/bpf/no_recheck.o: private BPF_CFLAGS += -DSN_TEST_NO_RECHECK
 $(B)/bpf/no_seal.o: private BPF_CFLAGS += -DSN_TEST_NO_SEAL
+$(B)/bpf/no_claim.o: private BPF_CFLAGS += -DSN_TEST_NO_CLAIM
 $(unchecked): bpf/tc.bpf.c $(B)/bpf/.flags | $(B)/bpf/vmlinux.h
 	$(call say,BPF,$@)
 	$(Q)$(CLANG) $(BPF_CFLAGS) $(bpf_multiarch) -MMD -MP -c -o $@ $<

@@ -10,6 +10,13 @@
 
 #include "bpf/lib/verdict.h"
 
+/* The race test builds once without the claim, to see that it would tell. */
+#ifdef SN_TEST_NO_CLAIM
+enum { SN_DNS_TC_CLAIMS = 0 };
+#else
+enum { SN_DNS_TC_CLAIMS = 1 };
+#endif
+
 enum {
 	SN_DNS_RESOLVER = 1, /* its own address in a range */
 	SN_DNS_NAT_PORTS = 65536 - SN_DNS_NAT_PORT_MIN,
@@ -163,6 +170,7 @@ struct sn_dns_tc_place {
 	__u16 port; /* 0: there is none */
 	__u8 is_known; /* it is there already */
 	__u8 is_current; /* and need not be written */
+	__u8 is_free; /* nothing was there */
 };
 
 enum {
@@ -170,12 +178,16 @@ enum {
 	SN_DNS_TC_TIME_UNIT = 1 << 16, /* above the port */
 };
 
+#define SN_DNS_TC_QUIET_FREE 0x7fffffffffffffffLL
+#define SN_DNS_TC_FREE_WORTH \
+	((SN_DNS_TC_QUIET_FREE >> SN_DNS_TC_TIME_SHIFT) * SN_DNS_TC_TIME_UNIT)
+
 /* How long a place was quiet, and its port below that: the greater one is the
  * better one to take. A free place is better than all others. */
 static __always_inline __s64 sn_dns_tc_worth(const struct sn_dns_nat *nat,
 					     __u64 now, __u16 port)
 {
-	__s64 quiet = 0x7fffffffffffffffLL;
+	__s64 quiet = SN_DNS_TC_QUIET_FREE;
 
 	if (nat)
 		quiet = (__s64)(now - SN_READ(nat->last_seen));
@@ -221,6 +233,7 @@ static __always_inline void sn_dns_tc_look(struct sn_dns_nat_key *key,
 			best, sn_dns_tc_worth(nat, want->last_seen, key->port));
 	}
 	place->port = (__u16)best;
+	place->is_free = best >= SN_DNS_TC_FREE_WORTH;
 }
 
 static __always_inline void sn_dns_tc_key(const struct sn_packet *p,
@@ -232,7 +245,11 @@ static __always_inline void sn_dns_tc_key(const struct sn_packet *p,
 }
 
 /* The place of a conversation as a number: its port and the bits above. */
-enum { SN_DNS_TC_KNOWN = 1 << 16, SN_DNS_TC_CURRENT = 1 << 17 };
+enum {
+	SN_DNS_TC_KNOWN = 1 << 16,
+	SN_DNS_TC_CURRENT = 1 << 17,
+	SN_DNS_TC_FREE = 1 << 18,
+};
 
 SN_GLOBAL int sn_dns_tc_choose(struct sn_packet *p, struct sn_dns_nat *want)
 {
@@ -244,11 +261,13 @@ SN_GLOBAL int sn_dns_tc_choose(struct sn_packet *p, struct sn_dns_nat *want)
 	sn_dns_tc_key(p, &key);
 	sn_dns_tc_look(&key, want, &place);
 	return place.port | (place.is_known ? SN_DNS_TC_KNOWN : 0) |
-	       (place.is_current ? SN_DNS_TC_CURRENT : 0);
+	       (place.is_current ? SN_DNS_TC_CURRENT : 0) |
+	       (place.is_free ? SN_DNS_TC_FREE : 0);
 }
 
+/* place: of sn_dns_tc_choose(). -EEXIST: it was free, and is no more. */
 SN_GLOBAL int sn_dns_tc_put(struct sn_packet *p, struct sn_dns_nat *want,
-			    __u32 port)
+			    __u32 place)
 {
 	struct sn_dns_nat_key key = {};
 	struct sn_dns_nat value;
@@ -256,15 +275,19 @@ SN_GLOBAL int sn_dns_tc_put(struct sn_packet *p, struct sn_dns_nat *want,
 	if (!p || !want)
 		return -1;
 	sn_dns_tc_key(p, &key);
-	key.port = (__u16)port;
+	key.port = (__u16)place;
 	want->seal = sn_dns_nat_tag(&key);
 	/* On the stack: see sn_packet_copy_key(). */
 	__builtin_memcpy(&value, want, sizeof(value));
-	return (int)bpf_map_update_elem(&sn_dns_nat, &key, &value, BPF_ANY);
+	return (int)bpf_map_update_elem(
+		&sn_dns_nat, &key, &value,
+		SN_DNS_TC_CLAIMS && place & SN_DNS_TC_FREE ? BPF_NOEXIST :
+							     BPF_ANY);
 }
 
-/* The translated port of a conversation. Two conversations that take one place
- * at the same moment are both of this slot; the first one's client asks again.
+/* The translated port of a conversation. Of two conversations that want one free
+ * place at the same moment, which are both of this slot, the second one chooses
+ * again; of two that want one that was quiet, the first one's client asks again.
  * A datagram is a query, and so is what begins a conversation by TCP: it takes a
  * place here and among the listener's connections. Returns -enum sn_reason if
  * there is none. In steps, because calls within calls have 512 bytes of stack
@@ -273,17 +296,24 @@ static __always_inline int sn_dns_tc_port(struct sn_packet *p,
 					  struct sn_dns_nat *want)
 {
 	int place = sn_dns_tc_choose(p, want);
-	__u16 port = (__u16)place;
+	int r;
 
-	if (!port)
+	if (!(__u16)place)
 		return -SN_REASON_DNS_STEER;
 	if ((p->key.protocol == SN_PROTOCOL_UDP ||
 	     !(place & SN_DNS_TC_KNOWN)) &&
 	    sn_dns_is_over_rate(p->key.slot, want->last_seen))
 		return -SN_REASON_DNS_RATE;
-	if (!(place & SN_DNS_TC_CURRENT) && sn_dns_tc_put(p, want, port))
-		return -SN_REASON_HELPER;
-	return port;
+	if (place & SN_DNS_TC_CURRENT)
+		return (__u16)place;
+	r = sn_dns_tc_put(p, want, (__u32)place);
+	if (r == -SN_EEXIST) {
+		place = sn_dns_tc_choose(p, want);
+		if (!(__u16)place)
+			return -SN_REASON_DNS_STEER;
+		r = sn_dns_tc_put(p, want, (__u32)place);
+	}
+	return r ? -SN_REASON_HELPER : (__u16)place;
 }
 
 /* The frame's outer half: no VLAN tag, an Ethernet header in any case. */

@@ -100,7 +100,7 @@ static __noinline int sn_flow_promote(struct sn_packet *p, struct sn_flow *flow)
 	r = bpf_map_update_elem(&sn_flows, &key, flow, BPF_NOEXIST);
 	if (r) {
 		__sync_fetch_and_add(&usage->flows, -1);
-		if (r == -17) /* EEXIST: another CPU moved it */
+		if (r == -SN_EEXIST) /* another CPU moved it */
 			return 1;
 		sn_count_reason(slot, SN_REASON_FLOW_FAILED);
 		return 0;

@@ -9,6 +9,8 @@
 #include "bpf/lib/env.h"
 #include "bpf/lib/words.h"
 
+enum { SN_EEXIST = 17 }; /* what updates with BPF_NOEXIST answer */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Verdicts while the policy changes under them, on two CPUs or more. Each test
- * is also run on a build of the same programs without the check that it is
+/* Verdicts while the policy changes under them, and conversations with the
+ * resolver that begin at the same moment, on two CPUs or more. Each test is also run on a build of the same programs without the check that it is
  * about, and has to catch that one. SN_TEST_RACE_S lengthens it. */
 
 #include "test/bpf/frames.h"
 
+#include <bpf/bpf.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
 #include "shared/util.h"
+#include "test/bpf/policies.h"
 #include "test/bpf/world.h"
 #define T_LIMIT_S 600
 #include "test/unit/t.h"
@@ -349,9 +352,156 @@ static void without_the_seal_recycled_entries_are_caught(void)
 	world_free(race.world);
 }
 
+/* A client that asks the resolver, and ends its conversation at once. */
+struct asker {
+	struct race *race;
+	struct frames_frame frame;
+	uint16_t port; /* network order */
+	struct sn_dns_nat_key place; /* when it was alone */
+	atomic_uint_fast64_t n_asked;
+	uint64_t n_robbed; /* of its place */
+};
+
+static struct sn_dns_nat_key ask(const struct asker *asker)
+{
+	const struct frames_frame *frame = &asker->frame;
+	uint8_t out[FRAMES_BYTES];
+	size_t size = sizeof(out);
+	struct world_skb skb = { 0 };
+	struct sn_dns_nat_key key = { .slot = WORLD_SLOT,
+				      .family = SN_FAMILY_IPV4,
+				      .protocol = IPPROTO_UDP };
+
+	t_eq((int)world_run_skb(asker->race->world, WORLD_TC_INGRESS,
+				frame->bytes, frame->size, &skb, out, &size),
+	     WORLD_REDIRECT);
+	(void)memcpy(&key.port, out + frame->payload - sizeof(struct udphdr),
+		     sizeof(key.port));
+	return key;
+}
+
+static void end_conversation(const struct asker *asker,
+			     const struct sn_dns_nat_key *key)
+{
+	(void)world_del(asker->race->world, WORLD_DNS_NAT, key);
+}
+
+static void *ask_on(void *argument)
+{
+	struct asker *asker = argument;
+	struct race *race = asker->race;
+	int map = race->world->maps[WORLD_DNS_NAT];
+
+	take_processor(race);
+	do {
+		struct sn_dns_nat_key key = ask(asker);
+		struct sn_dns_nat nat;
+
+		if (bpf_map_lookup_elem(map, &key, &nat) ||
+		    nat.client_port != asker->port)
+			asker->n_robbed++;
+		end_conversation(asker, &key);
+		asker->n_asked++;
+		if (race->ends_on_failure && asker->n_robbed)
+			race->stops = true;
+	} while (world_now_ns() < race->deadline_ns && !race->stops);
+	return NULL;
+}
+
+static void make_asker(struct race *race, uint16_t port, struct asker *ret)
+{
+	struct world_random random = { .state = 1 };
+	struct frames_wish wish = {
+		.kind = CP_POLICY_MATCH_KIND_PLAIN,
+		.role = SN_ROLE_WORKLOAD,
+		.family = SN_FAMILY_IPV4,
+		.ethernet = true,
+		.local = { 192, 168, 7, 2 },
+		.remote = { 9, 9, 9, 9 },
+		.protocol = IPPROTO_UDP,
+		.local_port = port,
+		.remote_port = 53,
+	};
+
+	*ret = (struct asker){ .race = race, .port = htons(port) };
+	frames_make(&random, &wish, &ret->frame);
+	ret->place = ask(ret);
+	end_conversation(ret, &ret->place);
+}
+
+/* Two clients whose first choice is one place: of 8,192 that choose from some
+ * 32,768 there are about a thousand such pairs. */
+static void make_rivals(struct race *race, struct asker rivals[2])
+{
+	static uint16_t taken[1 << 16]; /* by which client's port */
+
+	(void)memset(taken, 0, sizeof(taken));
+	for (uint16_t port = 1024; port < 1024 + 8192; port++) {
+		make_asker(race, port, &rivals[0]);
+		if (taken[rivals[0].place.port]) {
+			make_asker(race, taken[rivals[0].place.port],
+				   &rivals[1]);
+			t_eq(rivals[0].place.port, rivals[1].place.port);
+			return;
+		}
+		taken[rivals[0].place.port] = port;
+	}
+	t_fail("no two clients want one place");
+}
+
+/* Answers how often one took the other's place. */
+static uint64_t run_rivals(struct race *race, const char *path,
+			   uint64_t seconds)
+{
+	struct sn_policy block = {
+		.generation = 1,
+		.mode = SN_MODE_ALLOWLIST,
+		.inbound = SN_INBOUND_REPLIES,
+		.dns = SN_DNS_STEERING_ON,
+	};
+	struct sn_dns dns = policies_dns(true);
+	static struct asker rivals[2];
+	pthread_t threads[2];
+	uint32_t zero = 0;
+
+	start(race, path);
+	race->ends_on_failure = path;
+	world_put(race->world, WORLD_DNS, &zero, &dns);
+	world_flip(race->world, WORLD_SLOT, &block, 0);
+	make_rivals(race, rivals);
+	race->deadline_ns = world_now_ns() + seconds * SN_NS_PER_S;
+	for (int i = 0; i < 2; i++)
+		t_eq(pthread_create(&threads[i], NULL, ask_on, &rivals[i]), 0);
+	for (int i = 0; i < 2; i++)
+		t_eq(pthread_join(threads[i], NULL), 0);
+	(void)printf("asked %" PRIu64 " and %" PRIu64 " times, robbed %" PRIu64
+		     " and %" PRIu64 "\n",
+		     (uint64_t)rivals[0].n_asked, (uint64_t)rivals[1].n_asked,
+		     rivals[0].n_robbed, rivals[1].n_robbed);
+	world_free(race->world);
+	t_true(rivals[0].n_asked > 0 && rivals[1].n_asked > 0);
+	return rivals[0].n_robbed + rivals[1].n_robbed;
+}
+
+static void conversations_that_want_one_free_place_get_two(void)
+{
+	static struct race race;
+
+	t_eq(run_rivals(&race, NULL, race_seconds()), 0);
+}
+
+static void without_the_claim_conversations_are_caught_robbing(void)
+{
+	static struct race race;
+
+	t_true(run_rivals(&race, build_path("no_claim.o"), CATCH_S) > 0);
+}
+
 T_MAIN("race", what_all_generations_deny_never_passes,
        what_all_generations_allow_is_never_denied,
        what_generations_differ_on_follows_one_of_them,
        without_the_second_look_flips_are_caught_mixing,
        recycled_entries_never_speak_for_others,
-       without_the_seal_recycled_entries_are_caught)
+       without_the_seal_recycled_entries_are_caught,
+       conversations_that_want_one_free_place_get_two,
+       without_the_claim_conversations_are_caught_robbing)
