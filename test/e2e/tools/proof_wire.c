@@ -50,7 +50,10 @@ enum {
 	BUFFER_BYTES = 1 << 27,
 	PATIENCE_MS = 20000,
 	FRESH_LOW = 1024,
-	FRESH_PORTS = 30000, /* below those that the kernel picks */
+	FRESH_PORTS = 30000, /* below those that the kernel picks, but for: */
+	RESOLVER_PORT =
+		20053, /* sentinel-dp's, as preset; nobody may bind it */
+	RESOLVER_PORTS = 2, /* or the next one */
 	FLOOD_PORT = 0x2000, /* and the 255 after it */
 	FLOOD_BATCH = 128,
 	FLOOD_WINDOW = 1024,
@@ -204,11 +207,14 @@ static bool send_kept(struct flow *flow, const struct payload *payload)
  * picked before, and so a flow that lives. */
 static void bind_fresh(int fd, const struct flow *flow, uint64_t cycle)
 {
-	struct sockaddr_in6 local = {
-		.sin6_family = flow->address.sin6_family,
-		.sin6_port = htons((uint16_t)(FRESH_LOW + cycle % FRESH_PORTS)),
-	};
+	struct sockaddr_in6 local = { .sin6_family =
+					      flow->address.sin6_family };
+	uint64_t port = FRESH_LOW + cycle % FRESH_PORTS;
 	int on = 1;
+
+	if (port >= RESOLVER_PORT)
+		port += RESOLVER_PORTS;
+	local.sin6_port = htons((uint16_t)port);
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(fd, (const void *)&local, flow->bytes))
