@@ -3,18 +3,12 @@
 /* Commands of a control plane: whatever comes, they are read whole or refused
  * with a reason, and what is read keeps the rules of the contract. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "controld/control/command.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool held)
-{
-	if (!held)
-		abort();
-}
 
 static void check_change(const struct cp_attach_remote_change *change)
 {

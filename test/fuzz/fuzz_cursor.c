@@ -4,21 +4,13 @@
  * be written for what was read. */
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/api/cursor.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 /* From a buffer of just its size, so that a read beyond it shows. */
 static void read_text(const uint8_t *data, size_t size)

@@ -2,21 +2,12 @@
 /* The reader of the list of DoH servers: refused with a word, or entries that
  * are found again. */
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "controld/dns/doh.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void look_up(const struct cp_dns_doh *doh)
 {

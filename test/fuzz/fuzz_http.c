@@ -6,7 +6,6 @@
  * behind it is answered, and nobody's memory grows. */
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "controld/http/call.h"
 #include "shared/log.h"
 #include "shared/util.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,7 +32,7 @@ static void answer(void *userdata, struct cp_http_call *call)
 	const char *body = cp_http_call_get_body(call, &size);
 
 	(void)userdata;
-	assert(size <= BODY_MAX && (body || size == 0));
+	require(size <= BODY_MAX && (body || size == 0));
 	n_served++;
 	cp_http_call_reply(call, 200, "text/plain", body, size);
 }
@@ -54,7 +54,7 @@ static void start(void)
 	struct cp_http_stats stats;
 
 	sn_log_set_level(SN_LOG_ERROR);
-	assert(uv_loop_init(&loop) == 0);
+	require(uv_loop_init(&loop) == 0);
 	where.sin_family = AF_INET;
 	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	/* Fuzzers run beside each other. */
@@ -63,7 +63,7 @@ static void start(void)
 			(uint16_t)(20000 + (unsigned int)getpid() % 20000 + i));
 		memcpy(&options.address.storage, &where, sizeof(where));
 		options.address.size = sizeof(where);
-		assert(cp_http_new(&http, &options) == 0);
+		require(cp_http_new(&http, &options) == 0);
 		cp_http_get_stats(http, &stats);
 		if (stats.is_listening)
 			return;
@@ -85,7 +85,7 @@ static unsigned int exchange(const void *data, size_t size, bool patient)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool is_open = true;
 
-	assert(fd >= 0);
+	require(fd >= 0);
 	(void)connect(fd, (const struct sockaddr *)&where, sizeof(where));
 	for (int i = 0; is_open; i++) {
 		ssize_t n;
@@ -126,10 +126,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0 || size > INPUT_MAX)
 		return 0;
 	status = exchange(data, size, false);
-	assert(status == 0 || (status >= 100 && status < 500) ||
-	       status == 501 || status == 505);
+	require(status == 0 || (status >= 100 && status < 500) ||
+		status == 501 || status == 505);
 	before = n_served;
-	assert(exchange(good, sizeof(good) - 1, true) == 200);
-	assert(n_served > before);
+	require(exchange(good, sizeof(good) - 1, true) == 200);
+	require(n_served > before);
 	return 0;
 }

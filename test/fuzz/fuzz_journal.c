@@ -4,11 +4,11 @@
  * broken. What is read must be what a writer can write. */
 
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/state/journal.h"
+#include "test/fuzz/ensure.h"
 
 enum {
 	HEADER = CP_STATE_JOURNAL_HEADER_BYTES,
@@ -18,14 +18,6 @@ enum {
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 struct walked {
 	unsigned int sum;

@@ -10,16 +10,11 @@
 #include "controld/ctl/explain.h"
 #include "controld/ctl/learn.h"
 #include "controld/policy/file.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ROWS_MAX = 16, TEXTS = 4 };
-
-static void require(bool held)
-{
-	if (!held)
-		abort();
-}
 
 static void type_destination(const char *text)
 {

@@ -3,27 +3,19 @@
  * opened. After a reboot it is written into the kernel, so whatever it says, it
  * must open no more than answers for the same names could have. */
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/attach/names.h"
 #include "controld/attach/rows.h"
 #include "controld/dns/special.h"
+#include "test/fuzz/ensure.h"
 
 enum { NAMES = 4, ADDRESSES = 8, PER_NAME = 3 };
 #define NOW_NS (1000 * SN_NS_PER_S)
 #define END_NS (NOW_NS + CP_ATTACH_NAMES_LIFE_MAX_S * SN_NS_PER_S)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static uint64_t get_now(void)
 {

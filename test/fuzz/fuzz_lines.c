@@ -4,22 +4,14 @@
  * and a refusal has a line and a reason. */
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "controld/ctl/lines.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void look_at(struct cp_ctl_lines *lines,
 		    const struct cp_ctl_lines_event *event)

@@ -15,6 +15,7 @@
 
 #include "shared/tables.h"
 #include "shared/util.h"
+#include "test/fuzz/ensure.h"
 
 /* What is written for the BPF compiler is not held to our warnings. */
 #pragma GCC diagnostic push
@@ -69,12 +70,6 @@ static const uint8_t *frame; /* exactly as long as the skb says */
 static uint32_t frame_bytes;
 static struct sn_event event;
 static bool event_is_out;
-
-static void require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static struct table *get_table(const void *map)
 {

@@ -11,6 +11,7 @@
 #include "controld/policy/convert.h"
 #include "controld/policy/file.h"
 #include "controld/policy/match.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,12 +20,6 @@ enum {
 	LIST_MAX = 16,
 };
 
-static void must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 static void read_cidr(const char *text)
 {
 	char buffer[CP_POLICY_CIDR_TEXT_BYTES];
@@ -32,13 +27,13 @@ static void read_cidr(const char *text)
 	struct sn_diag diag = { .text = "" };
 
 	if (cp_policy_cidr_parse(text, &cidr, &diag) != 0) {
-		must(diag.text[0] != '\0');
+		require(diag.text[0] != '\0');
 		return;
 	}
-	must(cp_policy_cidr_contains(&cidr, cidr.address));
+	require(cp_policy_cidr_contains(&cidr, cidr.address));
 	(void)cp_policy_cidr_format(&cidr, buffer);
-	must(cp_policy_cidr_parse(buffer, &again, &diag) == 0);
-	must(memcmp(&cidr, &again, sizeof(cidr)) == 0);
+	require(cp_policy_cidr_parse(buffer, &again, &diag) == 0);
+	require(memcmp(&cidr, &again, sizeof(cidr)) == 0);
 }
 
 static void read_ports(char *text)
@@ -54,16 +49,16 @@ static void read_ports(char *text)
 		texts[n_texts++] = strsep(&text, ",");
 	if (cp_policy_ports_parse_list(texts, n_texts, list, &n, &index,
 				       &diag) != 0) {
-		must(diag.text[0] != '\0' && index < n_texts);
+		require(diag.text[0] != '\0' && index < n_texts);
 		return;
 	}
-	must(n == n_texts);
+	require(n == n_texts);
 	for (uint8_t i = 0; i < n; i++) {
 		(void)cp_policy_ports_format(&list[i], buffer);
-		must(cp_policy_ports_parse(buffer, &again, &diag) == 0);
-		must(memcmp(&list[i], &again, sizeof(again)) == 0);
-		must(i == 0 ||
-		     cp_policy_ports_compare(&list[i - 1], &list[i]) < 0);
+		require(cp_policy_ports_parse(buffer, &again, &diag) == 0);
+		require(memcmp(&list[i], &again, sizeof(again)) == 0);
+		require(i == 0 ||
+			cp_policy_ports_compare(&list[i - 1], &list[i]) < 0);
 	}
 }
 
@@ -76,14 +71,14 @@ static void compile(const struct cp_policy *policy)
 	struct sn_policy block;
 	size_t cursor = 0;
 
-	must(cp_policy_new(&again, RULES_MAX) == 0);
+	require(cp_policy_new(&again, RULES_MAX) == 0);
 	cp_policy_compile_block(policy, 1, NULL, &block);
 	while (cp_policy_next_prefix(policy, &cursor, &prefix)) {
-		must(cp_policy_compile_fits(&block, &prefix.cidr));
+		require(cp_policy_compile_fits(&block, &prefix.cidr));
 		cp_policy_compile_prefix(&prefix, &block, 1, &row);
-		must(cp_policy_compile_adopt(again, &row, 0) == 0);
+		require(cp_policy_compile_adopt(again, &row, 0) == 0);
 	}
-	must(cp_policy_count(again) == cp_policy_count(policy));
+	require(cp_policy_count(again) == cp_policy_count(policy));
 	for (const struct cp_policy_rule *rule = cp_policy_next_rule(policy, 0);
 	     rule; rule = cp_policy_next_rule(policy, rule->id)) {
 		const struct cp_policy_rule *same =
@@ -98,11 +93,12 @@ static void compile(const struct cp_policy *policy)
 		struct cp_policy_match_source indexed =
 			cp_policy_match_source_policy(again, true);
 
-		must(same && same->verdict == rule->verdict);
+		require(same && same->verdict == rule->verdict);
 		(void)memcpy(packet.remote, rule->cidr.address, 16);
 		indexed.settings = plain.settings;
-		must(cp_policy_match_judge(&plain, &packet, NULL, 1).rule_id ==
-		     cp_policy_match_judge(&indexed, &packet, NULL, 1).rule_id);
+		require(cp_policy_match_judge(&plain, &packet, NULL, 1).rule_id ==
+			cp_policy_match_judge(&indexed, &packet, NULL, 1)
+				.rule_id);
 	}
 }
 
@@ -115,14 +111,15 @@ static void read_file(const char *text, size_t size)
 
 	r = cp_policy_file_parse(text, size, "fuzz", &message, &diag);
 	if (r != 0) {
-		must(r == CP_POLICY_FILE_E_REFUSED && diag.text[0] != '\0');
+		require(r == CP_POLICY_FILE_E_REFUSED && diag.text[0] != '\0');
 		return;
 	}
-	must(cp_policy_convert_policy(message, RULES_MAX, CP_POLICY_OWNER_LOCAL,
-				      "", &policy, &diag) == 0);
-	must(cp_policy_count(policy) == message->n_rules);
-	must(cp_dns_rules_count(cp_policy_get_domains(policy)) ==
-	     (message->dns ? message->dns->n_domains : 0));
+	require(cp_policy_convert_policy(message, RULES_MAX,
+					 CP_POLICY_OWNER_LOCAL, "", &policy,
+					 &diag) == 0);
+	require(cp_policy_count(policy) == message->n_rules);
+	require(cp_dns_rules_count(cp_policy_get_domains(policy)) ==
+		(message->dns ? message->dns->n_domains : 0));
 	compile(policy);
 }
 

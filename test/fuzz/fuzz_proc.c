@@ -10,16 +10,9 @@
 #include <string.h>
 
 #include "controld/runtime/proc.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void read_all(const char *text, struct cp_runtime_proc *proc)
 {

@@ -6,6 +6,7 @@
 
 #include "controld/rpc/json.h"
 #include "sentinel/v1/daemon.pb-c.h"
+#include "test/fuzz/ensure.h"
 
 /* The first byte chooses the message type and the mode; the rest is the
  * message. What is accepted as a command must be free of everything that the
@@ -21,18 +22,12 @@ static const ProtobufCMessageDescriptor *const types[] = {
 	&sentinel__v1__get_status_response__descriptor,
 };
 
-static void must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
-
 static void check_json(const ProtobufCMessage *message)
 {
 	json_t *value = NULL;
 
-	must(!cp_rpc_json_from_message(message, CP_RPC_JSON_STYLE_PLAIN,
-				       &value));
+	require(!cp_rpc_json_from_message(message, CP_RPC_JSON_STYLE_PLAIN,
+					  &value));
 	json_decref(value);
 }
 
@@ -45,15 +40,15 @@ static void check_packed(const ProtobufCMessage *message)
 	struct sn_diag diag = { 0 };
 	int r;
 
-	must(packed && again);
-	must(protobuf_c_message_pack(message, packed) == size);
+	require(packed && again);
+	require(protobuf_c_message_pack(message, packed) == size);
 	r = cp_rpc_message_unpack(message->descriptor, packed, size, &copy,
 				  &diag);
 	/* Packing is at times shorter, and so the limit lower. */
-	must(!r || r == CP_RPC_MESSAGE_E_MEMORY);
+	require(!r || r == CP_RPC_MESSAGE_E_MEMORY);
 	if (copy) {
-		must(protobuf_c_message_pack(copy, again) == size);
-		must(!memcmp(packed, again, size));
+		require(protobuf_c_message_pack(copy, again) == size);
+		require(!memcmp(packed, again, size));
 	}
 	(void)cp_rpc_message_free(copy);
 	free(packed);
@@ -76,13 +71,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					       &message, &diag) :
 			 cp_rpc_message_unpack_answer(type, data + 1, size - 1,
 						      &message, &diag);
-	must((r == 0) == (message != NULL));
-	must(r >= 0 && (!r || diag.text[0]));
+	require((r == 0) == (message != NULL));
+	require(r >= 0 && (!r || diag.text[0]));
 	if (!message)
 		return 0;
 	check_json(message);
 	if (is_command) {
-		must(!message->n_unknown_fields);
+		require(!message->n_unknown_fields);
 		check_packed(message);
 	}
 	(void)cp_rpc_message_free(message);

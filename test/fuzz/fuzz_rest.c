@@ -15,6 +15,7 @@
 #include "controld/rpc/message.h"
 #include "sentinel/state/v1/state.pb-c.h"
 #include "sentinel/v1/daemon.pb-c.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,12 +31,6 @@ static const ProtobufCMessageDescriptor *const types[] = {
 	&sentinel__v1__get_status_response__descriptor,
 };
 
-static void must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
-
 /* Whatever a refusal says, it is JSON. */
 static void check_refusal(const struct sn_diag *diag)
 {
@@ -44,12 +39,12 @@ static void check_refusal(const struct sn_diag *diag)
 	size_t n = cp_rest_answer_print_error("INVALID_ARGUMENT", diag->text,
 					      text, sizeof(text));
 
-	must(diag->text[0] && n < sizeof(text) && strlen(text) == n);
+	require(diag->text[0] && n < sizeof(text) && strlen(text) == n);
 	value = json_loadb(text, n, 0, NULL);
-	must(value != NULL);
+	require(value != NULL);
 	json_decref(value);
 	(void)cp_rest_answer_print_error("X", diag->field, text, 64);
-	must(strlen(text) < 64);
+	require(strlen(text) < 64);
 }
 
 static void check_message(const ProtobufCMessage *message)
@@ -59,15 +54,15 @@ static void check_message(const ProtobufCMessage *message)
 	struct sn_diag diag = { 0 };
 	int r;
 
-	must(cp_rest_answer_print(message, &first) == 0);
+	require(cp_rest_answer_print(message, &first) == 0);
 	r = cp_rpc_json_read_text(message->descriptor, first, strlen(first),
 				  &again, &diag);
 	/* What is left out may be printed, so that it can become too much. */
-	must(r == 0 || strstr(diag.text, "keys and values") ||
-	     strstr(diag.text, "memory"));
+	require(r == 0 || strstr(diag.text, "keys and values") ||
+		strstr(diag.text, "memory"));
 	if (r == 0) {
-		must(cp_rest_answer_print(again, &second) == 0);
-		must(strcmp(first, second) == 0);
+		require(cp_rest_answer_print(again, &second) == 0);
+		require(strcmp(first, second) == 0);
 	}
 	(void)cp_rpc_message_free(again);
 	free(first);
@@ -81,8 +76,8 @@ static void check_body(const ProtobufCMessageDescriptor *type, const char *text,
 	struct sn_diag diag = { 0 };
 	int r = cp_rpc_json_read_text(type, text, size, &message, &diag);
 
-	must(r == 0 || r == CP_RPC_JSON_READ_E_INVALID);
-	must((r == 0) == (message != NULL));
+	require(r == 0 || r == CP_RPC_JSON_READ_E_INVALID);
+	require((r == 0) == (message != NULL));
 	if (message)
 		check_message(message);
 	else
@@ -110,7 +105,7 @@ static void check_query(char *text)
 	if (r == 0)
 		r = cp_rpc_json_read_value(type, object, &message, &diag);
 	json_decref(object);
-	must(r >= 0);
+	require(r >= 0);
 	if (message)
 		check_message(message);
 	else
@@ -124,9 +119,9 @@ static void check_callers(const char *text)
 	struct sn_diag diag = { 0 };
 	int r = cp_rest_callers_parse(text, &callers, &diag);
 
-	must(r == 0 || (r == CP_REST_CALLERS_E_REFUSED && diag.line > 0));
+	require(r == 0 || (r == CP_REST_CALLERS_E_REFUSED && diag.line > 0));
 	if (r == 0)
-		must(cp_rest_callers_count(callers) <= CP_REST_CALLERS_MAX);
+		require(cp_rest_callers_count(callers) <= CP_REST_CALLERS_MAX);
 	cp_rest_callers_free(callers);
 }
 
@@ -139,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	kind = data[0] % KINDS;
 	text = malloc(size);
-	must(text != NULL);
+	require(text != NULL);
 	(void)memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
 	if (kind == KIND_QUERY)

@@ -5,24 +5,15 @@
  * each a packed message behind its size): the set judges them, what it hits is
  * wanted of the kernel too, and its text is UTF-8 without control characters. */
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "controld/rpc/message.h"
 #include "controld/rpc/utf8.h"
 #include "controld/rules/view.h"
 #include "shared/runtime.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 struct judging {
 	const struct cp_rules *rules;

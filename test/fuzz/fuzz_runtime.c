@@ -13,14 +13,9 @@
 #include "controld/runtime/judge.h"
 #include "controld/runtime/message.h"
 #include "controld/runtime/redact.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool held)
-{
-	if (!held)
-		abort();
-}
 
 static void touch(struct cp_runtime_bytes bytes)
 {

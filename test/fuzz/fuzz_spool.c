@@ -3,23 +3,15 @@
  * would keep every mutation out, so as many records as the first byte says are
  * made right before. */
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/feed/answer.h"
 #include "controld/feed/record.h"
 #include "controld/state/record.h"
+#include "test/fuzz/ensure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void seal(uint8_t *data, size_t size, unsigned int n)
 {

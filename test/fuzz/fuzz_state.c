@@ -3,23 +3,15 @@
  * is made right first; what is read must then be what a writer can write. */
 
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/state/file.h"
+#include "test/fuzz/ensure.h"
 
 enum { DIGEST_AT = 24 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void ensure(int holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 struct walked {
 	char last[CP_STATE_RECORD_KEY_MAX + 1];
