@@ -1,26 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/policy/compile.h"
 
-#include "test/unit/t.h"
-
-static struct cp_policy_rule rule_of(const char *cidr, enum sn_verdict verdict,
-				     const char *ports)
-{
-	struct cp_policy_rule rule = {
-		.verdict = (uint8_t)verdict,
-		.owner = CP_POLICY_OWNER_LOCAL,
-	};
-	struct sn_diag diag = { .text = "" };
-	size_t index;
-
-	if (cp_policy_cidr_parse(cidr, &rule.cidr, &diag) != 0)
-		t_fail("%s", diag.text);
-	if (ports &&
-	    cp_policy_ports_parse_list(&ports, 1, rule.ports, &rule.n_ports,
-				       &index, &diag) != 0)
-		t_fail("%s", diag.text);
-	return rule;
-}
+#include "test/unit/test_policy_rig.h"
 
 static void add(struct cp_policy *policy, const char *cidr, const char *ports)
 {

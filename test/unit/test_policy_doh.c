@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/policy/doh.h"
 
-#include "test/unit/t.h"
+#include "test/unit/test_policy_rig.h"
 
 static const char servers[] = "192.0.2.53\n2001:db8::53\ndns.example\n";
 
@@ -27,28 +27,10 @@ static struct cp_policy *make(enum sn_mode mode)
 	return policy;
 }
 
-static struct cp_policy_rule rule_of(enum sn_verdict verdict, const char *cidr,
-				     const char *ports)
-{
-	struct cp_policy_rule rule = {
-		.verdict = (uint8_t)verdict,
-		.owner = CP_POLICY_OWNER_LOCAL,
-	};
-	struct sn_diag diag = { .text = "" };
-	size_t index;
-
-	t_eq(cp_policy_cidr_parse(cidr, &rule.cidr, &diag), 0);
-	if (ports)
-		t_eq(cp_policy_ports_parse_list(&ports, 1, rule.ports,
-						&rule.n_ports, &index, &diag),
-		     0);
-	return rule;
-}
-
 static void add(struct cp_policy *policy, enum sn_verdict verdict,
 		const char *cidr, const char *ports)
 {
-	struct cp_policy_rule rule = rule_of(verdict, cidr, ports);
+	struct cp_policy_rule rule = rule_of(cidr, verdict, ports);
 
 	t_eq(cp_policy_add(policy, &rule, NULL, NULL), 0);
 }
@@ -135,7 +117,7 @@ static void an_allow_rule_for_exactly_the_address_wins(void)
 		sn_cleanup(cp_policy_freep) struct cp_policy *policy =
 			make(SN_MODE_DENYLIST);
 		struct cp_policy_rule rule = rule_of(
-			SN_VERDICT_ALLOW, cases[i].cidr, cases[i].ports);
+			cases[i].cidr, SN_VERDICT_ALLOW, cases[i].ports);
 
 		rule.ttl_s = cases[i].ttl_s;
 		rule.expires_ns = cases[i].ttl_s;
@@ -151,7 +133,7 @@ static void a_change_of_one_prefix_settles_that_one(void)
 	sn_cleanup(cp_policy_freep) struct cp_policy *policy =
 		make(SN_MODE_DENYLIST);
 	struct cp_policy_rule rule =
-		rule_of(SN_VERDICT_ALLOW, "192.0.2.53", NULL);
+		rule_of("192.0.2.53", SN_VERDICT_ALLOW, NULL);
 
 	t_eq(cp_policy_doh_settle_prefix(policy, doh, &rule.cidr), 0);
 	t_eq(count_ours(policy), 1);

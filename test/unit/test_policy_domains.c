@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/policy/policy.h"
 
-#include "test/unit/t.h"
+#include "test/unit/test_policy_rig.h"
 
-static struct cp_dns_rule rule_of(const char *name, enum sn_verdict verdict,
-				  enum cp_policy_owner owner)
+static struct cp_dns_rule domain_of(const char *name, enum sn_verdict verdict,
+				    enum cp_policy_owner owner)
 {
 	struct cp_dns_rule rule = {
 		.verdict = (uint8_t)verdict,
@@ -19,7 +19,7 @@ static struct cp_dns_rule rule_of(const char *name, enum sn_verdict verdict,
 
 static struct cp_dns_rule allow(const char *name)
 {
-	return rule_of(name, SN_VERDICT_ALLOW, CP_POLICY_OWNER_LOCAL);
+	return domain_of(name, SN_VERDICT_ALLOW, CP_POLICY_OWNER_LOCAL);
 }
 
 static struct cp_policy *make(size_t max_rules)
@@ -40,14 +40,9 @@ static uint32_t add(struct cp_policy *policy, struct cp_dns_rule rule)
 
 static uint32_t add_cidr(struct cp_policy *policy, const char *cidr)
 {
-	struct cp_policy_rule rule = {
-		.verdict = SN_VERDICT_ALLOW,
-		.owner = CP_POLICY_OWNER_LOCAL,
-	};
+	struct cp_policy_rule rule = rule_of(cidr, SN_VERDICT_ALLOW, NULL);
 	struct cp_policy_rule added = { .id = 0 };
-	struct sn_diag diag = { .text = "" };
 
-	t_eq(cp_policy_cidr_parse(cidr, &rule.cidr, &diag), 0);
 	t_eq(cp_policy_add(policy, &rule, &added, NULL), 0);
 	return added.id;
 }
@@ -92,7 +87,7 @@ static void a_rule_that_is_there_keeps_its_number(void)
 {
 	sn_cleanup(cp_policy_freep) struct cp_policy *policy = make(1);
 	struct cp_dns_rule deny =
-		rule_of("a.example", SN_VERDICT_DENY, CP_POLICY_OWNER_LOCAL);
+		domain_of("a.example", SN_VERDICT_DENY, CP_POLICY_OWNER_LOCAL);
 	struct cp_dns_rule previous = { .id = 0 }, now = { .id = 0 };
 
 	t_eq(add(policy, allow("A.example.")), 1);
@@ -142,8 +137,8 @@ static void the_last_number_is_given_once(void)
 static void removal_is_by_name_owner_and_ports(void)
 {
 	sn_cleanup(cp_policy_freep) struct cp_policy *policy = make(10);
-	struct cp_dns_rule remote =
-		rule_of("a.example", SN_VERDICT_ALLOW, CP_POLICY_OWNER_REMOTE);
+	struct cp_dns_rule remote = domain_of("a.example", SN_VERDICT_ALLOW,
+					      CP_POLICY_OWNER_REMOTE);
 	struct cp_dns_rule ports = allow("a.example");
 
 	ports.n_ports = 1;

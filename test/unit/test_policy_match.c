@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/policy/match.h"
 
-#include "test/unit/t.h"
+#include "test/unit/test_policy_rig.h"
 
 static struct cp_policy *make(enum sn_mode mode, enum sn_inbound inbound,
 			      bool audit)
@@ -22,20 +22,9 @@ static struct cp_policy *allowlist(void)
 static void add(struct cp_policy *policy, enum sn_verdict verdict,
 		const char *cidr, const char *ports, uint64_t expires_ns)
 {
-	struct cp_policy_rule rule = {
-		.verdict = (uint8_t)verdict,
-		.owner = CP_POLICY_OWNER_LOCAL,
-		.expires_ns = expires_ns,
-	};
-	struct sn_diag diag = { .text = "" };
-	size_t index;
+	struct cp_policy_rule rule = rule_of(cidr, verdict, ports);
 
-	if (cp_policy_cidr_parse(cidr, &rule.cidr, &diag) != 0)
-		t_fail("%s", diag.text);
-	if (ports &&
-	    cp_policy_ports_parse_list(&ports, 1, rule.ports, &rule.n_ports,
-				       &index, &diag) != 0)
-		t_fail("%s", diag.text);
+	rule.expires_ns = expires_ns;
 	t_eq(cp_policy_add(policy, &rule, NULL, NULL), 0);
 }
 
