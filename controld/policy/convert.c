@@ -7,11 +7,9 @@
 #include <string.h>
 
 #include "controld/policy/convert_dns.h"
+#include "controld/policy/field.h"
 
-enum {
-	FIELD_BYTES = SN_DIAG_FILE_BYTES,
-	INVALID = 100, /* none of cp_policy_add()'s answers */
-};
+enum { INVALID = 100 /* none of cp_policy_add()'s answers */ };
 
 static const struct {
 	Sentinel__V1__Mode message;
@@ -81,29 +79,6 @@ Sentinel__V1__Inbound cp_policy_convert_to_inbound(enum sn_inbound inbound)
 	return SENTINEL__V1__INBOUND__INBOUND_UNSPECIFIED;
 }
 
-/* "rules[3].cidr", or "cidr" without a name before it; cut if too long. */
-static const char *join(char buffer[FIELD_BYTES], const char *field,
-			const char *name)
-{
-	int n = snprintf(buffer, FIELD_BYTES, "%s%s%s", field,
-			 *field ? "." : "", name);
-
-	if (n < 0)
-		*buffer = '\0';
-	return buffer;
-}
-
-/* Refuses with the text that a parser left in diag. */
-static int refuse(struct sn_diag *diag, const char *field, const char *name)
-{
-	char whole[FIELD_BYTES];
-	char text[SN_DIAG_TEXT_BYTES];
-
-	(void)memcpy(text, diag->text, sizeof(text));
-	sn_diag_set(diag, join(whole, field, name), "%s", text);
-	return CP_POLICY_CONVERT_E_INVALID;
-}
-
 int cp_policy_convert_rule_parts(enum sn_verdict verdict, const char *cidr,
 				 char *const *ports, size_t n_ports,
 				 uint64_t ttl_s, enum cp_policy_owner owner,
@@ -114,36 +89,24 @@ int cp_policy_convert_rule_parts(enum sn_verdict verdict, const char *cidr,
 		.verdict = (uint8_t)verdict,
 		.owner = (uint8_t)owner,
 	};
-	char name[32];
-	size_t index = 0;
 
 	if (!*cidr) {
 		sn_diag_set(diag, NULL, "a prefix or address must be given");
-		return refuse(diag, field, "cidr");
+		return cp_policy_field_refuse(diag, field, "cidr");
 	}
 	if (cp_policy_cidr_parse(cidr, &rule.cidr, diag) != 0)
-		return refuse(diag, field, "cidr");
-	if (cp_policy_ports_parse_list((const char *const *)ports, n_ports,
-				       rule.ports, &rule.n_ports, &index,
-				       diag) != 0) {
-		(void)snprintf(name, sizeof(name), "ports[%zu]", index);
-		return refuse(diag, field, name);
-	}
+		return cp_policy_field_refuse(diag, field, "cidr");
+	if (cp_policy_field_read_ports(ports, n_ports, field, rule.ports,
+				       &rule.n_ports, diag) != 0)
+		return CP_POLICY_CONVERT_E_INVALID;
 	if (ttl_s > CP_POLICY_TTL_MAX_S) {
 		sn_diag_set(diag, NULL, "%llu seconds are more than %u",
 			    (unsigned long long)ttl_s, CP_POLICY_TTL_MAX_S);
-		return refuse(diag, field, "ttl_seconds");
+		return cp_policy_field_refuse(diag, field, "ttl_seconds");
 	}
 	rule.ttl_s = (uint32_t)ttl_s;
 	*ret = rule;
 	return 0;
-}
-
-static int refuse_answer_field(struct sn_diag *diag, const char *field,
-			       const char *name)
-{
-	sn_diag_set(diag, NULL, "is only for answers");
-	return refuse(diag, field, name);
 }
 
 int cp_policy_convert_rule(const Sentinel__V1__Rule *message,
@@ -152,20 +115,16 @@ int cp_policy_convert_rule(const Sentinel__V1__Rule *message,
 {
 	enum sn_verdict verdict;
 
-	if (message->verdict == SENTINEL__V1__VERDICT__VERDICT_ALLOW) {
-		verdict = SN_VERDICT_ALLOW;
-	} else if (message->verdict == SENTINEL__V1__VERDICT__VERDICT_DENY) {
-		verdict = SN_VERDICT_DENY;
-	} else {
-		sn_diag_set(diag, NULL, "must be ALLOW or DENY");
-		return refuse(diag, field, "verdict");
-	}
+	if (cp_policy_field_read_verdict(message->verdict, field, &verdict,
+					 diag) != 0)
+		return CP_POLICY_CONVERT_E_INVALID;
 	if (message->id)
-		return refuse_answer_field(diag, field, "id");
+		return cp_policy_field_refuse_answer(diag, field, "id");
 	if (*message->owner)
-		return refuse_answer_field(diag, field, "owner");
+		return cp_policy_field_refuse_answer(diag, field, "owner");
 	if (message->remaining_seconds)
-		return refuse_answer_field(diag, field, "remaining_seconds");
+		return cp_policy_field_refuse_answer(diag, field,
+						     "remaining_seconds");
 	return cp_policy_convert_rule_parts(verdict, message->cidr,
 					    message->ports, message->n_ports,
 					    message->ttl_seconds, owner, field,
@@ -208,7 +167,7 @@ int cp_policy_convert_add_rules(struct cp_policy *policy,
 				struct sn_diag *diag)
 {
 	struct cp_policy_rule rule, previous;
-	char name[32], whole[FIELD_BYTES], inner[SN_DIAG_FILE_BYTES];
+	char name[32], whole[CP_POLICY_FIELD_BYTES], inner[SN_DIAG_FILE_BYTES];
 	int r;
 
 	for (size_t i = 0; i < n_rules; i++) {
@@ -224,11 +183,11 @@ int cp_policy_convert_add_rules(struct cp_policy *policy,
 
 		(void)snprintf(name, sizeof(name), "rules[%zu]",
 			       first_index + i);
-		(void)join(whole, field, name);
+		(void)cp_policy_field_join(whole, field, name);
 		if (r != INVALID)
 			return refuse_rule(r, &previous, &rule, whole, diag);
 		(void)memcpy(inner, diag->field, sizeof(inner));
-		return refuse(diag, whole, inner);
+		return cp_policy_field_refuse(diag, whole, inner);
 	}
 	return 0;
 }
@@ -240,7 +199,7 @@ int cp_policy_convert_policy(const Sentinel__V1__Policy *message,
 {
 	sn_cleanup(cp_policy_freep) struct cp_policy *policy = NULL;
 	struct cp_policy_settings settings;
-	char whole[FIELD_BYTES];
+	char whole[CP_POLICY_FIELD_BYTES];
 	int r;
 
 	r = cp_policy_new(&policy, max_rules);
@@ -249,12 +208,14 @@ int cp_policy_convert_policy(const Sentinel__V1__Policy *message,
 	if (message) {
 		settings = cp_policy_get_settings(policy);
 		r = cp_policy_convert_mode(message->mode,
-					   join(whole, field, "mode"),
+					   cp_policy_field_join(whole, field,
+								"mode"),
 					   &settings.mode, diag);
 		if (r)
 			return r;
 		r = cp_policy_convert_inbound(message->inbound,
-					      join(whole, field, "inbound"),
+					      cp_policy_field_join(whole, field,
+								   "inbound"),
 					      &settings.inbound, diag);
 		if (r)
 			return r;
@@ -265,9 +226,9 @@ int cp_policy_convert_policy(const Sentinel__V1__Policy *message,
 						field, diag);
 		if (r)
 			return r;
-		r = cp_policy_convert_dns_policy(policy, message->dns, owner,
-						 join(whole, field, "dns"),
-						 diag);
+		r = cp_policy_convert_dns_policy(
+			policy, message->dns, owner,
+			cp_policy_field_join(whole, field, "dns"), diag);
 		if (r)
 			return r;
 	}
@@ -299,9 +260,7 @@ int cp_policy_convert_to_rule(const struct cp_policy_rule *rule,
 	if (!packed)
 		return -ENOMEM;
 	sentinel__v1__rule__init(&packed->message);
-	packed->message.verdict = rule->verdict == SN_VERDICT_ALLOW ?
-					  SENTINEL__V1__VERDICT__VERDICT_ALLOW :
-					  SENTINEL__V1__VERDICT__VERDICT_DENY;
+	packed->message.verdict = cp_policy_field_to_verdict(rule->verdict);
 	packed->message.cidr = cp_policy_cidr_format(&rule->cidr, packed->cidr);
 	for (uint8_t i = 0; i < rule->n_ports; i++)
 		packed->ports[i] = cp_policy_ports_format(&rule->ports[i],

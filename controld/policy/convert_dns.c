@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/policy/field.h"
 #include "controld/upstream/servers.h"
-
-enum { FIELD_BYTES = SN_DIAG_FILE_BYTES };
 
 /* Values are converted by their numbers. */
 #define SAME(message, own) \
@@ -22,34 +21,11 @@ SAME(SENTINEL__V1__DNS_DENIED__DNS_DENIED_REFUSED, CP_DNS_DENIED_REFUSED);
 SAME(SENTINEL__V1__DNS_DENIED__DNS_DENIED_NXDOMAIN, CP_DNS_DENIED_NXDOMAIN);
 SAME(SENTINEL__V1__DNS_DENIED__DNS_DENIED_SINKHOLE, CP_DNS_DENIED_SINKHOLE);
 
-/* "dns.domains[3]", or "domain" without a name before it; cut if too long. */
-static const char *join(char buffer[FIELD_BYTES], const char *field,
-			const char *name)
-{
-	int n = snprintf(buffer, FIELD_BYTES, "%s%s%s", field,
-			 *field && *name ? "." : "", name);
-
-	if (n < 0)
-		*buffer = '\0';
-	return buffer;
-}
-
-/* Refuses with the text that a parser left in diag. */
-static int refuse(struct sn_diag *diag, const char *field, const char *name)
-{
-	char whole[FIELD_BYTES];
-	char text[SN_DIAG_TEXT_BYTES];
-
-	(void)memcpy(text, diag->text, sizeof(text));
-	sn_diag_set(diag, join(whole, field, name), "%s", text);
-	return CP_POLICY_CONVERT_E_INVALID;
-}
-
 static int refuse_value(struct sn_diag *diag, const char *field,
 			const char *name, int value)
 {
 	sn_diag_set(diag, NULL, "%d is not known here", value);
-	return refuse(diag, field, name);
+	return cp_policy_field_refuse(diag, field, name);
 }
 
 int cp_policy_convert_dns_mode(Sentinel__V1__DnsMode mode, const char *field,
@@ -70,7 +46,7 @@ static int refuse_for_deny(struct sn_diag *diag, const char *field,
 			   const char *name)
 {
 	sn_diag_set(diag, NULL, "is only for rules that allow");
-	return refuse(diag, field, name);
+	return cp_policy_field_refuse(diag, field, name);
 }
 
 /* What only a rule that allows can say. */
@@ -78,24 +54,18 @@ static int convert_opening(const struct cp_policy_convert_dns_parts *parts,
 			   const char *field, struct cp_dns_rule *rule,
 			   struct sn_diag *diag)
 {
-	char name[32];
-	size_t index = 0;
-
 	if (parts->verdict == SN_VERDICT_DENY && parts->n_ports > 0)
 		return refuse_for_deny(diag, field, "ports");
 	if (parts->verdict == SN_VERDICT_DENY && parts->ttl_floor_s > 0)
 		return refuse_for_deny(diag, field, "ttl_floor_seconds");
-	if (cp_policy_ports_parse_list((const char *const *)parts->ports,
-				       parts->n_ports, rule->ports,
-				       &rule->n_ports, &index, diag) != 0) {
-		(void)snprintf(name, sizeof(name), "ports[%zu]", index);
-		return refuse(diag, field, name);
-	}
+	if (cp_policy_field_read_ports(parts->ports, parts->n_ports, field,
+				       rule->ports, &rule->n_ports, diag) != 0)
+		return CP_POLICY_CONVERT_E_INVALID;
 	if (parts->ttl_floor_s > CP_DNS_RULES_FLOOR_MAX_S) {
 		sn_diag_set(diag, NULL, "%llu seconds are more than %u",
 			    (unsigned long long)parts->ttl_floor_s,
 			    CP_DNS_RULES_FLOOR_MAX_S);
-		return refuse(diag, field, "ttl_floor_seconds");
+		return cp_policy_field_refuse(diag, field, "ttl_floor_seconds");
 	}
 	rule->ttl_floor_s = (uint32_t)parts->ttl_floor_s;
 	return 0;
@@ -115,21 +85,14 @@ int cp_policy_convert_dns_rule_parts(
 
 	if (!*parts->domain) {
 		sn_diag_set(diag, NULL, "a name must be given");
-		return refuse(diag, field, "domain");
+		return cp_policy_field_refuse(diag, field, "domain");
 	}
 	if (cp_dns_name_parse(parts->domain, &rule.name, diag) != 0)
-		return refuse(diag, field, "domain");
+		return cp_policy_field_refuse(diag, field, "domain");
 	r = convert_opening(parts, field, &rule, diag);
 	if (r == 0)
 		*ret = rule;
 	return r;
-}
-
-static int refuse_answer_field(struct sn_diag *diag, const char *field,
-			       const char *name)
-{
-	sn_diag_set(diag, NULL, "is only for answers");
-	return refuse(diag, field, name);
 }
 
 int cp_policy_convert_dns_rule(const Sentinel__V1__DomainRule *message,
@@ -144,18 +107,13 @@ int cp_policy_convert_dns_rule(const Sentinel__V1__DomainRule *message,
 		.ttl_floor_s = message->ttl_floor_seconds,
 	};
 
-	if (message->verdict == SENTINEL__V1__VERDICT__VERDICT_ALLOW) {
-		parts.verdict = SN_VERDICT_ALLOW;
-	} else if (message->verdict == SENTINEL__V1__VERDICT__VERDICT_DENY) {
-		parts.verdict = SN_VERDICT_DENY;
-	} else {
-		sn_diag_set(diag, NULL, "must be ALLOW or DENY");
-		return refuse(diag, field, "verdict");
-	}
+	if (cp_policy_field_read_verdict(message->verdict, field,
+					 &parts.verdict, diag) != 0)
+		return CP_POLICY_CONVERT_E_INVALID;
 	if (message->id)
-		return refuse_answer_field(diag, field, "id");
+		return cp_policy_field_refuse_answer(diag, field, "id");
 	if (*message->owner)
-		return refuse_answer_field(diag, field, "owner");
+		return cp_policy_field_refuse_answer(diag, field, "owner");
 	return cp_policy_convert_dns_rule_parts(&parts, owner, field, ret,
 						diag);
 }
@@ -195,13 +153,13 @@ int cp_policy_convert_dns_add_rules(struct cp_policy *policy,
 				    const char *field, struct sn_diag *diag)
 {
 	struct cp_dns_rule rule, previous;
-	char name[32], whole[FIELD_BYTES];
+	char name[32], whole[CP_POLICY_FIELD_BYTES];
 	int r;
 
 	for (size_t i = 0; i < n_rules; i++) {
 		(void)snprintf(name, sizeof(name), "domains[%zu]",
 			       first_index + i);
-		(void)join(whole, field, name);
+		(void)cp_policy_field_join(whole, field, name);
 		r = cp_policy_convert_dns_rule(rules[i], owner, whole, &rule,
 					       diag);
 		if (r)
@@ -224,19 +182,19 @@ static int convert_upstreams(const Sentinel__V1__DnsPolicy *message,
 	if (message->n_upstreams > CP_DNS_UPSTREAMS_MAX) {
 		sn_diag_set(diag, NULL, "%zu are more than %d",
 			    message->n_upstreams, CP_DNS_UPSTREAMS_MAX);
-		return refuse(diag, field, "upstreams");
+		return cp_policy_field_refuse(diag, field, "upstreams");
 	}
 	for (size_t i = 0; i < message->n_upstreams; i++) {
 		(void)snprintf(name, sizeof(name), "upstreams[%zu]", i);
 		if (cp_upstream_servers_parse(message->upstreams[i],
 					      &ret->upstreams[i], diag) != 0)
-			return refuse(diag, field, name);
+			return cp_policy_field_refuse(diag, field, name);
 		for (size_t j = 0; j < i; j++) {
 			if (memcmp(&ret->upstreams[i], &ret->upstreams[j],
 				   sizeof(ret->upstreams[i])) != 0)
 				continue;
 			sn_diag_set(diag, NULL, "is given twice");
-			return refuse(diag, field, name);
+			return cp_policy_field_refuse(diag, field, name);
 		}
 	}
 	ret->n_upstreams = (uint8_t)message->n_upstreams;
@@ -244,7 +202,7 @@ static int convert_upstreams(const Sentinel__V1__DnsPolicy *message,
 		sn_diag_set(diag, NULL,
 			    "is of the policy's own upstreams, and there are "
 			    "none");
-		return refuse(diag, field, "dnssec");
+		return cp_policy_field_refuse(diag, field, "dnssec");
 	}
 	ret->dnssec = message->dnssec;
 	return 0;
@@ -254,11 +212,12 @@ static int convert_choices(const Sentinel__V1__DnsPolicy *message,
 			   const char *field, struct cp_dns_settings *ret,
 			   struct sn_diag *diag)
 {
-	char whole[FIELD_BYTES];
+	char whole[CP_POLICY_FIELD_BYTES];
 	int r;
 
 	r = cp_policy_convert_dns_mode(
-		message->mode, join(whole, field, "mode"), &ret->mode, diag);
+		message->mode, cp_policy_field_join(whole, field, "mode"),
+		&ret->mode, diag);
 	if (r)
 		return r;
 	if (message->steering < 0 ||
@@ -323,9 +282,7 @@ int cp_policy_convert_dns_to_rule(const struct cp_dns_rule *rule,
 	if (!packed)
 		return -ENOMEM;
 	sentinel__v1__domain_rule__init(&packed->message);
-	packed->message.verdict = rule->verdict == SN_VERDICT_ALLOW ?
-					  SENTINEL__V1__VERDICT__VERDICT_ALLOW :
-					  SENTINEL__V1__VERDICT__VERDICT_DENY;
+	packed->message.verdict = cp_policy_field_to_verdict(rule->verdict);
 	packed->message.domain =
 		cp_dns_name_format(&rule->name, packed->domain);
 	packed->message.subdomains = rule->subdomains;
