@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/policy/file.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +12,7 @@
 /* Elements are checked one by one while the schema is walked. */
 
 struct file_rule {
-	char *allow;
-	char *deny;
-	struct cp_config_schema_strings ports;
+	struct cp_policy_file_walk_rule head;
 	uint64_t ttl_s;
 };
 
@@ -60,19 +57,19 @@ static const struct cp_config_schema_item rule_items[] = {
 	{ .key = "allow",
 	  .description = "Prefix or address that is allowed.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_STRING,
-	  .offset = offsetof(struct file_rule, allow),
+	  .offset = offsetof(struct file_rule, head.allow),
 	  .min = 1,
 	  .max = 128 },
 	{ .key = "deny",
 	  .description = "Prefix or address that is denied.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_STRING,
-	  .offset = offsetof(struct file_rule, deny),
+	  .offset = offsetof(struct file_rule, head.deny),
 	  .min = 1,
 	  .max = 128 },
 	{ .key = "ports",
 	  .description = "Ports and protocols; without it, all of them.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
-	  .offset = offsetof(struct file_rule, ports),
+	  .offset = offsetof(struct file_rule, head.ports),
 	  .min = 1,
 	  .max = CP_POLICY_PORTS_MAX },
 	{ .key = "ttl",
@@ -118,34 +115,24 @@ const struct cp_config_schema_item cp_policy_file_items[] = {
 	{ .key = NULL },
 };
 
-/* The message and its strings in one allocation. */
 static Sentinel__V1__Rule *make_rule(const struct file_rule *rule)
 {
-	const char *cidr = rule->allow ? rule->allow : rule->deny;
-	size_t n_ports = rule->ports.n_items;
-	size_t size = sizeof(Sentinel__V1__Rule) + n_ports * sizeof(char *);
 	Sentinel__V1__Rule *message;
 	char **ports;
-	char *at;
+	char *cidr;
 
-	size += strlen(cidr) + 1;
-	for (size_t i = 0; i < n_ports; i++)
-		size += strlen(rule->ports.items[i]) + 1;
-	message = malloc(size);
+	message = cp_policy_file_walk_copy(&rule->head, sizeof(*message), &cidr,
+					   &ports);
 	if (!message)
 		return NULL;
 
 	sentinel__v1__rule__init(message);
-	ports = (char **)(message + 1);
-	at = (char *)(ports + n_ports);
-	message->verdict = rule->allow ? SENTINEL__V1__VERDICT__VERDICT_ALLOW :
-					 SENTINEL__V1__VERDICT__VERDICT_DENY;
-	message->cidr = cp_policy_file_walk_put_text(&at, cidr);
-	for (size_t i = 0; i < n_ports; i++)
-		ports[i] =
-			cp_policy_file_walk_put_text(&at, rule->ports.items[i]);
-	message->n_ports = n_ports;
-	message->ports = n_ports ? ports : NULL;
+	message->verdict = rule->head.allow ?
+				   SENTINEL__V1__VERDICT__VERDICT_ALLOW :
+				   SENTINEL__V1__VERDICT__VERDICT_DENY;
+	message->cidr = cidr;
+	message->n_ports = rule->head.ports.n_items;
+	message->ports = ports;
 	message->ttl_seconds = rule->ttl_s;
 	return message;
 }
@@ -154,14 +141,12 @@ static Sentinel__V1__Rule *make_rule(const struct file_rule *rule)
 static int refuse_parts(const struct file_rule *rule, struct sn_diag *diag)
 {
 	char text[SN_DIAG_TEXT_BYTES];
-	size_t index;
 
-	if (sscanf(diag->field, "ports[%zu]", &index) == 1 &&
-	    index < rule->ports.n_items)
-		diag->line = rule->ports.lines[index];
+	cp_policy_file_walk_find_line(&rule->head, diag);
 	(void)memcpy(text, diag->text, sizeof(text));
 	if (strcmp(diag->field, "cidr") == 0)
-		sn_diag_set(diag, rule->allow ? "allow" : "deny", "%s", text);
+		sn_diag_set(diag, rule->head.allow ? "allow" : "deny", "%s",
+			    text);
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
@@ -215,19 +200,16 @@ static int take_rule(void *userdata, void *element, unsigned int line,
 {
 	struct cp_policy_file_walk *walk = userdata;
 	const struct file_rule *source = element;
-	const char *cidr = source->allow ? source->allow : source->deny;
 	struct cp_policy_rule rule, previous;
-	int r;
+	int r = cp_policy_file_walk_check(&source->head, diag);
 
-	if (!source->allow == !source->deny) {
-		sn_diag_set(diag, NULL, "a rule has either 'allow' or 'deny'%s",
-			    source->allow ? ", not both" : "");
-		return CP_CONFIG_SCHEMA_E_REFUSED;
-	}
+	if (r != 0)
+		return r;
 	r = cp_policy_convert_rule_parts(
-		source->allow ? SN_VERDICT_ALLOW : SN_VERDICT_DENY, cidr,
-		source->ports.items, source->ports.n_items, source->ttl_s,
-		CP_POLICY_OWNER_LOCAL, "", &rule, diag);
+		source->head.allow ? SN_VERDICT_ALLOW : SN_VERDICT_DENY,
+		cp_policy_file_walk_get_subject(&source->head),
+		source->head.ports.items, source->head.ports.n_items,
+		source->ttl_s, CP_POLICY_OWNER_LOCAL, "", &rule, diag);
 	if (r > 0)
 		return refuse_parts(source, diag);
 	if (r < 0)

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controld/policy/file_dns.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "controld/policy/convert_dns.h"
 #include "controld/upstream/servers.h"
 
 struct file_rule {
-	char *allow;
-	char *deny;
+	struct cp_policy_file_walk_rule head;
 	bool subdomains;
-	struct cp_config_schema_strings ports;
 	uint64_t ttl_floor_s;
 };
 
@@ -35,13 +34,13 @@ static const struct cp_config_schema_item domain_items[] = {
 	{ .key = "allow",
 	  .description = "Name that is allowed.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_STRING,
-	  .offset = offsetof(struct file_rule, allow),
+	  .offset = offsetof(struct file_rule, head.allow),
 	  .min = 1,
 	  .max = CP_DNS_NAME_TEXT_BYTES },
 	{ .key = "deny",
 	  .description = "Name that is denied.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_STRING,
-	  .offset = offsetof(struct file_rule, deny),
+	  .offset = offsetof(struct file_rule, head.deny),
 	  .min = 1,
 	  .max = CP_DNS_NAME_TEXT_BYTES },
 	{ .key = "subdomains",
@@ -53,7 +52,7 @@ static const struct cp_config_schema_item domain_items[] = {
 	  .description = "What learnt addresses are open for; without it, "
 			 "everything.",
 	  .type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
-	  .offset = offsetof(struct file_rule, ports),
+	  .offset = offsetof(struct file_rule, head.ports),
 	  .min = 1,
 	  .max = CP_POLICY_PORTS_MAX },
 	{ .key = "ttl_floor",
@@ -153,34 +152,24 @@ int cp_policy_file_dns_check(const void *field, struct sn_diag *diag)
 	return CP_CONFIG_SCHEMA_E_REFUSED;
 }
 
-/* The message and its strings in one allocation. */
 static Sentinel__V1__DomainRule *make_rule(const struct file_rule *rule)
 {
-	const char *name = rule->allow ? rule->allow : rule->deny;
-	size_t n_ports = rule->ports.n_items;
-	size_t size = sizeof(Sentinel__V1__DomainRule) +
-		      n_ports * sizeof(char *) + strlen(name) + 1;
 	Sentinel__V1__DomainRule *message;
 	char **ports;
-	char *at;
+	char *domain;
 
-	for (size_t i = 0; i < n_ports; i++)
-		size += strlen(rule->ports.items[i]) + 1;
-	message = malloc(size);
+	message = cp_policy_file_walk_copy(&rule->head, sizeof(*message),
+					   &domain, &ports);
 	if (!message)
 		return NULL;
 
 	sentinel__v1__domain_rule__init(message);
-	ports = (char **)(message + 1);
-	at = (char *)(ports + n_ports);
-	message->verdict = rule->allow ? SENTINEL__V1__VERDICT__VERDICT_ALLOW :
-					 SENTINEL__V1__VERDICT__VERDICT_DENY;
-	message->domain = cp_policy_file_walk_put_text(&at, name);
-	for (size_t i = 0; i < n_ports; i++)
-		ports[i] =
-			cp_policy_file_walk_put_text(&at, rule->ports.items[i]);
-	message->n_ports = n_ports;
-	message->ports = n_ports ? ports : NULL;
+	message->verdict = rule->head.allow ?
+				   SENTINEL__V1__VERDICT__VERDICT_ALLOW :
+				   SENTINEL__V1__VERDICT__VERDICT_DENY;
+	message->domain = domain;
+	message->n_ports = rule->head.ports.n_items;
+	message->ports = ports;
 	message->subdomains = rule->subdomains;
 	message->ttl_floor_seconds = rule->ttl_floor_s;
 	return message;
@@ -191,13 +180,10 @@ static int refuse_parts(const struct file_rule *rule, struct sn_diag *diag)
 {
 	char text[SN_DIAG_TEXT_BYTES];
 	const char *key = NULL;
-	size_t index;
 
-	if (sscanf(diag->field, "ports[%zu]", &index) == 1 &&
-	    index < rule->ports.n_items)
-		diag->line = rule->ports.lines[index];
+	cp_policy_file_walk_find_line(&rule->head, diag);
 	if (strcmp(diag->field, "domain") == 0)
-		key = rule->allow ? "allow" : "deny";
+		key = rule->head.allow ? "allow" : "deny";
 	else if (strcmp(diag->field, "ttl_floor_seconds") == 0)
 		key = "ttl_floor";
 	(void)memcpy(text, diag->text, sizeof(text));
@@ -255,21 +241,19 @@ static int take_domain(void *userdata, void *element, unsigned int line,
 	struct cp_policy_file_walk *walk = userdata;
 	const struct file_rule *source = element;
 	const struct cp_policy_convert_dns_parts parts = {
-		.verdict = source->allow ? SN_VERDICT_ALLOW : SN_VERDICT_DENY,
-		.domain = source->allow ? source->allow : source->deny,
+		.verdict = source->head.allow ? SN_VERDICT_ALLOW :
+						SN_VERDICT_DENY,
+		.domain = cp_policy_file_walk_get_subject(&source->head),
 		.subdomains = source->subdomains,
-		.ports = source->ports.items,
-		.n_ports = source->ports.n_items,
+		.ports = source->head.ports.items,
+		.n_ports = source->head.ports.n_items,
 		.ttl_floor_s = source->ttl_floor_s,
 	};
 	struct cp_dns_rule rule, previous;
-	int r;
+	int r = cp_policy_file_walk_check(&source->head, diag);
 
-	if (!source->allow == !source->deny) {
-		sn_diag_set(diag, NULL, "a rule has either 'allow' or 'deny'%s",
-			    source->allow ? ", not both" : "");
-		return CP_CONFIG_SCHEMA_E_REFUSED;
-	}
+	if (r != 0)
+		return r;
 	r = cp_policy_convert_dns_rule_parts(&parts, CP_POLICY_OWNER_LOCAL, "",
 					     &rule, diag);
 	if (r > 0)

@@ -6,9 +6,7 @@
  * policy serves to find duplicates: the id of a rule in it is the rule's index
  * in `lines` plus one, which leads to its line. */
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "controld/config/schema.h"
 #include "controld/policy/policy.h"
 #include "sentinel/v1/policy.pb-c.h"
 
@@ -22,37 +20,34 @@ struct cp_policy_file_walk {
 	size_t n_domains;
 };
 
+/* What both kinds of rules have. */
+struct cp_policy_file_walk_rule {
+	char *allow; /* either it or deny */
+	char *deny;
+	struct cp_config_schema_strings ports;
+};
+
 /* Room for one element more; sizes are powers of two. NULL: no memory, the
  * array stays. */
-static inline void *cp_policy_file_walk_grow(void *array, size_t n,
-					     size_t element_size)
-{
-	if (n > 0 && (n & (n - 1)) != 0)
-		return array;
-	return reallocarray(array, n ? 2 * n : 1, element_size);
-}
+void *cp_policy_file_walk_grow(void *array, size_t n, size_t element_size);
 
-/* The line of the rule that was added to the model last. */
-static inline int cp_policy_file_walk_put_line(struct cp_policy_file_walk *walk,
-					       unsigned int line)
-{
-	unsigned int *lines = cp_policy_file_walk_grow(
-		walk->lines, walk->n_lines, sizeof(*lines));
+/* The line of the rule that was added to the model last. 0 or -ENOMEM. */
+int cp_policy_file_walk_put_line(struct cp_policy_file_walk *walk,
+				 unsigned int line);
 
-	if (!lines)
-		return -ENOMEM;
-	walk->lines = lines;
-	walk->lines[walk->n_lines++] = line;
-	return 0;
-}
+/* 0 or CP_CONFIG_SCHEMA_E_REFUSED. */
+int cp_policy_file_walk_check(const struct cp_policy_file_walk_rule *rule,
+			      struct sn_diag *diag);
+/* What is allowed or denied. */
+const char *
+cp_policy_file_walk_get_subject(const struct cp_policy_file_walk_rule *rule);
 
-/* Copies a text behind a message, and moves on. */
-static inline char *cp_policy_file_walk_put_text(char **at, const char *text)
-{
-	size_t size = strlen(text) + 1;
-	char *copy = *at;
+/* Room for a message of size bytes and, behind it in the one allocation, copies
+ * of the rule's subject and ports; *ports is NULL if there are none. NULL: no
+ * memory. */
+void *cp_policy_file_walk_copy(const struct cp_policy_file_walk_rule *rule,
+			       size_t size, char **subject, char ***ports);
 
-	(void)memcpy(copy, text, size);
-	*at += size;
-	return copy;
-}
+/* Of a refused rule whose field is in diag: a port has a line of its own. */
+void cp_policy_file_walk_find_line(const struct cp_policy_file_walk_rule *rule,
+				   struct sn_diag *diag);
