@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "controld/config/peer.h"
 #include "controld/rpc/url.h"
 
-#define MS	 1000000U /* of unit_ns */
 #define IN(name) .offset = offsetof(struct cp_config_control, name)
 
 enum {
@@ -78,12 +78,8 @@ static const char *const unanswered_names[] = {
 	NULL,
 };
 
-#define DURATION(name_, field_, min_, max_, fallback_, text_)         \
-	{                                                             \
-		.key = name_, .type = CP_CONFIG_SCHEMA_TYPE_DURATION, \
-		IN(field_), .unit_ns = MS, .min = min_, .max = max_,  \
-		.fallback = fallback_, .description = text_,          \
-	}
+#define DURATION(name, ...) \
+	CP_CONFIG_PEER_DURATION(cp_config_control, name, __VA_ARGS__)
 
 const struct cp_config_schema_item cp_config_control_items[] = {
 	{
@@ -103,23 +99,7 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 		.description = "Permits http:// URLs: whoever is on the way "
 			       "reads and sets the policies.",
 	},
-	{
-		.key = "tls",
-		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
-		IN(tls),
-		.items = cp_config_tls_items,
-		.description = "How both sides know each other; files are read "
-			       "for each connection.",
-	},
-	{
-		.key = "token_file",
-		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
-		IN(token_file),
-		.fallback = "",
-		.check = cp_config_tls_check_file,
-		.description = "File of a token that is sent with each call "
-			       "(authorization: Bearer).",
-	},
+	CP_CONFIG_PEER_SECRETS(cp_config_control),
 	{
 		.key = "metadata",
 		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
@@ -148,22 +128,14 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 		.description = "Events that may wait for the control plane; "
 			       "those missed least are dropped first.",
 	},
-	DURATION("heartbeat", heartbeat_ms, 100, 3600000, "30s",
+	DURATION(heartbeat, 100, 3600000, "30s",
 		 "How often counters and health are sent."),
-	DURATION("keepalive", keepalive_ms, 100, 3600000, "6m",
-		 "A silent connection is tried after this."),
-	DURATION("keepalive_timeout", keepalive_timeout_ms, 100, 600000, "20s",
-		 "How long the answer to that, and the acknowledgement of "
-		 "anything sent, may take."),
-	DURATION("sync_timeout", sync_timeout_ms, 100, 600000, "20s",
+	CP_CONFIG_PEER_KEEPALIVE(cp_config_control),
+	DURATION(sync_timeout, 100, 600000, "20s",
 		 "How long the control plane may take from the attempt to "
 		 "connect until its SyncAck."),
-	DURATION("reconnect_min", reconnect_min_ms, 10, 60000, "1s",
-		 "Shortest pause before it is connected to again; the pauses "
-		 "grow and are drawn at random."),
-	DURATION("reconnect_max", reconnect_max_ms, 10, 3600000, "1m",
-		 "Longest pause before it is connected to again."),
-	DURATION("subscribe_timeout", subscribe_timeout_ms, 10, 600000, "5s",
+	CP_CONFIG_PEER_RECONNECT(cp_config_control),
+	DURATION(subscribe_timeout, 10, 600000, "5s",
 		 "How long a new attachment waits, closed, for the control "
 		 "plane's word."),
 	{
@@ -193,7 +165,7 @@ const struct cp_config_schema_item cp_config_control_items[] = {
 		.description = "Blocked flows and names that are reported each "
 			       "second, a sample; 0: none.",
 	},
-	DURATION("query_timeout", query_timeout_ms, 50, 30000, "2s",
+	DURATION(query_timeout, 50, 30000, "2s",
 		 "How long the control plane may take to decide about a name "
 		 "(DNS mode proxy)."),
 	{

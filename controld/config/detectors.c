@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "controld/config/peer.h"
 #include "controld/rpc/url.h"
 
-#define MS	    1000000U /* of unit_ns */
 #define IN(name)    .offset = offsetof(struct cp_config_detector, name)
 #define SPOOL(name) .offset = offsetof(struct cp_config_detector_spool, name)
 
@@ -72,12 +72,8 @@ static const char *const answers_names[] = {
 	NULL,
 };
 
-#define DURATION(name_, field_, min_, max_, fallback_, text_)         \
-	{                                                             \
-		.key = name_, .type = CP_CONFIG_SCHEMA_TYPE_DURATION, \
-		IN(field_), .unit_ns = MS, .min = min_, .max = max_,  \
-		.fallback = fallback_, .description = text_,          \
-	}
+#define DURATION(name, ...) \
+	CP_CONFIG_PEER_DURATION(cp_config_detector, name, __VA_ARGS__)
 
 static const struct cp_config_schema_item spool_items[] = {
 	{
@@ -149,23 +145,7 @@ const struct cp_config_schema_item cp_config_detectors_items[] = {
 		.description = "Permits http://: whoever is on the way reads "
 			       "the events.",
 	},
-	{
-		.key = "tls",
-		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
-		IN(tls),
-		.items = cp_config_tls_items,
-		.description = "How both sides know each other; files are read "
-			       "for each connection.",
-	},
-	{
-		.key = "token_file",
-		.type = CP_CONFIG_SCHEMA_TYPE_STRING,
-		IN(token_file),
-		.fallback = "",
-		.check = cp_config_tls_check_file,
-		.description = "File of a token that is sent with each call "
-			       "(authorization: Bearer).",
-	},
+	CP_CONFIG_PEER_SECRETS(cp_config_detector),
 	{
 		.key = "events",
 		.type = CP_CONFIG_SCHEMA_TYPE_STRINGS,
@@ -225,21 +205,13 @@ const struct cp_config_schema_item cp_config_detectors_items[] = {
 		.fallback = "64KiB",
 		.description = "Largest answer; a larger one ends the stream.",
 	},
-	DURATION("connect_timeout", connect_timeout_ms, 100, 600000, "20s",
+	DURATION(connect_timeout, 100, 600000, "20s",
 		 "How long a connection may take to come about."),
-	DURATION("answer_timeout", answer_timeout_ms, 100, 3600000, "1m",
+	DURATION(answer_timeout, 100, 3600000, "1m",
 		 "How long it may not read, or leave an event unanswered, "
 		 "before the stream is begun anew."),
-	DURATION("keepalive", keepalive_ms, 100, 3600000, "6m",
-		 "A silent connection is tried after this."),
-	DURATION("keepalive_timeout", keepalive_timeout_ms, 100, 600000, "20s",
-		 "How long the answer to that, and the acknowledgement of "
-		 "anything sent, may take."),
-	DURATION("reconnect_min", reconnect_min_ms, 10, 60000, "1s",
-		 "Shortest pause before it is connected to again; the pauses "
-		 "grow and are drawn at random."),
-	DURATION("reconnect_max", reconnect_max_ms, 10, 3600000, "1m",
-		 "Longest pause before it is connected to again."),
+	CP_CONFIG_PEER_KEEPALIVE(cp_config_detector),
+	CP_CONFIG_PEER_RECONNECT(cp_config_detector),
 	{
 		.key = "spool",
 		.type = CP_CONFIG_SCHEMA_TYPE_MAPPING,
