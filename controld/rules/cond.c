@@ -360,13 +360,6 @@ static enum cp_rules_fit fit_if(bool fits)
 	return fits ? CP_RULES_FIT_YES : CP_RULES_FIT_NO;
 }
 
-static bool has_bytes(const struct cp_rules_set *set, const void *bytes,
-		      size_t size)
-{
-	return cp_rules_set_find(set, cp_rules_set_hash(bytes, size), bytes,
-				 size) != CP_RULES_SET_NONE;
-}
-
 static bool has_prefix(const struct cp_rules_cond *cond,
 		       const struct cp_rules_text *text)
 {
@@ -581,7 +574,7 @@ enum cp_rules_fit cp_rules_cond_judge(const struct cp_rules_cond *cond,
 	case KIND_GLOB:
 		return judge_text(cond, cp_rules_view_get(view, row->source));
 	case KIND_UID:
-		return fit_if(has_bytes(cond->set, &uid, sizeof(uid)));
+		return fit_if(cp_rules_set_has(cond->set, &uid, sizeof(uid)));
 	case KIND_BITS:
 		return judge_bits(cond, view);
 	case KIND_CONTAINER:

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static bool has_bytes(const struct cp_rules_set *set, const void *bytes,
-		      size_t size)
-{
-	return cp_rules_set_find(set, cp_rules_set_hash(bytes, size), bytes,
-				 size) != CP_RULES_SET_NONE;
-}
-
 static void put_length(struct cp_rules_cond *cond, unsigned int length)
 {
 	cond->lengths[length / 64] |= 1ULL << length % 64;
@@ -60,7 +53,7 @@ enum cp_rules_fit cp_rules_remote_judge_cidrs(const struct cp_rules_cond *cond,
 			cidr = cp_policy_cidr_around(
 				(enum sn_family)host->family, host->address,
 				(uint8_t)length);
-			if (has_bytes(cond->set, &cidr, sizeof(cidr)))
+			if (cp_rules_set_has(cond->set, &cidr, sizeof(cidr)))
 				return CP_RULES_FIT_YES;
 		}
 	}
@@ -84,7 +77,7 @@ static bool has_name(const struct cp_rules_cond *cond,
 		size = name->size - at;
 		key.is_below = length < n;
 		(void)memcpy(key.wire, name->wire + at, size);
-		if (has_bytes(cond->set, &key, 1 + size))
+		if (cp_rules_set_has(cond->set, &key, 1 + size))
 			return true;
 	}
 	return false;

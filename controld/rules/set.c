@@ -102,3 +102,10 @@ size_t cp_rules_set_find(const struct cp_rules_set *set, uint64_t hash,
 
 	return slot->bytes ? slot->number : CP_RULES_SET_NONE;
 }
+
+bool cp_rules_set_has(const struct cp_rules_set *set, const void *bytes,
+		      size_t size)
+{
+	return cp_rules_set_find(set, cp_rules_set_hash(bytes, size), bytes,
+				 size) != CP_RULES_SET_NONE;
+}

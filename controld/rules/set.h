@@ -4,6 +4,7 @@
 /* Strings of bytes, each with a number in the order in which they came; found by
  * the hash that paths have in the kernel too. The bytes are borrowed. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,7 @@ size_t cp_rules_set_count(const struct cp_rules_set *set);
 /* hash: cp_rules_set_hash() of the bytes. */
 size_t cp_rules_set_find(const struct cp_rules_set *set, uint64_t hash,
 			 const void *bytes, size_t size);
+bool cp_rules_set_has(const struct cp_rules_set *set, const void *bytes,
+		      size_t size);
 
 uint64_t cp_rules_set_hash(const void *bytes, size_t size);
