@@ -70,7 +70,8 @@ cp_dns_answer_addresses(const struct cp_dns_answer *answer, size_t *n);
 
 /* Leaves out the addresses for which keep returns false, and hints with them
  * (an HTTPS or SVCB record that calls them mandatory as a whole, and with it
- * the addresses that only it has). Returns how many went. Without memory the answer becomes SERVFAIL. */
+ * the addresses that only it has). Returns how many went. Without memory the
+ * answer becomes SERVFAIL. */
 size_t cp_dns_answer_filter(struct cp_dns_answer *answer,
 			    bool (*keep)(void *userdata,
 					 const struct cp_dns_address *address),
