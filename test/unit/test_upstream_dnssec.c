@@ -37,9 +37,7 @@ static struct cp_upstream_set *begin(void)
 
 static void end(struct cp_upstream_set *set)
 {
-	(void)cp_upstream_set_unref(set);
-	rig_done(&rig);
-	server_done(&server);
+	rig_end(&rig, set, &server, 1);
 	zone_done(&zone);
 }
 

@@ -197,6 +197,26 @@ static inline struct cp_upstream_set *rig_set(struct rig *rig,
 	return rig_set_of(rig, servers, n, false);
 }
 
+/* An engine with a set of n servers. */
+static inline struct cp_upstream_set *
+rig_begin(struct rig *rig, const struct cp_upstream_options *options,
+	  struct server *servers, size_t n)
+{
+	rig_init(rig, options);
+	for (size_t i = 0; i < n; i++)
+		server_init(&servers[i]);
+	return rig_set(rig, servers, n);
+}
+
+static inline void rig_end(struct rig *rig, struct cp_upstream_set *set,
+			   struct server *servers, size_t n)
+{
+	(void)cp_upstream_set_unref(set);
+	rig_done(rig);
+	for (size_t i = 0; i < n; i++)
+		server_done(&servers[i]);
+}
+
 static inline void rig_told(void *userdata,
 			    const struct cp_upstream_answer *answer)
 {

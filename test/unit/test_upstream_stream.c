@@ -23,17 +23,13 @@ static struct result results[4];
 
 static struct cp_upstream_set *begin(const struct cp_upstream_options *options)
 {
-	rig_init(&rig, options);
-	server_init(&server);
 	(void)memset(results, 0, sizeof(results));
-	return rig_set(&rig, &server, 1);
+	return rig_begin(&rig, options, &server, 1);
 }
 
 static void end(struct cp_upstream_set *set)
 {
-	(void)cp_upstream_set_unref(set);
-	rig_done(&rig);
-	server_done(&server);
+	rig_end(&rig, set, &server, 1);
 }
 
 static void truncate_answer(void)

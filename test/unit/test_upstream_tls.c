@@ -46,11 +46,8 @@ static struct cp_upstream_set *begin(const char *alternative)
 
 static void end(struct cp_upstream_set *set, size_t n_servers)
 {
-	(void)cp_upstream_set_unref(set);
-	rig_done(&rig);
+	rig_end(&rig, set, servers, n_servers);
 	tls_peer_done(&peer);
-	for (size_t i = 0; i < n_servers; i++)
-		server_done(&servers[i]);
 	authority_done(&trusted);
 	authority_done(&other);
 }

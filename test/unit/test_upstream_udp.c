@@ -24,19 +24,13 @@ static struct result results[4];
 static struct cp_upstream_set *begin(const struct cp_upstream_options *options,
 				     size_t n_servers)
 {
-	rig_init(&rig, options);
-	for (size_t i = 0; i < n_servers; i++)
-		server_init(&servers[i]);
 	(void)memset(results, 0, sizeof(results));
-	return rig_set(&rig, servers, n_servers);
+	return rig_begin(&rig, options, servers, n_servers);
 }
 
 static void end(struct cp_upstream_set *set, size_t n_servers)
 {
-	(void)cp_upstream_set_unref(set);
-	rig_done(&rig);
-	for (size_t i = 0; i < n_servers; i++)
-		server_done(&servers[i]);
+	rig_end(&rig, set, servers, n_servers);
 }
 
 static void an_answer_comes_without_id_and_case(void)
