@@ -41,7 +41,11 @@ static bool is_wanted(const struct dp_attach *attach, size_t hook,
 		      uint64_t events)
 {
 	const struct sn_runtime_hook *row = &sn_runtime_hooks[hook];
+	enum sn_runtime_hook_row better = sn_runtime_get_better(hook);
 
+	if (better != SN_RUNTIME_HOOK_NONE &&
+	    attach->object->programs[sn_runtime_hooks[better].program] >= 0)
+		return false;
 	return (events & SN_RT_EVENT_BIT(row->event)) &&
 	       attach->object->programs[row->program] >= 0 &&
 	       (!sn_runtime_is_call(row->kind) || attach->tracefs->ids[hook]);

@@ -71,3 +71,12 @@ enum sn_runtime_hook_row {
 };
 
 extern const struct sn_runtime_hook sn_runtime_hooks[SN_RUNTIME_HOOK_COUNT];
+
+/* The function whose program, where it loads, tells all that the program of this
+ * row would, which then is on no hook. NONE: there is no such function. */
+static inline enum sn_runtime_hook_row sn_runtime_get_better(size_t row)
+{
+	return row == SN_RUNTIME_HOOK_FILE_OPEN_RT_URING_OPEN_io_uring_complete ?
+		       SN_RUNTIME_HOOK_FILE_OPEN_RT_DONE_OPEN_do_filp_open :
+		       SN_RUNTIME_HOOK_NONE;
+}

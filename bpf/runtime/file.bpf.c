@@ -6,6 +6,7 @@
 
 #include "bpf/lib/runtime/compat.h"
 #include "bpf/lib/runtime/sum.h"
+#include "bpf/lib/runtime/uring.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -182,49 +183,97 @@ __noinline int sn_rt_compat_file(__s64 ret, __u32 call)
 	return 0;
 }
 
-extern int LINUX_KERNEL_VERSION __kconfig;
-
-#define SN_RT_VERSION(major, minor) ((major) << 16 | (minor) << 8)
-
-/* What a completed request returned: since Linux 6.16 the tracepoint has the
- * completion itself. */
-static __always_inline __s64 sn_rt_uring_result(__u64 *ctx)
+/* By whichever thread of the process completed it. */
+static __always_inline int sn_rt_uring_access(__u32 event,
+					      struct io_kiocb *request,
+					      __s64 result, __u32 once)
 {
-	struct io_uring_cqe *cqe;
-
-	if (LINUX_KERNEL_VERSION < SN_RT_VERSION(6, 16))
-		return (__s32)ctx[3];
-	cqe = (struct io_uring_cqe *)ctx[2];
-	return BPF_CORE_READ(cqe, res);
+	sn_rt_access(event, (__u64)BPF_CORE_READ(request, file), result,
+		     SN_RT_CALL_IO_URING, once);
+	return 0;
 }
 
-/* By whichever thread of the process completed it. */
-static __always_inline int sn_rt_uring(__u64 *ctx, __u32 event, __u32 vectored,
-				       __u32 fixed, __u32 plain)
+/* What a splice reads from is not kept: it is what its number names. */
+static __always_inline int sn_rt_uring_splice(struct io_kiocb *request,
+					      __s64 result)
 {
-	struct io_kiocb *request = (struct io_kiocb *)ctx[1];
-	__u32 opcode = BPF_CORE_READ(request, opcode);
+	struct io_splice *splice = (struct io_splice *)request;
+	struct file *file;
 
-	if (!request ||
-	    (opcode != vectored && opcode != fixed && opcode != plain))
+	if (BPF_CORE_READ(splice, flags) & SN_RT_SPLICE_FIXED)
 		return 0;
-	sn_rt_access(event, (__u64)BPF_CORE_READ(request, file),
-		     sn_rt_uring_result(ctx), SN_RT_CALL_IO_URING);
+	file = sn_rt_find_file(BPF_CORE_READ(splice, splice_fd_in));
+	sn_rt_access(SN_RT_EVENT_FILE_READ, (__u64)file, result,
+		     SN_RT_CALL_IO_URING, 0);
 	return 0;
 }
 
 SEC("tp_btf/io_uring_complete")
 int sn_rt_uring_read(__u64 *ctx)
 {
-	return sn_rt_uring(ctx, SN_RT_EVENT_FILE_READ, IORING_OP_READV,
-			   IORING_OP_READ_FIXED, IORING_OP_READ);
+	struct io_kiocb *request = sn_rt_uring_request(ctx);
+
+	switch (sn_rt_uring_opcode(request)) {
+	case SN_RT_URING_READV:
+	case SN_RT_URING_READ_FIXED:
+	case SN_RT_URING_READ:
+	case SN_RT_URING_READV_FIXED:
+		return sn_rt_uring_access(SN_RT_EVENT_FILE_READ, request,
+					  sn_rt_uring_result(ctx), 0);
+	case SN_RT_URING_SPLICE:
+		return sn_rt_uring_splice(request, sn_rt_uring_result(ctx));
+	default:
+		return 0;
+	}
 }
 
 SEC("tp_btf/io_uring_complete")
 int sn_rt_uring_write(__u64 *ctx)
 {
-	return sn_rt_uring(ctx, SN_RT_EVENT_FILE_WRITE, IORING_OP_WRITEV,
-			   IORING_OP_WRITE_FIXED, IORING_OP_WRITE);
+	struct io_kiocb *request = sn_rt_uring_request(ctx);
+
+	switch (sn_rt_uring_opcode(request)) {
+	case SN_RT_URING_WRITEV:
+	case SN_RT_URING_WRITE_FIXED:
+	case SN_RT_URING_WRITE:
+	case SN_RT_URING_WRITEV_FIXED:
+	case SN_RT_URING_SPLICE:
+		return sn_rt_uring_access(SN_RT_EVENT_FILE_WRITE, request,
+					  sn_rt_uring_result(ctx), 0);
+	case SN_RT_URING_FALLOCATE:
+	case SN_RT_URING_FTRUNCATE:
+		return sn_rt_uring_access(SN_RT_EVENT_FILE_WRITE, request,
+					  sn_rt_uring_result(ctx), 1);
+	default:
+		return 0;
+	}
+}
+
+/* What failed has no file, and its string is gone by now. A fixed file has no
+ * number that is a descriptor's. */
+SEC("tp_btf/io_uring_complete")
+int sn_rt_uring_open(__u64 *ctx)
+{
+	struct io_kiocb *request = sn_rt_uring_request(ctx);
+	struct io_open *open = (struct io_open *)request;
+	__u32 opcode = sn_rt_uring_opcode(request);
+	__s64 result;
+	__u64 flags;
+
+	if (opcode != SN_RT_URING_OPENAT && opcode != SN_RT_URING_OPENAT2)
+		return 0;
+	result = sn_rt_uring_result(ctx);
+	if (result < 0 || BPF_CORE_READ(open, file_slot) ||
+	    !sn_rt_uring_begin(SN_RT_EVENT_FILE_OPEN, result))
+		return 0;
+	/* Without the flag that the kernel adds. */
+	flags = BPF_CORE_READ(open, how.flags) & ~SN_RT_LARGEFILE;
+	sn_rt_set_args(flags, flags & 020000100 ?
+				      BPF_CORE_READ(open, how.mode) & 07777 :
+				      0);
+	sn_rt_add_fd(result);
+	sn_rt_finish(0);
+	return 0;
 }
 
 /* Sends what is summed and retires what is idle; run by sentinel-dp. */

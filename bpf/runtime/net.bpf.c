@@ -3,6 +3,7 @@
 /* Sockets of IPv4 and IPv6: connect, accept, bind. */
 
 #include "bpf/lib/runtime/compat.h"
+#include "bpf/lib/runtime/uring.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -13,9 +14,8 @@ enum {
 	SN_RT_IN_PROGRESS = 115,
 };
 
-static __always_inline struct sock *sn_rt_find_sock(__s64 fd)
+static __always_inline struct sock *sn_rt_get_sock(struct file *file)
 {
-	struct file *file = sn_rt_find_file((__s32)fd);
 	__u32 mode = BPF_CORE_READ(file, f_inode, i_mode);
 	struct socket *socket;
 
@@ -23,6 +23,11 @@ static __always_inline struct sock *sn_rt_find_sock(__s64 fd)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(socket, sk);
+}
+
+static __always_inline struct sock *sn_rt_find_sock(__s64 fd)
+{
+	return sn_rt_get_sock(sn_rt_find_file((__s32)fd));
 }
 
 /* Mapped addresses are IPv4. */
@@ -73,29 +78,27 @@ static __always_inline void sn_rt_add_sock(struct sn_rt_record *r,
 	sn_rt_set_address(&r->remote, words, is4, remote);
 }
 
-/* The address that was passed. Returns 0 if it is of no IP family. */
-static __always_inline int sn_rt_add_passed_address(struct sn_rt_address *a)
+/* The address that was passed, if it is of an IP family. */
+static __always_inline void sn_rt_add_passed_address(struct sn_rt_address *a,
+						     __u64 from, __u64 bytes)
 {
 	struct sockaddr_in6 passed = { 0 };
-	__u64 bytes = sn_rt_argument(2);
 	__u32 words[4] = { 0 };
 
 	if (bytes > sizeof(passed))
 		bytes = sizeof(passed);
 	barrier_var(bytes);
 	if (bytes > sizeof(passed) ||
-	    bpf_probe_read_user(&passed, (__u32)bytes,
-				(const void *)sn_rt_argument(1)))
-		return 0;
+	    bpf_probe_read_user(&passed, (__u32)bytes, (const void *)from))
+		return;
 	if (passed.sin6_family == SN_RT_INET)
 		words[0] = passed.sin6_flowinfo; /* where sin_addr is */
 	else if (passed.sin6_family == SN_RT_INET6)
 		__builtin_memcpy(words, &passed.sin6_addr, sizeof(words));
 	else
-		return 0;
+		return;
 	sn_rt_set_address(a, words, passed.sin6_family == SN_RT_INET,
 			  passed.sin6_port);
-	return 1;
 }
 
 static __always_inline int sn_rt_is_ip(struct sock *sk)
@@ -121,7 +124,8 @@ int SN_RT_EXIT(sn_rt_connect, struct sn_rt_exit *ctx)
 	sn_rt_add_sock(r, sk);
 	if ((ret && ret != -SN_RT_IN_PROGRESS && ret != -SN_RT_INTERRUPTED) ||
 	    !r->remote.family)
-		(void)sn_rt_add_passed_address(&r->remote);
+		sn_rt_add_passed_address(&r->remote, sn_rt_argument(1),
+					 sn_rt_argument(2));
 	sn_rt_finish(0);
 	return 0;
 }
@@ -152,8 +156,80 @@ int SN_RT_EXIT(sn_rt_bind, struct sn_rt_exit *ctx)
 		return 0;
 	sn_rt_add_sock(r, sk);
 	if (ctx->ret)
-		(void)sn_rt_add_passed_address(&r->local);
+		sn_rt_add_passed_address(&r->local, sn_rt_argument(1),
+					 sn_rt_argument(2));
 	sn_rt_finish(0);
+	return 0;
+}
+
+/* The socket of a request that completed; NULL: it is of no IP family. */
+static __always_inline struct sn_rt_record *
+sn_rt_uring_begin_socket(__u32 event, struct sock *sk, __s64 result)
+{
+	struct sn_rt_record *r = sn_rt_get_record();
+
+	if (!r || !sn_rt_is_ip(sk) || !sn_rt_uring_begin(event, result))
+		return NULL;
+	sn_rt_add_sock(r, sk);
+	return r;
+}
+
+static __always_inline void sn_rt_uring_connect(struct io_kiocb *request,
+						struct sock *sk, __s64 result)
+{
+	struct io_connect *connect = (struct io_connect *)request;
+	struct sn_rt_record *r =
+		sn_rt_uring_begin_socket(SN_RT_EVENT_NET_CONNECT, sk, result);
+
+	if (!r)
+		return;
+	if ((result && result != -SN_RT_IN_PROGRESS &&
+	     result != -SN_RT_INTERRUPTED) ||
+	    !r->remote.family)
+		sn_rt_add_passed_address(
+			&r->remote, (__u64)BPF_CORE_READ(connect, addr),
+			(__u64)BPF_CORE_READ(connect, addr_len));
+	sn_rt_finish(0);
+}
+
+/* Without a descriptor the connection is not known, and the listener is told. */
+static __always_inline void sn_rt_uring_accept(struct io_kiocb *request,
+					       struct sock *sk, __s64 result)
+{
+	struct io_accept *accept = (struct io_accept *)request;
+
+	if (result >= 0 && !BPF_CORE_READ(accept, file_slot))
+		sk = sn_rt_find_sock(result);
+	if (sn_rt_uring_begin_socket(SN_RT_EVENT_NET_ACCEPT, sk, result))
+		sn_rt_finish(0);
+}
+
+/* Where it fails the address that was passed is not known any more. */
+static __always_inline void sn_rt_uring_bind(struct sock *sk, __s64 result)
+{
+	if (sn_rt_uring_begin_socket(SN_RT_EVENT_NET_BIND, sk, result))
+		sn_rt_finish(0);
+}
+
+SEC("tp_btf/io_uring_complete")
+int sn_rt_uring_net(__u64 *ctx)
+{
+	struct io_kiocb *request = sn_rt_uring_request(ctx);
+	__u32 opcode = sn_rt_uring_opcode(request);
+	struct sock *sk;
+	__s64 result;
+
+	if (opcode != SN_RT_URING_CONNECT && opcode != SN_RT_URING_ACCEPT &&
+	    opcode != SN_RT_URING_BIND)
+		return 0;
+	result = sn_rt_uring_result(ctx);
+	sk = sn_rt_get_sock(BPF_CORE_READ(request, file));
+	if (opcode == SN_RT_URING_CONNECT)
+		sn_rt_uring_connect(request, sk, result);
+	else if (opcode == SN_RT_URING_ACCEPT)
+		sn_rt_uring_accept(request, sk, result);
+	else
+		sn_rt_uring_bind(sk, result);
 	return 0;
 }
 

@@ -8,6 +8,8 @@
 
 enum { BITS = 64 };
 
+_Static_assert(SN_RUNTIME_LIMIT_COUNT <= 64, "limits are bits of one word");
+
 static const Sentinel__V1__RuntimeState states[] = {
 	[CP_RUNTIME_HOST_AWAY] =
 		SENTINEL__V1__RUNTIME_STATE__RUNTIME_STATE_AWAY,
@@ -52,8 +54,17 @@ struct view {
 	const struct sn_runtime_hook
 		*broken; /* the last that may not be missing */
 	const char *fault;
-	const char *limit; /* NULL: what works is exact */
+	uint64_t limits; /* by enum sn_runtime_limit, of what is not exact */
 };
+
+static bool is_told_otherwise(const struct sn_ipc_hello_answer *hello,
+			      size_t row)
+{
+	enum sn_runtime_hook_row better = sn_runtime_get_better(row);
+
+	return better != SN_RUNTIME_HOOK_NONE &&
+	       !find_fault(hello, (size_t)better);
+}
 
 static struct view look(const struct sn_ipc_hello_answer *hello,
 			enum sn_rt_event event, enum sn_runtime_way way)
@@ -64,7 +75,8 @@ static struct view look(const struct sn_ipc_hello_answer *hello,
 		const struct sn_runtime_hook *hook = &sn_runtime_hooks[i];
 		const char *why;
 
-		if (hook->event != event || hook->way != way)
+		if (hook->event != event || hook->way != way ||
+		    is_told_otherwise(hello, i))
 			continue;
 		why = find_fault(hello, i);
 		view.n_working += !why;
@@ -73,9 +85,49 @@ static struct view look(const struct sn_ipc_hello_answer *hello,
 			view.fault = why;
 		}
 		if (!why && hook->limit != SN_RUNTIME_LIMIT_EXACT)
-			view.limit = sn_runtime_limits[hook->limit];
+			view.limits |= 1ULL << hook->limit;
 	}
 	return view;
+}
+
+/* In the order of shared/runtime.def. */
+static void add_limits(char *reason, size_t bytes, uint64_t limits)
+{
+	const char *between = "";
+
+	for (size_t i = 0; i < SN_RUNTIME_LIMIT_COUNT; i++) {
+		size_t n = strlen(reason);
+
+		if (!(limits & 1ULL << i))
+			continue;
+		(void)snprintf(reason + n, bytes - n, "%s%s", between,
+			       sn_runtime_limits[i]);
+		between = "; ";
+	}
+}
+
+static void describe(const struct view *view, const struct view *exact,
+		     char reason[CP_API_RUNTIME_STATUS_REASON_BYTES])
+{
+	const size_t bytes = CP_API_RUNTIME_STATUS_REASON_BYTES;
+	size_t n;
+
+	reason[0] = '\0';
+	if (view->broken) {
+		(void)snprintf(reason, bytes, "%s: %s", view->broken->name,
+			       view->fault);
+		return;
+	}
+	if (exact->limits && !exact->broken) {
+		(void)snprintf(reason, bytes, "fexit: ");
+		add_limits(reason, bytes, exact->limits);
+		n = strlen(reason);
+		(void)snprintf(reason + n, bytes - n, "; tracepoint: %s",
+			       view->limits ? "" : "exact");
+	} else if (view->limits) {
+		(void)snprintf(reason, bytes, "best effort: ");
+	}
+	add_limits(reason, bytes, view->limits);
 }
 
 Sentinel__V1__FeatureState
@@ -83,21 +135,12 @@ cp_api_runtime_status_judge(const struct sn_ipc_hello_answer *hello,
 			    enum sn_rt_event event,
 			    char reason[CP_API_RUNTIME_STATUS_REASON_BYTES])
 {
-	const size_t bytes = CP_API_RUNTIME_STATUS_REASON_BYTES;
 	struct view view = look(hello, event, SN_RUNTIME_WAY_TRACEPOINT);
 	struct view exact = look(hello, event, SN_RUNTIME_WAY_FEXIT);
 	/* The feature as a whole says whether 32-bit calls are seen. */
 	struct view compat = look(hello, event, SN_RUNTIME_WAY_COMPAT);
 
-	reason[0] = '\0';
-	if (view.broken)
-		(void)snprintf(reason, bytes, "%s: %s", view.broken->name,
-			       view.fault);
-	else if (exact.limit && !exact.broken)
-		(void)snprintf(reason, bytes, "fexit: %s; tracepoint: %s",
-			       exact.limit, view.limit ? view.limit : "exact");
-	else if (view.limit)
-		(void)snprintf(reason, bytes, "best effort: %s", view.limit);
+	describe(&view, &exact, reason);
 	if (view.n_working + exact.n_working + compat.n_working == 0)
 		return SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_UNSUPPORTED;
 	return reason[0] ? SENTINEL__V1__FEATURE_STATE__FEATURE_STATE_PARTIAL :

@@ -7,7 +7,7 @@
 #include "controld/runtime/runtime.h"
 #include "sentinel/v1/daemon.pb-c.h"
 
-enum { CP_API_RUNTIME_STATUS_REASON_BYTES = 320 };
+enum { CP_API_RUNTIME_STATUS_REASON_BYTES = 512 };
 
 struct cp_api_runtime_status {
 	Sentinel__V1__RuntimeStatus message;

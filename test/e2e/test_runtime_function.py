@@ -255,7 +255,7 @@ def test_removal_by_a_32_bit_call_is_told(stage, tmp_path):
 
 
 def ring(scene, *request):
-    result = scene.work.do("uring_path", *request)
+    result = scene.work.do("ring", *request)
     if result in (-errno.ENOSYS, -errno.EPERM):
         pytest.skip("no io_uring here")
     return result
@@ -264,7 +264,7 @@ def ring(scene, *request):
 def test_removal_by_io_uring_is_told(stage, tmp_path):
     def do(scene):
         scene.expect(file=named(scene.file), flags=rt.IO_URING)
-        return ring(scene, RING_UNLINKAT, CWD, by_symlink(scene, "file"), 0, 0)
+        return ring(scene, RING_UNLINKAT, CWD, by_symlink(scene, "file"))
     see(stage, tmp_path, "FILE_UNLINK", do, "IO_URING")
 
 
@@ -275,7 +275,7 @@ def test_opening_by_io_uring_is_told(stage, tmp_path):
     def do(scene):
         scene.expect(file=named(scene.file), flags=rt.IO_URING,
                      args=[flags, 0, 0])
-        assert ring(scene, RING_OPENAT, CWD, by_symlink(scene, "file"), 0,
+        assert ring(scene, RING_OPENAT, CWD, by_symlink(scene, "file"), 0, 0,
                     flags) >= 0
         return 0
     see(stage, tmp_path, "FILE_OPEN", do, "IO_URING")

@@ -219,7 +219,8 @@ def test_with_the_process_that_opens_gone_new_rules_are_refused(
     # What was in force stays, whole.
     assert open_read(work, tmp_path) >= 0
     assert paths(runtime.events()) == [os.fsencode(tmp_path)]
-    assert {name.split("-")[1] for name in bare.links()} == {"sn_rt_open"}
+    assert {name.split("-")[1] for name in bare.links()} == {
+        "sn_rt_open", "sn_rt_uring_open"}
     work.end()
     bare.stop()
     dp_host.sh("umount", str(folder))

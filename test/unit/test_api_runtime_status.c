@@ -33,7 +33,7 @@ static void both_ways_are_told_with_how_exact_they_are(void)
 	t_str_eq(reason,
 		 "fexit: exact; what fails before is told by tracepoint; "
 		 "tracepoint: the string that was passed, read when the call "
-		 "returns");
+		 "returns; not by io_uring");
 	t_eq(judge(&hello, SN_RT_EVENT_PROCESS_FORK), FULL);
 	t_str_eq(reason, "");
 }
@@ -45,7 +45,24 @@ static void refused_functions_take_nothing_from_tracepoints(void)
 	hello.program_error[SN_PROGRAM_RT_BEFORE_UNLINK] = EPERM;
 	t_eq(judge(&hello, SN_RT_EVENT_FILE_UNLINK), PARTIAL);
 	t_str_eq(reason, "best effort: the string that was passed, read when "
-			 "the call returns");
+			 "the call returns; not by io_uring");
+}
+
+static void rings_are_told_by_the_function_or_by_their_completion(void)
+{
+	struct sn_ipc_hello_answer hello = new_hello();
+
+	t_eq(judge(&hello, SN_RT_EVENT_FILE_OPEN), PARTIAL);
+	t_true(strstr(reason, "fexit: exact for 32-bit callers and io_uring"));
+	t_null(strstr(reason, "by io_uring:"));
+	hello.program_error[SN_PROGRAM_RT_DENIED_OPEN] = EPERM;
+	hello.program_error[SN_PROGRAM_RT_DONE_OPEN] = EPERM;
+	t_eq(judge(&hello, SN_RT_EVENT_FILE_OPEN), PARTIAL);
+	t_str_eq(reason, "best effort: the file that the descriptor names when "
+			 "the call returns; a failed call: the string that was "
+			 "passed, read then; by io_uring: the file that the "
+			 "descriptor names at completion; not failures, fixed "
+			 "files, or where completions are left out");
 }
 
 static void functions_go_on_without_tracefs(void)
@@ -71,12 +88,15 @@ static void calls_of_32_bits_take_nothing_and_go_on_alone(void)
 	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), PARTIAL);
 	t_str_eq(reason, "best effort: the socket that the descriptor names "
 			 "when the call returns; a failed call: the address "
-			 "that was passed, read then");
+			 "that was passed, read then; by io_uring: the socket "
+			 "at completion, of a failure without the address; not "
+			 "where completions are left out");
 	hello.tracefs = 0;
 	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), PARTIAL);
 	t_str_eq(reason, "bind: no tracefs was mounted when sentinel-dp "
 			 "started");
 	hello.program_error[SN_PROGRAM_RT_COMPAT] = ECANCELED;
+	hello.program_error[SN_PROGRAM_RT_URING_NET] = ENOENT;
 	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), UNSUPPORTED);
 }
 
@@ -92,5 +112,6 @@ static void every_reason_has_room(void)
 
 T_MAIN("api_runtime_status", both_ways_are_told_with_how_exact_they_are,
        refused_functions_take_nothing_from_tracepoints,
+       rings_are_told_by_the_function_or_by_their_completion,
        functions_go_on_without_tracefs,
        calls_of_32_bits_take_nothing_and_go_on_alone, every_reason_has_room)

@@ -137,13 +137,15 @@ static __always_inline int sn_rt_is_summed(__s64 result, __u32 call)
 	       call != SN_RT_CALL_FTRUNCATE && call != SN_RT_CALL_FALLOCATE;
 }
 
-/* A read or write of a file that returned `result`. */
-SN_GLOBAL int sn_rt_access(__u32 event, __u64 address, __s64 result, __u32 call)
+/* A read or write of a file that returned `result`. once: it is an event each
+ * time. */
+SN_GLOBAL int sn_rt_access(__u32 event, __u64 address, __s64 result, __u32 call,
+			   __u32 once)
 {
 	struct file *file = (struct file *)address;
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct sn_rt_scratch *s = sn_rt_get(SN_RT_PLACE_EVENT);
-	int is_sum = sn_rt_is_summed(result, call);
+	int is_sum = !once && sn_rt_is_summed(result, call);
 
 	if (!file || !s || !sn_rt_is_file(inode) ||
 	    !sn_rt_begin(event, result, call))
@@ -174,7 +176,7 @@ SN_GLOBAL int sn_rt_access(__u32 event, __u64 address, __s64 result, __u32 call)
 static __always_inline void sn_rt_access_fd(__u32 event, __u64 fd, __s64 result,
 					    __u32 call)
 {
-	sn_rt_access(event, (__u64)sn_rt_find_file((__s32)fd), result, call);
+	sn_rt_access(event, (__u64)sn_rt_find_file((__s32)fd), result, call, 0);
 }
 
 struct sn_rt_flushing {
