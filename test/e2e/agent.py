@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process inside a network namespace, a cgroup or both that makes traffic
-and says what became of it. Commands come as one JSON object a line on standard
-input, answers go out the same way; end of input ends the process.
-
-Runs as a program; world.Agent is the other end.
-"""
+and says what became of it. Runs as a program, driven as calls.py says."""
 
 import collections
 import contextlib
 import errno
-import json
 import os
 import select
 import selectors
 import socket
 import struct
-import sys
 import threading
 import time
-import traceback
+
+import calls
 
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
@@ -584,18 +579,5 @@ class Agent:
                 sock.send(bytes.fromhex(frame))
 
 
-def main():
-    agent = Agent()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            call = getattr(agent, request["call"])
-            answer = {"value": call(**request["with"])}
-        except Exception:  # Everything goes to the test that asked.
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), flush=True)
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    calls.serve(Agent())

@@ -3,12 +3,10 @@
 as a peer of its socket sees them, packed by hand from shared/abi_runtime.h."""
 
 import ctypes
-import json
 import mmap
 import os
 import re
 import struct
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 
 import dp_client as dp
 import dp_host
+from runtime_worker import COMMAND, Worker, text
 
 DEFINITIONS = (dp.ROOT / "shared/runtime.def").read_text()
 EVENTS = [None] + re.findall(r"^SN_RT_EVENT\((\w+)", DEFINITIONS, re.M)
@@ -325,7 +324,7 @@ def paths(records):
     return [record.file.path for record in records]
 
 
-class Work:
+class Work(Worker):
     """runtime_work.py in a cgroup of its own."""
 
     def __init__(self, host, name="work", user=None):
@@ -336,37 +335,8 @@ class Work:
             (self.cgroup / "cgroup.procs").write_text(str(os.getpid()))
             if user:
                 os.setresuid(user, user, user)
-        self.process = subprocess.Popen(
-            ["/usr/bin/python3", "-I",
-             str(Path(__file__).with_name("runtime_work.py"))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            preexec_fn=enter, cwd="/")
-        self.pid = json.loads(self.process.stdout.readline())["pid"]
+        super().__init__(COMMAND, preexec_fn=enter)
         self.start = start_ticks(self.pid)
-
-    def begin(self, name, *arguments):
-        self.process.stdin.write(json.dumps([name, *arguments]) + "\n")
-        self.process.stdin.flush()
-
-    def result(self):
-        return json.loads(self.process.stdout.readline())
-
-    def do(self, name, *arguments):
-        self.begin(name, *arguments)
-        return self.result()
-
-    def end(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(dp_host.LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def text(value):
-    """A string in the memory of the process that works."""
-    return {"text": os.fsencode(value).hex()}
 
 
 def kept_links(host):

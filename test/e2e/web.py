@@ -2,10 +2,10 @@
 """An agent that speaks HTTP by hand, so that it can speak it badly. Each call
 answers with what came, byte by byte."""
 
-import json
 import socket
-import sys
 import time
+
+import calls
 
 LIMIT_S = 20.0
 
@@ -103,17 +103,5 @@ class Web:
         return {"statuses": statuses, "longest_s": longest}
 
 
-def main():
-    web = Web()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"value": getattr(web, request["call"])(
-                **request["with"])}
-        except Exception as error:  # pylint: disable=broad-except
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    calls.serve(Web())

@@ -17,8 +17,6 @@ import ipaddress
 import itertools
 import json
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 from scapy.all import IP, TCP, Ether
@@ -55,11 +53,7 @@ class Agent(worlds.Agent):
     """sender.py instead of agent.py."""
 
     def __init__(self, command):
-        self.child = subprocess.Popen(
-            [*command, sys.executable, str(HERE / "sender.py")], text=True,
-            bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.pid = self.child.pid
-        self.ping()
+        super().__init__(command, HERE / "sender.py")
 
 
 class Ground:

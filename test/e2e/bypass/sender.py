@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process inside a namespace or cgroup that tries to get past the filter,
-and the one at the far end that keeps every frame which arrives. Started and
-driven like agent.py; every attempt answers "sent" or the name of the error.
+and the one at the far end that keeps every frame which arrives. Driven as
+calls.py says; every attempt answers "sent" or the name of the error.
 
 It keeps to one CPU: what it sends reaches the far end in the order in which it
 was sent, so that whatever came before a frame that has arrived has arrived too.
@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import agent  # noqa: E402
+import calls  # noqa: E402
 
 MARK = b"snt-mark"
 PATIENCE_S = 8.0
@@ -274,10 +275,5 @@ class Sender(agent.Agent):
         return told(sock.send, MARK * (size // 8))
 
 
-def main():
-    agent.Agent = Sender
-    agent.main()
-
-
 if __name__ == "__main__":
-    main()
+    calls.serve(Sender())

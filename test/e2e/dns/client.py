@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of name servers that runs inside a namespace or cgroup and says all
-that it sees. Driven by JSON lines like agent.py."""
+that it sees. Driven as calls.py says."""
 
-import json
 import os
 import random
 import selectors
@@ -11,12 +10,16 @@ import struct
 import sys
 import threading
 import time
-import traceback
+from pathlib import Path
 
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import calls  # noqa: E402
 
 PATIENCE_S = 8.0
 
@@ -293,18 +296,5 @@ class Client:
                 "wrong": [wrong for w in work for wrong in w.wrong][:20]}
 
 
-def main():
-    client = Client()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            call = getattr(client, request["call"])
-            answer = {"value": call(**request["with"])}
-        except Exception:  # Everything goes to the test that asked.
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), flush=True)
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    calls.serve(Client())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A name server that answers as a test says, by UDP and TCP, and remembers what
-it was asked. Driven by JSON lines like agent.py.
+it was asked. Driven as calls.py says.
 
 The zone maps names to record sets: {"www.example.test.": {"A": [60,
 "203.0.113.1"]}}. A name that begins with "*." answers for all names below it.
@@ -9,7 +9,6 @@ What is not there is NXDOMAIN, or without records if the name has others.
 
 import collections
 import ipaddress
-import json
 import os
 import random
 import socket
@@ -18,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -25,6 +25,10 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import calls  # noqa: E402
 
 SOA = "ns.test. admin.test. 1 3600 600 86400 30"
 
@@ -191,18 +195,5 @@ class Server:
         return dict(asked)
 
 
-def main():
-    server = Server()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            call = getattr(server, request["call"])
-            answer = {"value": call(**request["with"])}
-        except Exception:  # Everything goes to the test that asked.
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), flush=True)
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    calls.serve(Server())

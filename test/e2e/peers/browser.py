@@ -10,10 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import calls  # noqa: E402
 
 LIMIT_S = 45
 PORT = 9515
@@ -138,18 +141,5 @@ class Browser:
         threading.Thread(target=serve, daemon=True).start()
 
 
-def main():
-    browser = Browser()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"value": getattr(browser, request["call"])(
-                **request["with"])}
-        except Exception:  # Everything goes to the test that asked.
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), flush=True)
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    calls.serve(Browser())

@@ -16,7 +16,8 @@ from test_metrics import agent_in
 
 sys.path.insert(0, str(worlds.HERE / "runtime"))
 
-from tracing import SMALL, Work, text  # noqa: E402
+from runtime_worker import text  # noqa: E402
+from tracing import SMALL, Work  # noqa: E402
 
 PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-page"
 EVIL = "<img src=x onerror=alert(1)>"

@@ -15,9 +15,9 @@ import pytest
 
 import world as worlds
 from rest import Rest
+from runtime_worker import text
 from test_metrics import agent_in, scrape
 from test_rest_events import Stream
-from tracing import text
 
 CWD = -100
 PLACE = Path(tempfile.gettempdir()) / f"{worlds.TAG}-{os.getpid()}-findings"

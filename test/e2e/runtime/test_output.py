@@ -16,9 +16,10 @@ import pytest
 
 import world as worlds
 from rest import Rest
+from runtime_worker import text
 from test_metrics import agent_in, scrape
 from test_rest_events import Stream
-from tracing import dumped, text
+from tracing import dumped
 from traffic import A, B, each
 
 CWD = -100

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 import world as worlds
-from tracing import Work, text
+from runtime_worker import text
+from tracing import Work
 
 CWD = -100
 OPTIONS = ["--runtime-match", "64"]

@@ -5,12 +5,12 @@ says of what is missing. (That each call makes one event: test_runtime_table.py.
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 import world as worlds
-from tracing import Work, dumped, text
+from runtime_worker import text
+from tracing import Work, dumped
 
 CONFIG = """\
   budget:

@@ -6,45 +6,25 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import world as worlds
+from runtime_worker import COMMAND, Worker
 
-HERE = Path(__file__).resolve().parent
 # Of sentinel-dp.
 SMALL = ["--runtime", "--runtime-ring-bytes", str(1 << 20), "--runtime-match",
          "4096", "--runtime-sums", "1024", "--runtime-subjects", "1024"]
 
 
-class Work:
+class Work(Worker):
     """runtime_work.py in a cgroup of its own."""
 
     def __init__(self, world, name, user=0):
         self.folder = world.cgroup(name)
         self.cgroup = "/" + str(self.folder.relative_to(worlds.cgroup_mount()))
-        self.child = subprocess.Popen(
-            [*world.in_cgroup(name), "setpriv", f"--reuid={user}",
-             f"--regid={user}", "--clear-groups", sys.executable, "-I",
-             str(HERE.parent / "runtime_work.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
-        self.pid = json.loads(self.child.stdout.readline())["pid"]
-
-    def do(self, name, *arguments):
-        self.child.stdin.write(json.dumps([name, *arguments]) + "\n")
-        self.child.stdin.flush()
-        return json.loads(self.child.stdout.readline())
-
-    def end(self):
-        self.child.stdin.close()
-        self.child.wait(worlds.LIMIT_S)
-        self.child.stdout.close()
-
-
-def text(value):
-    """A string in the memory of the process that works."""
-    return {"text": os.fsencode(value).hex()}
+        super().__init__([*world.in_cgroup(name), "setpriv", f"--reuid={user}",
+                          f"--regid={user}", "--clear-groups", *COMMAND])
 
 
 def dumped(pid):
