@@ -432,7 +432,7 @@ static int move_link(const struct dp_attach *attach, uint32_t slot,
 /* Pins of slots that hold nothing are removed, which ends their links. */
 static int remove_stray(void *arg, const char *name)
 {
-	const struct dp_attach *attach = arg;
+	struct dp_attach *attach = arg;
 	char *end = NULL;
 	unsigned long slot = strtoul(name, &end, 10);
 	const struct sn_target *target;
@@ -450,7 +450,7 @@ static int remove_stray(void *arg, const char *name)
 	}
 	sn_log(SN_LOG_WARNING, "link-removed pin=%s: no attachment has it",
 	       name);
-	return dp_pins_remove(attach->pins, "links", name);
+	return dp_attach_host_remove_stray(attach, (uint32_t)slot, name);
 }
 
 /* An interface attached by an earlier process on clsact. */
@@ -470,16 +470,18 @@ static bool has_filter(const struct dp_attach *attach, uint32_t slot,
 				       sn_programs_info[program].hook);
 }
 
-/* The tables may be others than those of the attachment, or there are none; its
- * pins are removed with those of nobody. No failure keeps the other slots from
- * being taken over. */
+/* Its detach may have been cut short, or the tables are others than those of the
+ * attachment, or none; its pins are removed with those of nobody. No failure keeps
+ * the other slots from being taken over. */
 static void recover_host(struct dp_attach *attach, uint32_t slot)
 {
 	int r;
 
 	if (!dp_attach_host_is_slot(attach, slot)) {
 		sn_log(SN_LOG_WARNING,
-		       "host-detached slot=%u: its tables are not there", slot);
+		       "host-detached slot=%u: its detach was not complete, or "
+		       "its tables are not there",
+		       slot);
 		dp_slots_close(attach->slots, slot);
 		return;
 	}
@@ -522,12 +524,15 @@ static struct sn_rt_host *get_host(const struct dp_attach *attach)
 }
 
 /* Which instance the programs are that get on hooks. */
-static void begin_host(struct dp_attach *attach)
+static int begin_host(struct dp_attach *attach)
 {
 	if (!attach->object->runtime)
-		return;
-	attach->instance =
-		get_host(attach)->instance + attach->object->runtime_replaced;
+		return 0;
+	attach->instance = get_host(attach)->instance;
+	return attach->object->runtime_replaced ?
+		       dp_pins_pass_instances(attach->pins, attach->instance,
+					      &attach->instance) :
+		       0;
 }
 
 /* One that an earlier process gave back before it could say so there. */
@@ -546,8 +551,9 @@ int dp_attach_recover(struct dp_attach *attach)
 {
 	int r;
 
-	begin_host(attach);
-	r = dp_pins_make(attach->pins, "links");
+	r = begin_host(attach);
+	if (r >= 0)
+		r = dp_pins_make(attach->pins, "links");
 	for (uint32_t slot = 1; r >= 0 && slot < attach->slots->n; slot++)
 		r = recover_slot(attach, slot);
 	if (r >= 0)

@@ -162,32 +162,50 @@ static int add_link(struct dp_attach *attach, uint32_t slot, size_t hook)
  * link loses its pin first and is closed once nothing else can hold it, and who
  * wants the hook again until then gets this very link. Its program does nothing
  * meanwhile, for no block wants its event. If this process dies, it is closed. */
-static int remove_link(struct dp_attach *attach, uint32_t slot, size_t hook)
+static int remove_pin(struct dp_attach *attach, size_t hook, const char *name)
 {
 	sn_cleanup(sn_closep) int link = -1;
 	size_t first = get_first(hook);
-	char name[LINK_NAME_BYTES];
 	int r;
 
-	if (is_shared(attach, hook)) {
-		attach->hooked[hook] = false;
-		return 0;
-	}
-	write_link_name(name, slot, hook, attach->instance);
-	if (sn_runtime_hooks[hook].kind == SN_RUNTIME_KIND_BTF) {
+	if (sn_runtime_hooks[hook].kind == SN_RUNTIME_KIND_BTF &&
+	    attach->kept[first] < 0) {
 		link = dp_pins_get(attach->pins, "links", name);
 		if (link < 0 && link != -ENOENT)
 			return sn_trace(link);
 	}
 	r = dp_pins_remove(attach->pins, "links", name);
-	if (r < 0)
-		return r;
-	attach->hooked[hook] = false;
-	if (link >= 0) {
+	if (r >= 0 && link >= 0) {
 		attach->kept[first] = sn_steal_fd(&link);
 		attach->kept_until[first] = dp_table_get_now() + KEEP_NS;
 	}
-	return 0;
+	return r;
+}
+
+static int remove_link(struct dp_attach *attach, uint32_t slot, size_t hook)
+{
+	char name[LINK_NAME_BYTES];
+	int r = 0;
+
+	write_link_name(name, slot, hook, attach->instance);
+	if (!is_shared(attach, hook))
+		r = remove_pin(attach, hook, name);
+	if (r >= 0)
+		attach->hooked[hook] = false;
+	return r;
+}
+
+int dp_attach_host_remove_stray(struct dp_attach *attach, uint32_t slot,
+				const char *name)
+{
+	char own[LINK_NAME_BYTES];
+
+	for (size_t i = 0; i < SN_RUNTIME_HOOK_COUNT; i++) {
+		write_link_name(own, slot, i, attach->instance);
+		if (strcmp(own, name) == 0)
+			return remove_pin(attach, i, name);
+	}
+	return dp_pins_remove(attach->pins, "links", name);
 }
 
 void dp_attach_host_init(struct dp_attach *attach)
@@ -301,27 +319,12 @@ static int find_links(struct dp_attach *attach, uint32_t slot)
 	return 0;
 }
 
-/* An upgrade that was cut short gave its programs the number that the new ones
- * have now. They may be of another build. */
-static int remove_links(const struct dp_attach *attach, uint32_t slot)
-{
-	char name[LINK_NAME_BYTES];
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && i < SN_RUNTIME_HOOK_COUNT; i++) {
-		write_link_name(name, slot, i, attach->instance);
-		r = dp_pins_remove(attach->pins, "links", name);
-	}
-	return r;
-}
-
 int dp_attach_host_recover(struct dp_attach *attach, uint32_t slot)
 {
 	uint64_t events = get_events(attach, slot);
 	int r;
 
-	r = attach->object->runtime_replaced ? remove_links(attach, slot) :
-					       find_links(attach, slot);
+	r = find_links(attach, slot);
 	if (r >= 0)
 		r = dp_attach_host_open(attach, slot, events);
 	if (r >= 0)

@@ -48,6 +48,11 @@ int dp_attach_host_recover(struct dp_attach *attach, uint32_t slot);
 bool dp_attach_host_has_link(const struct dp_attach *attach, uint32_t slot,
 			     const char *name);
 
+/* Removes a pin that no attachment has. Its link may be of a program that is put
+ * on its hook again at once. */
+int dp_attach_host_remove_stray(struct dp_attach *attach, uint32_t slot,
+				const char *name);
+
 /* sn_ipc_target.position. */
 int32_t dp_attach_host_get_position(const struct dp_attach *attach,
 				    uint32_t slot);

@@ -114,17 +114,20 @@ static int open_runtime(const struct dp_object *object, struct opened *opened)
 {
 	const struct sn_rt_host *host = object->memory[SN_TABLE_RT_HOST];
 	struct runtime_bpf *runtime = runtime_bpf__open();
+	int r = 0;
 
 	if (!runtime)
 		return sn_trace(-errno);
 	*opened = (struct opened){ .object = runtime->obj, .runtime = runtime };
 	runtime->rodata->sn_n_cpus = object->n_cpus;
-	runtime->rodata->sn_rt_instance = host ? host->instance + 1 : 0;
+	if (host)
+		r = dp_pins_pass_instances(object->pins, host->instance,
+					   &runtime->rodata->sn_rt_instance);
 	runtime->rodata->sn_rt_has_flush =
 		!object->program_errors[SN_PROGRAM_RT_FLUSH];
 	runtime->rodata->sn_rt_has_compat =
 		!object->program_errors[SN_PROGRAM_RT_COMPAT];
-	return 0;
+	return r;
 }
 
 /* The object as it is built in, with this host's capacities, over the maps that

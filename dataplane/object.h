@@ -33,8 +33,8 @@ struct dp_object {
 	int program_errors[SN_PROGRAM_COUNT]; /* 0 or an errno */
 	int variables; /* the map of the programs' writable variables, or -1 */
 	bool replaced; /* programs are new, links have to be moved */
-	/* The same of the runtime object; its programs have the instance behind
-	 * that of sn_rt_host. */
+	/* The same of the runtime object; its programs have an instance behind
+	 * that of sn_rt_host and of all pins (dp_pins_pass_instances). */
 	bool runtime_replaced;
 	bool runtime; /* it is open */
 	bool runtime_fexit; /* programs on functions are tried */

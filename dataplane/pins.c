@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -192,4 +193,27 @@ int dp_pins_each(const struct dp_pins *pins, const char *folder,
 	}
 	(void)closedir(directory);
 	return r < 0 ? sn_trace(r) : 0;
+}
+
+/* `links/<slot>-<program>-<hook>-<instance>` of a runtime program. */
+static int see_instance(void *arg, const char *name)
+{
+	uint32_t *greatest = arg;
+	const char *end = strrchr(name, '-');
+	unsigned long instance = end ? strtoul(end + 1, NULL, 10) : 0;
+
+	if (strstr(name, "-sn_rt_") && instance < UINT32_MAX)
+		*greatest = SN_MAX(*greatest, (uint32_t)instance);
+	return 0;
+}
+
+int dp_pins_pass_instances(const struct dp_pins *pins, uint32_t last,
+			   uint32_t *ret)
+{
+	int r = dp_pins_each(pins, "links", see_instance, &last);
+
+	if (r < 0 && r != -ENOENT)
+		return sn_trace(r);
+	*ret = last + 1;
+	return 0;
 }

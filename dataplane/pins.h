@@ -6,6 +6,8 @@
  * they are being filled (bpffs refuses names with a dot). Renaming a folder is
  * what makes a set of pins valid. */
 
+#include <stdint.h>
+
 #include "shared/diag.h"
 
 enum { DP_PINS_PATH_BYTES = 200 };
@@ -47,3 +49,9 @@ int dp_pins_has(const struct dp_pins *pins, const char *folder);
  * the first negative result and returns it. */
 int dp_pins_each(const struct dp_pins *pins, const char *folder,
 		 int (*visit)(void *arg, const char *name), void *arg);
+
+/* The number of new runtime programs: behind `last`, and behind those of all that
+ * are pinned on hooks. An upgrade that was cut short may have put some there, and
+ * these must not tell what the new ones do. Returns 0 or -errno. */
+int dp_pins_pass_instances(const struct dp_pins *pins, uint32_t last,
+			   uint32_t *ret);

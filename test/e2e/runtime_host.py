@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import bpf_calls
 import dp_client as dp
 import dp_host
 from runtime_worker import COMMAND, Worker, text
@@ -348,6 +349,11 @@ def kept_links(host):
         except FileNotFoundError:
             pass
     return found
+
+
+def programs_on_hooks(host):
+    return {bpf_calls.pinned_program(host.bpffs / "sentinel/links" / name)
+            for name in host.links()}
 
 
 def missing(peer):

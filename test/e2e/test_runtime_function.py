@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import bpf_calls
 import dp_host
 import runtime_host as rt
 from runtime_host import text
@@ -355,3 +356,28 @@ def test_next_start_takes_the_functions_over(stage, tmp_path):
         scene.expect(file=named(scene.file))
         return scene.work.do("unlink", by_symlink(scene, "file"))
     see(stage, tmp_path, "FILE_UNLINK", do)
+
+
+def is_told_once_again(stage, place):
+    def do(scene):
+        scene.expect(file=named(scene.file))
+        return scene.work.do("unlink", by_symlink(scene, "file"))
+    stage.runtime.set(rt.rule(*EVENTS, cgroup=[stage.work.cgroup_id]))
+    see(stage, place, "FILE_UNLINK", do)
+
+
+def test_detach_that_was_cut_short_leaves_no_program(stage, tmp_path):
+    """Its process died when the slot was no more and every second pin was."""
+    names, programs = stage.host.links(), rt.programs_on_hooks(stage.host)
+    assert [name for name in names if "vfs_unlink" in name]
+    pins = stage.host.bpffs / "sentinel"
+    stage.runtime.ring.close()
+    stage.host.stop()
+    bpf_calls.put_begin(pins / "runtime_maps/sn_rt_host", bytes(4), 40)
+    for name in names[::2]:
+        (pins / "links" / name).unlink()
+    stage.begin()
+    assert not stage.host.links()
+    dp_host.wait_for(lambda: not bpf_calls.on_hooks(programs),
+                     "the kernel has ended them")
+    is_told_once_again(stage, tmp_path)

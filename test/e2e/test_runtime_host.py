@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import bpf_calls
 import dp_client as dp
 import dp_host
 import runtime_host as rt
@@ -130,10 +131,133 @@ def test_links_of_an_upgrade_that_was_cut_short_are_not_kept(
     dp_host.sh("bpftool", "map", "update", "pinned", str(pin), "key", *"0000",
                "value", *map(str, record))
     traced.start(*traced.options, small=rt.SMALL)
-    assert traced.links() == before
-    for name in before:
+    # Behind those that were there, which cannot tell anything any more.
+    after = traced.links()
+    assert after == [name.removesuffix("-1") + "-2" for name in before]
+    for name in after:
         assert program_of(traced, "links", name) == program_of(
             traced, "runtime_programs", name.split("-")[1])
+
+
+# A process that dies where it would remove its CUT_AT-th pin of a link; or one
+# whose clocks stand still, so that no moment passes for it.
+CUT = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int unlinkat(int fd, const char *path, int flags)
+{
+	int (*real)(int, const char *, int) =
+		(int (*)(int, const char *, int))dlsym(RTLD_NEXT, "unlinkat");
+	const char *at = getenv("CUT_AT");
+	static int n;
+
+	/* It may not send itself a signal. */
+	if (at && strstr(path, "/links/") && ++n == atoi(at))
+		__builtin_trap();
+	return real(fd, path, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	int (*real)(clockid_t, struct timespec *) =
+		(int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT,
+							      "clock_gettime");
+	static struct timespec first[16];
+	int r = 0;
+
+	if (!getenv("CLOCKS_STAND") || (unsigned int)clock >= 16)
+		return real(clock, ret);
+	if (!first[clock].tv_sec)
+		r = real(clock, &first[clock]);
+	*ret = first[clock];
+	return r;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """The environment of a process that has it."""
+    folder = tmp_path_factory.mktemp("cut")
+    (folder / "cut.c").write_text(CUT)
+    library = str(folder / "cut.so")
+    dp_host.sh("cc", "-shared", "-fPIC", "-o", library, str(folder / "cut.c"),
+               "-ldl")
+    return {**os.environ, "LD_PRELOAD": library}
+
+
+RULE = "FILE_UNLINK", "PROCESS_EXIT"  # calls, functions, a tracepoint of BTF
+
+
+def cut_detach(traced, rule, env, place):  # noqa: F811
+    """A sentinel-dp that is killed while it detaches; what was on hooks."""
+    traced.stop()
+    names = traced.links()
+    programs = rt.programs_on_hooks(traced)
+    at = 1 if place == "first" else len(names)
+    traced.start(*traced.options, small=rt.SMALL, env={**env, "CUT_AT": str(at)})
+    again = rt.Runtime(traced.connect())
+    again.set(rule)
+    with pytest.raises(dp.Closed):
+        again.peer.detach(again.identity, again.slot)
+    assert traced.process.wait(dp_host.LIMIT_S) == -signal.SIGILL
+    assert len(traced.links()) == len(names) + 1 - at
+    return programs
+
+
+@pytest.mark.parametrize("place", ("first", "last"))
+def test_detach_that_was_cut_short_leaves_no_program(
+        runtime, traced, cut, work, place):  # noqa: F811
+    rule = rt.rule(*RULE, cgroup=[work.cgroup_id])
+    runtime.set(rule)
+    programs = cut_detach(traced, rule, cut, place)
+    assert bpf_calls.on_hooks(programs)
+    traced.start(*traced.options, small=rt.SMALL)
+    assert not traced.connect().list()
+    assert not traced.links()
+    wait_for(lambda: not bpf_calls.on_hooks(programs), "the kernel has ended them")
+
+
+def test_detach_that_was_cut_short_tells_nothing_twice(
+        runtime, traced, cut, work):  # noqa: F811
+    """Who attaches at once meets links that the kernel has not ended yet."""
+    rule = rt.rule(*RULE, cgroup=[work.cgroup_id])
+    runtime.set(rule)
+    cut_detach(traced, rule, cut, "last")
+    left, = traced.links()
+    assert "sched_process_exit" in left
+    program = bpf_calls.pinned_program(traced.bpffs / "sentinel/links" / left)
+    # As the kernel does for a while after a pin was removed.
+    held = bpf_calls.get_pin(traced.bpffs / "sentinel/links" / left)
+    traced.start(*traced.options, small=rt.SMALL,
+                 env={**cut, "CLOCKS_STAND": "1"})
+    again = rt.Runtime(traced.connect())
+    again.set(rule)
+    assert len(bpf_calls.on_hooks({program})) == 1
+    work.do("fork", {"calls": []})
+    assert [one.name for one in again.events()] == ["PROCESS_EXIT"]
+    os.close(held)
+
+
+def test_upgrade_that_was_cut_short_tells_nothing_twice(
+        runtime, traced, work):  # noqa: F811
+    """Programs of it that the kernel has not ended yet see as well."""
+    runtime.set(rt.rule("PROCESS_EXIT", cgroup=[work.cgroup_id]))
+    left, = traced.links()
+    traced.stop()
+    held = bpf_calls.get_pin(traced.bpffs / "sentinel/links" / left)
+    # The number of the programs that are to be replaced, and no hash of theirs.
+    bpf_calls.put_element(traced.bpffs / "sentinel/runtime_maps/sn_rt_host",
+                          bytes(4), struct.pack("=II32s", runtime.slot, 0, b""))
+    traced.start(*traced.options, small=rt.SMALL)
+    again = rt.Runtime(traced.connect())
+    work.do("fork", {"calls": []})
+    assert [one.name for one in again.events()] == ["PROCESS_EXIT"]
+    os.close(held)
 
 
 def test_start_without_runtime_takes_it_off(runtime, traced):  # noqa: F811
