@@ -270,8 +270,11 @@ static int compare_meta(const struct dp_object *object, struct sn_diag *diag)
 	if (bpf_map_lookup_elem(object->maps[SN_TABLE_META], &zero, &meta) < 0)
 		return fail(diag, -errno, "sn_meta");
 	if (meta.abi_version != SN_ABI_VERSION)
-		sn_diag_set(diag, NULL, "pins have ABI version %u, this is %u",
-			    meta.abi_version, SN_ABI_VERSION);
+		sn_diag_set(diag, NULL,
+			    "pins have ABI version %u, this is %u: detach "
+			    "everything with their version and remove %s",
+			    meta.abi_version, SN_ABI_VERSION,
+			    object->pins->root);
 	else if (meta.n_cpus != object->n_cpus)
 		sn_diag_set(diag, NULL,
 			    "pins are for %u CPUs, this host has %u",

@@ -7,6 +7,7 @@ import mmap
 import os
 import re
 import struct
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -354,6 +355,40 @@ def kept_links(host):
 def programs_on_hooks(host):
     return {bpf_calls.pinned_program(host.bpffs / "sentinel/links" / name)
             for name in host.links()}
+
+
+def exchange_version(host, options, do):
+    """What an operator does where the programs are of another ABI version. What
+    is done meanwhile, one event, is told as before. Returns the new one's peer."""
+    before, programs = host.links(), programs_on_hooks(host)
+    n_links = len(bpf_calls.on_hooks(programs))
+    pins = host.bpffs / "sentinel"
+    host.stop()
+    bpf_calls.put_begin(pins / "maps/sn_meta", struct.pack("=I", dp.ABI - 1), 48)
+    refuses = subprocess.run(host.command(*options, small=SMALL), text=True,
+                             capture_output=True, check=False, timeout=START_S)
+    assert refuses.returncode == 1
+    assert f"pins have ABI version {dp.ABI - 1}, this is {dp.ABI}: " \
+        "detach everything with their version and remove " \
+        f"{pins}" in refuses.stderr, refuses.stderr
+    assert host.links() == before
+    assert len(bpf_calls.on_hooks(programs)) == n_links
+    do()
+    # The version that made them:
+    bpf_calls.put_begin(pins / "maps/sn_meta", struct.pack("=I", dp.ABI), 48)
+    host.start(*options, small=SMALL, limit_s=START_S)
+    old = Runtime(host.connect())
+    assert len(old.events()) == 1
+    old.peer.detach(old.identity, old.slot)
+    assert not host.links()
+    host.stop()
+    dp_host.sh("rm", "-r", str(pins))
+    dp_host.wait_for(lambda: not bpf_calls.on_hooks(programs),
+                     "the kernel has ended them")
+    host.start(*options, small=SMALL, limit_s=START_S)
+    peer = host.connect()
+    assert not peer.list() and not host.links()
+    return peer
 
 
 def missing(peer):

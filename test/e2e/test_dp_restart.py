@@ -161,3 +161,5 @@ def test_pins_of_another_version_are_named_as_such(host):
                           timeout=20, check=False)
     assert done.returncode == 1
     assert f"pins have ABI version {dp.ABI - 1}, this is {dp.ABI}" in done.stderr
+    assert "detach everything with their version and remove " + str(
+        host.bpffs / "sentinel") in done.stderr

@@ -381,3 +381,17 @@ def test_detach_that_was_cut_short_leaves_no_program(stage, tmp_path):
     dp_host.wait_for(lambda: not bpf_calls.on_hooks(programs),
                      "the kernel has ended them")
     is_told_once_again(stage, tmp_path)
+
+
+def test_version_of_another_abi_leaves_the_host_until_it_is_detached(stage,
+                                                                     tmp_path):
+    assert [name for name in stage.host.links() if "vfs_unlink" in name]
+    stage.runtime.ring.close()
+    (tmp_path / "another").touch()
+
+    def do():
+        stage.work.do("unlink", text(tmp_path / "another"))
+    stage.peer = rt.exchange_version(stage.host, [
+        "--tracefs", str(stage.tracefs), *stage.options], do)
+    stage.runtime = rt.Runtime(stage.peer)
+    is_told_once_again(stage, tmp_path)

@@ -260,6 +260,22 @@ def test_upgrade_that_was_cut_short_tells_nothing_twice(
     os.close(held)
 
 
+def test_version_of_another_abi_leaves_the_host_until_it_is_detached(
+        runtime, traced, work, tmp_path):  # noqa: F811
+    rule = rt.rule(*RULE, cgroup=[work.cgroup_id])
+    runtime.set(rule)
+    new = rt.Runtime(rt.exchange_version(traced, traced.options,
+                                         lambda: tell(work, tmp_path)))
+    new.set(rule)
+    tell(work, tmp_path)
+    assert [one.name for one in new.events()] == ["FILE_UNLINK"]
+
+
+def tell(work, folder):  # noqa: F811
+    (folder / "file").touch()
+    assert work.do("unlink", text(folder / "file")) == 0
+
+
 def test_start_without_runtime_takes_it_off(runtime, traced):  # noqa: F811
     runtime.set(rt.rule("FILE_OPEN", "PROCESS_EXEC"))
     assert traced.links()
