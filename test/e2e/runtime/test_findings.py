@@ -455,8 +455,13 @@ def test_the_log_names_the_rule_and_no_path(clean, work, findings):
     seen = findings()
     touch(work)
     seen.wait()
-    line, = [one for one in log(clean).splitlines()
-             if f"rule='secret' pid={work.pid}" in one]
+
+    def lines():
+        return [one for one in log(clean).splitlines()
+                if f"rule='secret' pid={work.pid}" in one]
+    # A reader may have it before the log does.
+    worlds.until(lines, "it is logged")
+    line, = lines()
     assert "finding severity=warning" in line and str(SECRET) not in line
 
 
