@@ -383,14 +383,16 @@ def blocked(site):
     return int(shown["packets_blocked"]), int(shown["calls_refused"])
 
 
-FLOWS = 500
+FLOWS, PART = 500, 50
 
 
 def test_established_flows_outlive_expiries_without_a_lost_packet(site):
     site.attach(ALLOW)
     name, address = "brief.good.test", "203.0.113.20"
-    site.query(name)
-    site.client.keep(addresses=[address] * FLOWS)
+    # Its life may be over before so many are made one after the other.
+    for _ in range(FLOWS // PART):
+        site.query(name)
+        site.client.keep(addresses=[address] * PART)
     for _ in range(10 if SOAK else 2):
         site.query(name)
         until(lambda: not site.is_open(address), "the life ends",
@@ -404,7 +406,7 @@ def test_removing_a_name_stops_all_its_flows_at_once(site, api):
     """The time that the call takes is the time until the last packet: when it
     is answered not one passes any more."""
     site.attach(ALLOW)
-    name, address = "brief.good.test", "203.0.113.20"
+    name, address = "good.test", "203.0.113.1"
     took_s = []
     for _ in range(100 if SOAK else 5):
         site.query(name)
