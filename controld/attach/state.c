@@ -6,6 +6,7 @@
 
 #include "controld/attach/change.h"
 #include "controld/attach/state_dns.h"
+#include "controld/attach/state_ports.h"
 #include "shared/log.h"
 
 typedef Sentinel__State__V1__Attachment message_t;
@@ -83,13 +84,8 @@ void cp_attach_state_pack_rule(const struct cp_policy_rule *rule,
 	ret->owner = owner_text(rule);
 	ret->n_ports = rule->n_ports;
 	ret->ports = port_ptrs;
-	for (size_t i = 0; i < rule->n_ports; i++) {
-		sentinel__state__v1__port__init(&ports[i]);
-		ports[i].protocol = rule->ports[i].protocol;
-		ports[i].low = rule->ports[i].low;
-		ports[i].high = rule->ports[i].high;
-		port_ptrs[i] = &ports[i];
-	}
+	cp_attach_state_ports_pack(rule->ports, rule->n_ports, ports,
+				   port_ptrs);
 }
 
 static int pack_policy(const struct cp_policy *policy,
@@ -215,11 +211,12 @@ int cp_attach_state_unpack_rule(const rule_t *message, bool same_boot,
 
 	*ret = (struct cp_policy_rule){ 0 };
 	if ((length != 4 && length != 16) ||
-	    message->prefix_length > 8 * length ||
-	    message->n_ports > CP_POLICY_PORTS_MAX || message->id == 0 ||
+	    message->prefix_length > 8 * length || message->id == 0 ||
 	    message->ttl_s > CP_POLICY_TTL_MAX_S ||
 	    (message->verdict != SN_VERDICT_ALLOW &&
-	     message->verdict != SN_VERDICT_DENY))
+	     message->verdict != SN_VERDICT_DENY) ||
+	    cp_attach_state_ports_unpack(message->ports, message->n_ports,
+					 ret->ports, &ret->n_ports) < 0)
 		return -EBADMSG;
 	memcpy(ret->cidr.address, message->address.data, length);
 	ret->cidr.family = length == 4 ? SN_FAMILY_IPV4 : SN_FAMILY_IPV6;
@@ -230,12 +227,6 @@ int cp_attach_state_unpack_rule(const rule_t *message, bool same_boot,
 	ret->owner = (uint8_t)cp_policy_owner_parse(message->owner);
 	if (ret->owner == CP_POLICY_OWNER_NONE)
 		ret->owner = CP_POLICY_OWNER_LOCAL;
-	ret->n_ports = (uint8_t)message->n_ports;
-	for (size_t i = 0; i < message->n_ports; i++) {
-		ret->ports[i].protocol = (uint8_t)message->ports[i]->protocol;
-		ret->ports[i].low = (uint16_t)message->ports[i]->low;
-		ret->ports[i].high = (uint16_t)message->ports[i]->high;
-	}
 	if (message->expires_boot_ns)
 		ret->expires_ns = cp_state_times_restore(
 			same_boot, message->expires_boot_ns,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/attach/state_ports.h"
+
 typedef Sentinel__State__V1__DomainRule rule_t;
 typedef Sentinel__State__V1__DnsSettings settings_t;
 typedef Sentinel__State__V1__Upstream upstream_t;
@@ -69,13 +71,8 @@ void cp_attach_state_dns_pack_rule(const struct cp_dns_rule *rule, rule_t *ret,
 		cp_policy_owner_name((enum cp_policy_owner)rule->owner));
 	ret->n_ports = rule->n_ports;
 	ret->ports = port_ptrs;
-	for (size_t i = 0; i < rule->n_ports; i++) {
-		sentinel__state__v1__port__init(&ports[i]);
-		ports[i].protocol = rule->ports[i].protocol;
-		ports[i].low = rule->ports[i].low;
-		ports[i].high = rule->ports[i].high;
-		port_ptrs[i] = &ports[i];
-	}
+	cp_attach_state_ports_pack(rule->ports, rule->n_ports, ports,
+				   port_ptrs);
 }
 
 static void pack_settings(const struct cp_dns_settings *settings,
@@ -189,10 +186,11 @@ int cp_attach_state_dns_unpack_name(const ProtobufCBinaryData *from,
 int cp_attach_state_dns_unpack_rule(const rule_t *from, struct cp_dns_rule *ret)
 {
 	*ret = (struct cp_dns_rule){ 0 };
-	if (from->id == 0 || from->n_ports > CP_POLICY_PORTS_MAX ||
-	    from->ttl_floor_s > CP_DNS_RULES_FLOOR_MAX_S ||
+	if (from->id == 0 || from->ttl_floor_s > CP_DNS_RULES_FLOOR_MAX_S ||
 	    (from->verdict != SN_VERDICT_ALLOW &&
 	     from->verdict != SN_VERDICT_DENY) ||
+	    cp_attach_state_ports_unpack(from->ports, from->n_ports, ret->ports,
+					 &ret->n_ports) < 0 ||
 	    cp_attach_state_dns_unpack_name(&from->name, &ret->name) < 0)
 		return -EBADMSG;
 	ret->id = from->id;
@@ -202,12 +200,6 @@ int cp_attach_state_dns_unpack_rule(const rule_t *from, struct cp_dns_rule *ret)
 	ret->owner = (uint8_t)cp_policy_owner_parse(from->owner);
 	if (ret->owner == CP_POLICY_OWNER_NONE)
 		ret->owner = CP_POLICY_OWNER_LOCAL;
-	ret->n_ports = (uint8_t)from->n_ports;
-	for (size_t i = 0; i < from->n_ports; i++) {
-		ret->ports[i].protocol = (uint8_t)from->ports[i]->protocol;
-		ret->ports[i].low = (uint16_t)from->ports[i]->low;
-		ret->ports[i].high = (uint16_t)from->ports[i]->high;
-	}
 	return 0;
 }
 
