@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controld/attach/info.h"
-#include "controld/runtime/wanted.h"
+#include "controld/attach/observe.h"
 
 enum { PLACES = 256, MOUNT_BYTES = 2 * SN_RT_PATH_MAX };
 
@@ -17,6 +16,8 @@ struct place {
 
 struct cp_runtime_owners {
 	struct cp_attach *manager;
+	struct cp_attach_observer observer;
+	cp_runtime_owners_mount_fn find_mount;
 	char mount[MOUNT_BYTES]; /* of the hierarchy */
 	unsigned int n_looked; /* in this second */
 	struct place places[PLACES];
@@ -24,15 +25,46 @@ struct cp_runtime_owners {
 
 static const struct cp_runtime_owner nobody;
 
+/* With the bound begun anew: whoever makes and ends attachments does more work
+ * for each than as many comparisons are. */
+static void clear(struct cp_runtime_owners *owners)
+{
+	owners->n_looked = 0;
+	for (size_t i = 0; i < PLACES; i++)
+		owners->places[i].cgroup = 0;
+}
+
+static void attached(void *userdata, const struct cp_attach_item *item)
+{
+	(void)item;
+	clear(userdata);
+}
+
+static void ended(void *userdata, const struct cp_attach_item *item,
+		  bool is_gone)
+{
+	(void)item;
+	(void)is_gone;
+	clear(userdata);
+}
+
 int cp_runtime_owners_new(struct cp_runtime_owners **ret,
-			  struct cp_attach *manager)
+			  struct cp_attach *manager,
+			  cp_runtime_owners_mount_fn find_mount)
 {
 	struct cp_runtime_owners *owners = calloc(1, sizeof(*owners));
 
 	if (!owners)
 		return -ENOMEM;
 	owners->manager = manager;
-	cp_runtime_wanted_find_mount(owners->mount, sizeof(owners->mount));
+	owners->find_mount = find_mount;
+	find_mount(owners->mount, sizeof(owners->mount));
+	owners->observer = (struct cp_attach_observer){
+		.userdata = owners,
+		.attached = attached,
+		.ended = ended,
+	};
+	cp_attach_observe_add(manager, &owners->observer);
 	*ret = owners;
 	return 0;
 }
@@ -40,6 +72,9 @@ int cp_runtime_owners_new(struct cp_runtime_owners **ret,
 struct cp_runtime_owners *
 cp_runtime_owners_free(struct cp_runtime_owners *owners)
 {
+	if (!owners)
+		return NULL;
+	cp_attach_observe_remove(&owners->observer);
 	free(owners);
 	return NULL;
 }
@@ -48,10 +83,8 @@ void cp_runtime_owners_forget(struct cp_runtime_owners *owners)
 {
 	if (owners->n_looked == 0)
 		return;
-	owners->n_looked = 0;
-	for (size_t i = 0; i < PLACES; i++)
-		owners->places[i].cgroup = 0;
-	cp_runtime_wanted_find_mount(owners->mount, sizeof(owners->mount));
+	clear(owners);
+	owners->find_mount(owners->mount, sizeof(owners->mount));
 }
 
 /* How much of the path is the attachment's; 0: it is not in it. */

@@ -2,8 +2,9 @@
 #pragma once
 
 /* Which attachment the cgroup of a process belongs to, and what it was attached
- * with. Answers are kept for a second, and as many as 256 cgroups are looked up
- * in it: attachments are compared by their paths, one after the other. */
+ * with. Answers are kept for a second, or until an attachment is made or ends, and
+ * as many as 256 cgroups are looked up in that time: attachments are compared by
+ * their paths, one after the other. */
 
 #include "controld/attach/attach.h"
 #include "controld/runtime/rules.h"
@@ -19,8 +20,13 @@ struct cp_runtime_owner {
 
 struct cp_runtime_owners;
 
+/* Where the hierarchy of cgroups is mounted; "": nowhere. */
+typedef void (*cp_runtime_owners_mount_fn)(char *ret, size_t ret_bytes);
+
+/* Observes the manager, which is to live longer. */
 int cp_runtime_owners_new(struct cp_runtime_owners **ret,
-			  struct cp_attach *manager);
+			  struct cp_attach *manager,
+			  cp_runtime_owners_mount_fn find_mount);
 struct cp_runtime_owners *
 cp_runtime_owners_free(struct cp_runtime_owners *owners);
 SN_DEFINE_CLEANUP(struct cp_runtime_owners, cp_runtime_owners_free)

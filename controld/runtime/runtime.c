@@ -361,7 +361,8 @@ static int make_parts(struct cp_runtime *runtime)
 		r = cp_runtime_files_new(&runtime->files);
 	if (r == 0)
 		r = cp_runtime_owners_new(&runtime->owners,
-					  runtime->options.manager);
+					  runtime->options.manager,
+					  cp_runtime_wanted_find_mount);
 	if (r == 0)
 		r = cp_runtime_ledger_new(&runtime->ledger);
 	if (r == 0)

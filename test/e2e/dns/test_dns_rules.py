@@ -58,15 +58,15 @@ def found(world):
     return [json.loads(line) for line in answer.out.splitlines()]
 
 
-def is_known(world, site):
-    """Whose a cgroup is is kept for a second."""
+def owner(world, site):
+    """The attachment that a connection made now is found with."""
     def others():
         return [one["event"] for one in found(world)
                 if one["event"]["remote"]["address"] == "203.0.113.99"]
     before = len(others())
     site.is_open("203.0.113.99")
     until(lambda: len(others()) > before, "a connection is found")
-    return others()[-1]["process"].get("attachment") == site.id
+    return others()[-1]["process"].get("attachment", "")
 
 
 @pytest.fixture
@@ -79,8 +79,9 @@ def box(clean):
     until(lambda: clean.ok("status")["detection"]["in_force"],
           "the kernel has the rules")
     made = Site(clean, "cgroup")
+    assert owner(clean, made) == ""
     made.attach(POLICY)
-    until(lambda: is_known(clean, made), "its events are the attachment's")
+    assert owner(clean, made) == made.id
     yield made
     made.client.drop_kept()
 
