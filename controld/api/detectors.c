@@ -41,6 +41,10 @@ static void put_counts(const struct cp_feed_counts *counts,
 	ret->cut_reasons = counts->cut_reasons;
 	ret->streams = counts->sessions;
 	ret->unstored = counts->unstored;
+	ret->reports = counts->reports;
+	ret->reports_sent = counts->reports_sent;
+	ret->reports_refused = counts->reports_refused;
+	ret->reports_dropped = counts->reports_dropped;
 }
 
 void cp_api_detectors_fill(struct cp_api_detectors *ret,
@@ -70,6 +74,10 @@ void cp_api_detectors_fill(struct cp_api_detectors *ret,
 		message->disk_bytes = feed.n_disk_bytes;
 		message->disk_error = borrow(feed.disk_error);
 		message->cut_files = feed.n_cut;
+		message->findings = feed.tells;
+		message->reports_waiting = feed.n_reports;
+		message->reports_bytes = feed.n_report_bytes;
+		message->report_error = borrow(feed.report_error);
 		put_counts(&feed.counts, message);
 		ret->pointers[i] = message;
 	}

@@ -452,6 +452,9 @@ static void warn_of_detectors(struct report *report)
 		if (one->disk_error[0])
 			warn(report, "the spool of detector '%s': %s",
 			     one->name, one->disk_error);
+		if (one->report_error[0])
+			warn(report, "detector '%s' takes no findings: %s",
+			     one->name, one->report_error);
 	}
 }
 

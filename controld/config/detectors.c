@@ -167,6 +167,16 @@ const struct cp_config_schema_item cp_config_detectors_items[] = {
 		.description = "As in runtime.rules.",
 	},
 	{
+		.key = "findings",
+		.type = CP_CONFIG_SCHEMA_TYPE_BOOL,
+		IN(findings),
+		.fallback = "false",
+		.reloadable = true,
+		.description = "Is it told of what detection.rules find "
+			       "(ReportAnomaly)? Up to 1,024 reports, or 2 "
+			       "MiB, wait while it is away.",
+	},
+	{
 		.key = "queue",
 		.type = CP_CONFIG_SCHEMA_TYPE_SIZE,
 		IN(queue_bytes),

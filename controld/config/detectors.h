@@ -25,6 +25,7 @@ struct cp_config_detector {
 	uint64_t keepalive_timeout_ms;
 	uint64_t reconnect_min_ms;
 	uint64_t reconnect_max_ms;
+	bool findings; /* it is told of those of rules */
 	struct cp_config_detector_spool {
 		char *path;
 		uint64_t max_bytes;

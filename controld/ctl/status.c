@@ -46,8 +46,15 @@ static void print_detector(FILE *out, const Sentinel__V1__DetectorStatus *one)
 		      one->insecure ? " (NOT ENCRYPTED, NOT VERIFIED)" : "");
 	(void)fprintf(out,
 		      ", %" PRIu64 " delivered, %" PRIu64 " wait, %" PRIu64
-		      " dropped\n",
+		      " dropped",
 		      one->delivered, one->in_memory + one->on_disk, dropped);
+	if (one->findings)
+		(void)fprintf(out,
+			      "; findings: %" PRIu64 " sent, %" PRIu64
+			      " wait, %" PRIu64 " refused, %" PRIu64 " dropped",
+			      one->reports_sent, one->reports_waiting,
+			      one->reports_refused, one->reports_dropped);
+	(void)fputc('\n', out);
 }
 
 static void print_daemons(FILE *out, Sentinel__V1__GetStatusResponse *status)

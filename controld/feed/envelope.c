@@ -184,9 +184,8 @@ static void put_kind(struct cp_feed_envelope *ret,
 		put(ret, "flags", print(ret, "0x%" PRIx64, event->flags));
 }
 
-/* Texts with something in between, as many as have room. */
-static const char *join(char *const *texts, size_t n, char between,
-			char ret[CP_FEED_ENVELOPE_LIST_BYTES])
+const char *cp_feed_envelope_join(char *const *texts, size_t n, char between,
+				  char ret[CP_FEED_ENVELOPE_LIST_BYTES])
 {
 	size_t used = 0;
 
@@ -252,8 +251,11 @@ void cp_feed_envelope_fill(struct cp_feed_envelope *ret,
 	put(ret, "error", event->error);
 	put(ret, "call", event->call);
 	put(ret, "arguments",
-	    join(event->arguments, event->n_arguments, ' ', ret->arguments));
-	note(ret, "rules", join(event->rules, event->n_rules, ',', ret->rules));
+	    cp_feed_envelope_join(event->arguments, event->n_arguments, ' ',
+				  ret->arguments));
+	note(ret, "rules",
+	     cp_feed_envelope_join(event->rules, event->n_rules, ',',
+				   ret->rules));
 	note_flag(ret, "summed", event->summed);
 	note_flag(ret, "compat", event->compat);
 	note_flag(ret, "io_uring", event->io_uring);

@@ -33,3 +33,6 @@ struct cp_feed_envelope {
 void cp_feed_envelope_fill(struct cp_feed_envelope *ret,
 			   const Sentinel__V1__RuntimeEvent *event,
 			   const char *hostname);
+/* Texts with something in between, as many as have room; returns ret. */
+const char *cp_feed_envelope_join(char *const *texts, size_t n, char between,
+				  char ret[CP_FEED_ENVELOPE_LIST_BYTES]);

@@ -11,6 +11,7 @@
 #include "controld/feed/envelope.h"
 #include "controld/feed/internal.h"
 #include "controld/feed/session.h"
+#include "controld/feed/tell.h"
 #include "shared/log.h"
 
 enum {
@@ -286,6 +287,7 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 	}
 	(void)uv_timer_init(options->loop, &feed->tick);
 	feed->tick.data = feed;
+	cp_feed_tell_init(feed);
 	cp_feed_disk_open(feed);
 	feed->observer = (struct cp_runtime_observer){
 		.version = 1,
@@ -339,9 +341,15 @@ void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
 		.has_spool = feed->spool != NULL,
 		.disk_error = feed->spool_error,
 		.n_cut = feed->disk.n_cut,
+		.tells = feed->tells,
+		.n_reports = feed->outbox.n + (feed->telling != NULL),
+		.n_report_bytes = feed->outbox.n_bytes,
+		.report_error = feed->tell_error,
 	};
 	if (feed->disk.error != 0)
 		ret->disk_error = strerror(-feed->disk.error);
+	if (feed->telling)
+		ret->n_report_bytes += cp_feed_outbox_cost(feed->telling);
 }
 
 void cp_feed_part_closed(struct cp_feed *feed)
@@ -351,6 +359,7 @@ void cp_feed_part_closed(struct cp_feed *feed)
 
 	if (--feed->n_open > 0)
 		return;
+	cp_feed_tell_done(feed);
 	cp_feed_disk_done(feed);
 	cp_feed_queue_done(&feed->queue);
 	cp_feed_copy_filter_done(&feed->filter);
@@ -374,9 +383,10 @@ void cp_feed_close(struct cp_feed *feed, void (*closed)(void *userdata),
 	if (feed->runtime)
 		cp_runtime_unobserve(feed->runtime, &feed->observer);
 	feed->runtime = NULL;
-	feed->n_open = 4; /* two timers, channel, disk */
+	feed->n_open = 5; /* three timers, channel, disk */
 	uv_close((uv_handle_t *)&feed->tick, handle_closed);
 	uv_close((uv_handle_t *)&feed->timer, handle_closed);
+	uv_close((uv_handle_t *)&feed->tell_timer, handle_closed);
 	cp_feed_session_stop(feed);
 	cp_feed_disk_close(feed);
 }

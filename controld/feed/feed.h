@@ -98,6 +98,12 @@ struct cp_feed_counts {
 	uint64_t cut_reasons;
 	uint64_t sessions; /* streams that were begun */
 	uint64_t unstored; /* in memory, but not on disk as they should be */
+	/* Findings that it is to be told of, and of these: taken, refused, and
+	 * without room or memory, or given up with the option. */
+	uint64_t reports;
+	uint64_t reports_sent;
+	uint64_t reports_refused;
+	uint64_t reports_dropped;
 };
 
 /* Borrowed pointers, good until the loop goes on. */
@@ -119,6 +125,10 @@ struct cp_feed_status {
 	bool has_spool;
 	const char *disk_error; /* "": none */
 	uint64_t n_cut; /* ends of files that a crash left */
+	bool tells; /* it is told of findings */
+	uint64_t n_reports; /* that wait, and the one under way */
+	uint64_t n_report_bytes;
+	const char *report_error; /* why the last one was not taken; "": none */
 };
 
 /* Also opens the spool, which blocks for as long as reading it takes. A spool

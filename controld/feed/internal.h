@@ -4,6 +4,7 @@
 /* A feed's own data, for controld/feed only. */
 
 #include "controld/feed/feed.h"
+#include "controld/feed/outbox.h"
 #include "controld/feed/queue.h"
 #include "controld/feed/spool.h"
 #include "controld/rpc/backoff.h"
@@ -45,6 +46,14 @@ struct cp_feed {
 	uint64_t sent_at_ms;
 	bool is_writable;
 	char error[CP_FEED_ERROR_BYTES];
+
+	/* Findings (tell.c). */
+	bool tells;
+	struct cp_feed_outbox outbox;
+	struct cp_feed_outbox_item *telling; /* under way; NULL: none */
+	struct cp_rpc_backoff tell_backoff;
+	uv_timer_t tell_timer; /* pause */
+	char tell_error[CP_FEED_ERROR_BYTES]; /* of the last report */
 
 	/* The spool (disk.c). */
 	struct cp_feed_spool *spool; /* NULL: none; the worker's in a turn */

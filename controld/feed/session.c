@@ -8,6 +8,7 @@
 
 #include "controld/feed/disk.h"
 #include "controld/feed/internal.h"
+#include "controld/feed/tell.h"
 #include "shared/log.h"
 
 #define METHOD "/sentinel.v1.DetectorService/StreamEvents"
@@ -87,6 +88,7 @@ static void writable(void *userdata)
 		(void)uv_timer_stop(&feed->timer);
 		feed->state = CP_FEED_STATE_STREAMING;
 		feed->connected_at_ms = now_ms(feed);
+		cp_feed_tell_send(feed);
 	}
 	cp_feed_session_send(feed);
 }

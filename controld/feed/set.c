@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/feed/report.h"
+#include "controld/feed/tell.h"
 #include "shared/log.h"
 
 enum { HOSTNAME_BYTES = 256 };
@@ -12,6 +13,7 @@ enum { HOSTNAME_BYTES = 256 };
 struct cp_feed_set {
 	struct cp_runtime *runtime;
 	struct cp_findings *findings;
+	struct cp_findings_listener listener;
 	struct cp_feed *all[CP_CONFIG_DETECTORS_MAX];
 	size_t n;
 	size_t n_open;
@@ -26,6 +28,16 @@ static void found(void *userdata, const char *detector,
 	struct cp_feed_set *set = userdata;
 
 	cp_feed_report_put(set->findings, detector, answer, event, event_bytes);
+}
+
+static void finding_made(struct cp_findings_listener *listener,
+			 const Sentinel__V1__Finding *finding)
+{
+	struct cp_feed_set *set =
+		sn_container_of(listener, struct cp_feed_set, listener);
+
+	for (size_t i = 0; i < set->n; i++)
+		cp_feed_tell_put(set->all[i], finding);
 }
 
 static void put_options(const struct cp_config_detector *detector,
@@ -75,6 +87,7 @@ static int add(struct cp_feed_set *set,
 	r = cp_feed_new(&set->all[set->n], &feed);
 	if (r < 0)
 		return r;
+	cp_feed_tell_switch(set->all[set->n], detector->findings);
 	r = cp_feed_start(set->all[set->n++], options->runtime);
 	if (r > 0)
 		sn_log(SN_LOG_ERROR,
@@ -97,6 +110,9 @@ int cp_feed_set_new(struct cp_feed_set **ret,
 		return sn_trace(-ENOMEM);
 	set->runtime = options->runtime;
 	set->findings = options->findings;
+	set->listener.found = finding_made;
+	if (set->findings)
+		cp_findings_listen(set->findings, &set->listener);
 	/* Also after a failure: it is closed from the loop. */
 	*ret = set;
 	for (size_t i = 0; r == 0 && i < array->n_items; i++)
@@ -124,12 +140,14 @@ void cp_feed_set_reload(struct cp_feed_set *set, const struct cp_config *config)
 
 		cp_feed_get_status(set->all[i], &status);
 		detector = find(config, status.name);
-		if (detector)
-			cp_feed_put_filter(set->all[i], &detector->filter);
-		else
+		if (!detector) {
 			sn_log(SN_LOG_WARNING,
 			       "detector name=%s: goes on until a restart",
 			       status.name);
+			continue;
+		}
+		cp_feed_put_filter(set->all[i], &detector->filter);
+		cp_feed_tell_switch(set->all[i], detector->findings);
 	}
 }
 
@@ -162,6 +180,8 @@ void cp_feed_set_close(struct cp_feed_set *set, void (*closed)(void *userdata),
 	set->closed = closed;
 	set->closed_userdata = userdata;
 	set->n_open = set->n + 1;
+	if (set->findings)
+		cp_findings_unlisten(&set->listener);
 	if (set->runtime)
 		cp_runtime_end(set->runtime);
 	for (size_t i = 0; i < set->n; i++)

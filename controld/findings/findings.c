@@ -36,6 +36,7 @@ struct cp_findings {
 	void *closed_userdata;
 	LIST_HEAD(, cp_findings_watcher) watchers;
 	struct cp_findings_watcher *next_watcher; /* while they are woken */
+	LIST_HEAD(, cp_findings_listener) listeners;
 	unsigned int n_watchers;
 	int64_t lines_second;
 	unsigned int n_lines; /* in that second */
@@ -96,6 +97,26 @@ void cp_findings_unwatch(struct cp_findings *findings,
 	findings->n_watchers--;
 }
 
+void cp_findings_listen(struct cp_findings *findings,
+			struct cp_findings_listener *listener)
+{
+	LIST_INSERT_HEAD(&findings->listeners, listener, link);
+}
+
+void cp_findings_unlisten(struct cp_findings_listener *listener)
+{
+	LIST_REMOVE(listener, link);
+}
+
+static void tell_listeners(const struct cp_findings *findings,
+			   const Sentinel__V1__Finding *finding)
+{
+	struct cp_findings_listener *listener;
+
+	LIST_FOREACH(listener, &findings->listeners, link)
+	listener->found(listener, finding);
+}
+
 void cp_findings_count_missed(struct cp_findings *findings, uint64_t n)
 {
 	findings->stats.n_missed += n;
@@ -116,6 +137,8 @@ static int store(struct cp_findings *findings, Sentinel__V1__Finding *finding)
 	cp_runtime_message_uuid(findings->run, ++findings->n_made, uuid);
 	finding->uuid = uuid;
 	r = cp_runtime_store_put(findings->store, &finding->base, &like);
+	if (r == 0 && !finding->is_gap)
+		tell_listeners(findings, finding);
 	finding->uuid = NULL;
 	(void)uv_timer_start(&findings->wake, wake_all, 0, 0);
 	return r;

@@ -91,4 +91,15 @@ void cp_findings_watch(struct cp_findings *findings,
 		       struct cp_findings_watcher *watcher);
 void cp_findings_unwatch(struct cp_findings *findings,
 			 struct cp_findings_watcher *watcher);
+
+/* Embedded in what takes each finding when it is made; gaps are none. */
+struct cp_findings_listener {
+	LIST_ENTRY(cp_findings_listener) link;
+	/* finding: good in the call. */
+	void (*found)(struct cp_findings_listener *listener,
+		      const Sentinel__V1__Finding *finding);
+};
+void cp_findings_listen(struct cp_findings *findings,
+			struct cp_findings_listener *listener);
+void cp_findings_unlisten(struct cp_findings_listener *listener);
 void cp_findings_count_missed(struct cp_findings *findings, uint64_t n);

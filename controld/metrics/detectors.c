@@ -33,6 +33,11 @@ static void put_counts(struct cp_metrics_page *page, const char *detector,
 	put(page, id, detector, "why=\"score\"", counts->wrong_scores);
 	put(page, id, detector, "why=\"reason\"", counts->cut_reasons);
 	put(page, CP_METRICS_DETECTOR_STREAMS, detector, "", counts->sessions);
+	id = CP_METRICS_DETECTOR_REPORTS;
+	put(page, id, detector, "what=\"made\"", counts->reports);
+	put(page, id, detector, "what=\"sent\"", counts->reports_sent);
+	put(page, id, detector, "what=\"refused\"", counts->reports_refused);
+	put(page, id, detector, "what=\"dropped\"", counts->reports_dropped);
 }
 
 static void put_one(struct cp_metrics_page *page,
@@ -57,6 +62,8 @@ static void put_one(struct cp_metrics_page *page,
 	id = CP_METRICS_DETECTOR_HELD_BYTES;
 	put(page, id, detector, "where=\"memory\"", status->n_memory_bytes);
 	put(page, id, detector, "where=\"disk\"", status->n_disk_bytes);
+	put(page, CP_METRICS_DETECTOR_REPORTS_HELD, detector, "",
+	    status->n_reports);
 }
 
 void cp_metrics_detectors_put(struct cp_metrics_page *page,

@@ -106,6 +106,7 @@ class Peer:
                         f"127.0.0.1:{port}", *map(str, options)]
         self.child = None
         self.streams = []
+        self.n_ordered = 0
         self.read = 0
         self.lines = []
         self.start()
@@ -122,10 +123,29 @@ class Peer:
 
     def follow(self, child):
         for line in child.stdout:
-            self.streams.append(json.loads(line)["stream"])
+            found = json.loads(line)
+            if "stream" in found:
+                self.streams.append(found["stream"])
+            else:
+                self.n_ordered += 1
+
+    def tell(self, what):
+        """What comes behind this is done as it says."""
+        before = self.n_ordered
+        self.child.stdin.write(json.dumps(what) + "\n")
+        until(lambda: self.n_ordered > before, "the order is in force")
 
     def order(self, what):
-        self.child.stdin.write(json.dumps({"do": what}) + "\n")
+        self.tell({"do": what})
+
+    def end_reports_with(self, code):
+        self.tell({"reports": code})
+
+    def reports(self, folder):
+        """Those of events there so far, each as often as it came."""
+        lines = self.out.with_suffix(".reports").read_text().splitlines(True)
+        return [one for one in map(json.loads, lines) if
+                one["labels"]["filename"].startswith(str(folder) + "/")]
 
     def kill(self):
         self.child.kill()

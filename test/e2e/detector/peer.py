@@ -11,18 +11,28 @@ is an order on standard input:
     {"do": "end"}       end the stream
     {"do": "rubbish"}   after each answer one of everything that is none
     {"do": "flood"}     100 MiB as one answer
+    {"reports": CODE}   end the call of each report with this code (OK from the
+                        start on); reports are noted in a file of their own
 
-Standard output has one line for each stream that begins."""
+Standard output has one line for each stream that begins, and for each order that
+is in force."""
 
 import argparse
 import concurrent.futures
 import itertools
 import json
 import os
+import pathlib
 import sys
 import threading
 
 import grpc
+
+
+def tell(what):
+    """Whole, whichever thread it is."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def read_file(path):
@@ -36,12 +46,16 @@ class Detector(grpc.GenericRpcHandler):
         self.out = os.open(options.out, os.O_WRONLY | os.O_CREAT | os.O_APPEND,
                            0o600)
         self.is_full = options.full
+        self.reports = os.open(options.out.with_suffix(".reports"),
+                               os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.do = "answer"
+        self.code = "OK"
         self.changed = threading.Condition()
 
     def order(self, what):
         with self.changed:
-            self.do = what
+            self.do = what.get("do", self.do)
+            self.code = what.get("reports", self.code)
             self.changed.notify_all()
 
     def note(self, event):
@@ -68,9 +82,9 @@ class Detector(grpc.GenericRpcHandler):
         yield b""
 
     def stream_events(self, requests, context):
-        print(json.dumps({"stream": dict(
+        tell({"stream": dict(
             (key, value) for key, value in context.invocation_metadata()
-            if isinstance(value, str))}), flush=True)
+            if isinstance(value, str))})
         for data in requests:
             event = self.pb.EventEnvelope.FromString(data)
             self.note(event)
@@ -89,7 +103,20 @@ class Detector(grpc.GenericRpcHandler):
             elif what == "flood":
                 yield self.response(event, reason="x" * (100 << 20))
 
+    def report_anomaly(self, data, context):
+        report = self.pb.AnomalyReport.FromString(data)
+        code = self.code
+        line = {"id": report.event_id, "reason": report.reason,
+                "score": report.score, "labels": dict(report.labels),
+                "code": code}
+        os.write(self.reports, json.dumps(line).encode() + b"\n")
+        if code != "OK":
+            context.abort(grpc.StatusCode[code], "as asked")
+        return b""
+
     def service(self, details):
+        if details.method == "/sentinel.v1.DetectorService/ReportAnomaly":
+            return grpc.unary_unary_rpc_method_handler(self.report_anomaly)
         if details.method == "/sentinel.v1.DetectorService/StreamEvents":
             return grpc.stream_stream_rpc_method_handler(self.stream_events)
         return None
@@ -99,7 +126,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--stubs", required=True)
     parser.add_argument("--listen", required=True)
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--cert")
     parser.add_argument("--key")
@@ -120,10 +147,11 @@ def main():
     if not port:
         sys.exit(f"cannot listen on {options.listen}")
     # It listens; a stream tells of itself behind this line.
-    print(json.dumps({"ready": True}), flush=True)
+    tell({"ready": True})
     server.start()
     for line in itertools.takewhile(bool, iter(sys.stdin.readline, None)):
-        detector.order(json.loads(line)["do"])
+        detector.order(json.loads(line))
+        tell({"ordered": True})
 
 
 if __name__ == "__main__":

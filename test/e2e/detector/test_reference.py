@@ -22,12 +22,24 @@ detectors:
     insecure: true
     events: [file_write]
     match: {path_prefixes: [/etc]}
-""" + feeding.TIMERS
+    findings: true
+""" + feeding.TIMERS + f"""\
+detection:
+  rules: {feeding.PLACE}/rules.yaml
+"""
+RULES = """\
+rules:
+  - name: hosts
+    event: file_write
+    match: {paths: [/etc/hosts]}
+    output: "{process.comm} wrote {file.path}"
+"""
 WRITE = ('mount --bind "$1" /etc && printf "192.0.2.1 evil.test\\n" >>/etc/hosts')
 
 
 @pytest.fixture(scope="module")
-def world(tracefs):
+def world(place, tracefs):
+    (place / "rules.yaml").write_text(RULES)
     made = worlds.World(dp_options=[*feeding.OPTIONS, "--tracefs", tracefs],
                         config=worlds.QUICK + CONFIG)
     yield made
@@ -66,12 +78,20 @@ def test_a_write_in_another_mount_namespace_is_reported(clean, detector,
     assert (etc / "hosts").read_text() == "192.0.2.1 evil.test\n"
     text = "file_write below /etc: /etc/hosts by sh"
     until(lambda: text in log.read_text(encoding="utf-8"), "it is reported")
-    line, = until(lambda: clean.ctl("findings", "-o", "json").out.splitlines(),
-                  "it is a finding")
-    found = json.loads(line)
+    found, = until(lambda: [
+        one for one in map(json.loads, clean.ctl(
+            "findings", "-o", "json").out.splitlines())
+        if one["detector"]], "it is a finding")
     assert found["detector"] == "reference" and found["text"] == text
     assert found["event"]["process"]["comm"] == "sh"
-    check_ledger(status(clean, "reference"))
+    # The rule's finding comes to it, and its own does not.
+    until(lambda: status(clean, "reference")["reports_sent"],
+          "it is told of the finding")
+    state = status(clean, "reference")
+    assert state["reports"] == state["reports_sent"] == 1
+    assert f"report event_id={found['event']['uuid']} score=0.60 reason='sh " \
+        "wrote /etc/hosts'" in log.read_text(encoding="utf-8")
+    check_ledger(state)
     child.send_signal(signal.SIGTERM)
     assert child.wait(feeding.LIMIT_S) == 0
-    assert "anomalies=1 " in log.read_text(encoding="utf-8")
+    assert "anomalies=1 reports=1" in log.read_text(encoding="utf-8")
