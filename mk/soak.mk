@@ -3,9 +3,10 @@
 # against the reference matcher, the races, the whole bypass table, the proofs
 # of test/e2e/proof, kills of detectors and beside them, and those that measure.
 #   SN_TEST_SEED=number   another course of random events
-# About an hour on two quiet CPUs: 15 minutes of verdicts (20 million packets),
-# 12 of races, 33 of proofs. SOAK_RUNS=25 compares 100 million packets, which
-# takes 75 minutes by itself; libcheck has no number for a test of more than 35.
+# About two hours on two quiet CPUs: 15 minutes of verdicts (20 million packets),
+# 12 of races, 33 of proofs, 65 of detectors, one of which is away for an hour.
+# SOAK_RUNS=25 compares 100 million packets, which takes 75 minutes by itself;
+# libcheck has no number for a test of more than 35.
 
 SOAK_RUNS ?= 5
 SOAK_SETS ?= 100000
