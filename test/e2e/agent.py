@@ -55,8 +55,29 @@ class Server(threading.Thread):
         self.selector = selectors.DefaultSelector()
         self.sinks = {}
         self.wake_in, self.wake_out = socket.socketpair()
-        self.selector.register(self.wake_in, selectors.EVENT_READ,
-                               lambda sock: sock.recv(64))
+        self.dropped = threading.Event()
+        self.selector.register(self.wake_in, selectors.EVENT_READ, self.wake)
+
+    def wake(self, sock):
+        if b"d" in sock.recv(64):
+            self.end_all()
+            self.dropped.set()
+
+    def end_all(self):
+        for key in list(self.selector.get_map().values()):
+            if key.data == self.echo:
+                self.selector.unregister(key.fileobj)
+                key.fileobj.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+                key.fileobj.close()
+
+    def drop(self):
+        """Ends all connections at once. Those of clients that went while their
+        packets were blocked stay for ever, and a process may have only so many."""
+        self.dropped.clear()
+        self.wake_out.send(b"d")
+        if not self.dropped.wait(PATIENCE_S):
+            raise RuntimeError("connections are not ended")
 
     def listen(self, kind, port, handler):
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -82,6 +103,8 @@ class Server(threading.Thread):
         self.selector.register(connection, selectors.EVENT_READ, self.echo)
 
     def echo(self, sock):
+        if sock.fileno() < 0:  # Ended by what came in the same turn.
+            return
         try:
             data = sock.recv(65536)
             if data:
@@ -361,6 +384,9 @@ class Agent:
             self.server.listen(socket.SOCK_DGRAM, port, self.server.answer)
         for port in sinks:
             self.server.listen(socket.SOCK_DGRAM, port, self.server.sink)
+
+    def drop_served(self):
+        self.server.drop()
 
     def sunk(self, port):
         return self.server.sinks.get(port, [])
