@@ -49,6 +49,18 @@ static inline void sn_closep(int *fd)
 
 void sn_freep(void *pointer_to_pointer);
 
+/* For structs whose strings are not const though nothing writes to them, as those
+ * of protobuf-c that are packed. The string stays its owner's. */
+static inline char *sn_borrow(const char *text)
+{
+	union {
+		const char *from;
+		char *to;
+	} both = { .from = text };
+
+	return both.to;
+}
+
 /* Returns r unchanged; at log level `trace` it also prints where the machine
  * failed. Used on the way up: `return sn_trace(r);`. */
 int sn_trace_at(int r, const char *file, int line, const char *function);

@@ -9,14 +9,7 @@
 #include "controld/api/pending.h"
 #include "controld/findings/detection.h"
 #include "shared/runtime.h"
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	(void)memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
+#include "shared/util.h"
 
 Sentinel__V1__DetectionStatus *
 cp_api_detection_fill(const struct cp_api *api,
@@ -30,12 +23,12 @@ cp_api_detection_fill(const struct cp_api *api,
 	cp_findings_detection_get_status(api->options.detection, &status);
 	cp_findings_get_stats(api->options.findings, &stats);
 	sentinel__v1__detection_status__init(ret);
-	ret->path = borrow(status.path);
+	ret->path = sn_borrow(status.path);
 	ret->rules = (uint32_t)status.n_rules;
 	ret->enabled = (uint32_t)status.n_enabled;
 	ret->loaded_ns = status.loaded_ns;
 	ret->in_force = status.is_in_force;
-	ret->error = borrow(status.error);
+	ret->error = sn_borrow(status.error);
 	ret->findings = stats.n_found;
 	ret->limited = stats.n_limited;
 	ret->lost = stats.n_lost;
@@ -74,8 +67,8 @@ static void put_row(struct row *row, const struct cp_rules_rule *rule,
 	Sentinel__V1__DetectionRule *message = &row->message;
 
 	sentinel__v1__detection_rule__init(message);
-	message->name = borrow(rule->name);
-	message->description = borrow(rule->description);
+	message->name = sn_borrow(rule->name);
+	message->description = sn_borrow(rule->description);
 	message->enabled = rule->enabled;
 	message->severity = (Sentinel__V1__Severity)rule->severity + 1;
 	(void)memcpy(&message->tags, &rule->tags, sizeof(message->tags));
@@ -84,7 +77,7 @@ static void put_row(struct row *row, const struct cp_rules_rule *rule,
 	for (size_t i = SN_RT_EVENT_NONE + 1; i < SN_RT_EVENT_COUNT; i++) {
 		if (rule->events & SN_RT_EVENT_BIT(i))
 			row->events[message->n_events++] =
-				borrow(sn_runtime_events[i].name);
+				sn_borrow(sn_runtime_events[i].name);
 	}
 	message->line = rule->line;
 	message->hits = count->n_hits;

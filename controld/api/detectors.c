@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/api/detectors.h"
+#include "shared/util.h"
 
 #include <string.h>
 
@@ -11,14 +12,6 @@ static const Sentinel__V1__DetectorState states[] = {
 	[CP_FEED_STATE_STREAMING] =
 		SENTINEL__V1__DETECTOR_STATE__DETECTOR_STATE_STREAMING,
 };
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
 
 static void put_counts(const struct cp_feed_counts *counts,
 		       Sentinel__V1__DetectorStatus *ret)
@@ -59,25 +52,25 @@ void cp_api_detectors_fill(struct cp_api_detectors *ret,
 
 		cp_feed_set_get_status(feeds, i, &feed);
 		sentinel__v1__detector_status__init(message);
-		message->name = borrow(feed.name);
-		message->url = borrow(feed.url);
+		message->name = sn_borrow(feed.name);
+		message->url = sn_borrow(feed.url);
 		message->insecure = feed.is_insecure;
 		message->state = states[feed.state];
-		message->error = borrow(feed.error);
+		message->error = sn_borrow(feed.error);
 		message->enabled = feed.is_enabled;
-		message->no_events = borrow(feed.no_events);
-		message->filter_error = borrow(feed.filter_error);
+		message->no_events = sn_borrow(feed.no_events);
+		message->filter_error = sn_borrow(feed.filter_error);
 		message->in_memory = feed.n_memory;
 		message->on_disk = feed.n_disk;
 		message->unanswered = feed.n_window;
 		message->memory_bytes = feed.n_memory_bytes;
 		message->disk_bytes = feed.n_disk_bytes;
-		message->disk_error = borrow(feed.disk_error);
+		message->disk_error = sn_borrow(feed.disk_error);
 		message->cut_files = feed.n_cut;
 		message->findings = feed.tells;
 		message->reports_waiting = feed.n_reports;
 		message->reports_bytes = feed.n_report_bytes;
-		message->report_error = borrow(feed.report_error);
+		message->report_error = sn_borrow(feed.report_error);
 		put_counts(&feed.counts, message);
 		ret->pointers[i] = message;
 	}

@@ -17,6 +17,7 @@
 #include "controld/policy/cidr.h"
 #include "controld/policy/convert.h"
 #include "controld/policy/convert_dns.h"
+#include "shared/util.h"
 
 enum { LEARNT_MAX = 64 };
 
@@ -34,14 +35,6 @@ struct reply {
 	Sentinel__V1__Learnt *learnt[LEARNT_MAX];
 	char destination[CP_DNS_NAME_TEXT_BYTES];
 };
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
 
 static void init_reply(struct reply *reply)
 {
@@ -161,7 +154,8 @@ static int fill_address(const struct waiting *waiting,
 			waiting->question.remote.bytes, reply->destination,
 			sizeof(reply->destination));
 	message->passes = answer->verdict.pass;
-	message->reason = borrow(sn_reasons_info[answer->verdict.reason].name);
+	message->reason =
+		sn_borrow(sn_reasons_info[answer->verdict.reason].name);
 	message->audited = answer->verdict.pass &&
 			   sn_reasons_info[answer->verdict.reason].kind ==
 				   SN_REASON_KIND_POLICY;
@@ -292,12 +286,12 @@ static void judge_name(const struct cp_api *api,
 	message->audited = !allows && is_audit;
 	if (info->dns_mode == CP_DNS_MODE_PROXY && !is_listed &&
 	    match->verdict == SN_VERDICT_NONE) {
-		message->reason = borrow("control-plane");
+		message->reason = sn_borrow("control-plane");
 		return;
 	}
-	message->reason = borrow(allows	   ? "allowed" :
-				 is_listed ? "doh-list" :
-					     "dns-denied");
+	message->reason = sn_borrow(allows    ? "allowed" :
+				    is_listed ? "doh-list" :
+						"dns-denied");
 }
 
 static int put_opened(const struct cp_attach_item *item,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shared/runtime.h"
+#include "shared/util.h"
 
 enum { BITS = 64 };
 
@@ -22,14 +23,6 @@ static const Sentinel__V1__RuntimeState states[] = {
 	[CP_RUNTIME_HOST_REFUSED] =
 		SENTINEL__V1__RUNTIME_STATE__RUNTIME_STATE_REFUSED,
 };
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
 
 /* Why nothing comes from this hook; NULL: it works. */
 static const char *find_fault(const struct sn_ipc_hello_answer *hello,
@@ -158,7 +151,7 @@ static void put_event(struct cp_api_runtime_status *ret, size_t event,
 	bool can_be = hello && hello->runtime;
 
 	sentinel__v1__runtime_event_status__init(row);
-	row->event = borrow(name ? name : "");
+	row->event = sn_borrow(name ? name : "");
 	row->generated = count->generated;
 	row->sent = count->sent;
 	row->over_budget = count->over_budget;
@@ -196,7 +189,7 @@ cp_api_runtime_status_fill(struct cp_api_runtime_status *ret,
 	message->state = status.is_enabled ?
 				 states[status.state] :
 				 SENTINEL__V1__RUNTIME_STATE__RUNTIME_STATE_OFF;
-	message->error = borrow(status.error);
+	message->error = sn_borrow(status.error);
 	message->generation = status.generation;
 	message->rules = (uint32_t)status.n_rules;
 	message->readers = status.n_watchers;
@@ -207,7 +200,7 @@ cp_api_runtime_status_fill(struct cp_api_runtime_status *ret,
 	message->held_bytes = status.n_held_bytes;
 	message->file_written = status.output.n_written;
 	message->file_dropped = status.output.n_dropped;
-	message->file_error = borrow(
+	message->file_error = sn_borrow(
 		status.output.error ? strerror(-status.output.error) : "");
 	message->unlogged = status.n_unlogged;
 	for (size_t i = 0; i < SN_RT_EVENT_COUNT; i++)

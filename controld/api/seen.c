@@ -11,6 +11,7 @@
 #include "controld/events/events.h"
 #include "controld/policy/convert.h"
 #include "controld/policy/convert_dns.h"
+#include "shared/util.h"
 
 enum { MS_PER_S = 1000 };
 
@@ -28,14 +29,6 @@ struct answer {
 	Sentinel__V1__Seen *pointers[CP_EVENTS_SEEN_MAX];
 	struct row rows[CP_EVENTS_SEEN_MAX];
 };
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
 
 static void fill_row(const struct cp_events_seen_row *from, struct row *ret)
 {
@@ -61,8 +54,8 @@ static void fill_row(const struct cp_events_seen_row *from, struct row *ret)
 	message->comm = ret->comm;
 	message->protocol = from->protocol;
 	message->port = from->port;
-	message->reason = borrow(is_flow ? sn_reasons_info[from->reason].name :
-					   "dns-denied");
+	message->reason = sn_borrow(
+		is_flow ? sn_reasons_info[from->reason].name : "dns-denied");
 	message->audited = from->is_audited;
 	message->count = from->count;
 	message->first_ms = from->first_ms;

@@ -14,6 +14,7 @@
 #include "controld/control/control.h"
 #include "controld/dns/server.h"
 #include "controld/events/events.h"
+#include "shared/util.h"
 
 enum {
 	WARNINGS_MAX = 64,
@@ -46,14 +47,6 @@ struct report {
 	struct cp_api_detectors detectors;
 };
 
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
-
 static void warn(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -82,7 +75,7 @@ static void put_table(void *userdata, const char *name, uint64_t entries,
 	Sentinel__V1__TableStatus *table = &report->tables[n];
 
 	sentinel__v1__table_status__init(table);
-	table->name = borrow(name);
+	table->name = sn_borrow(name);
 	table->entries = entries;
 	table->capacity = capacity;
 	report->table_ptrs[n] = table;
@@ -271,7 +264,7 @@ static void put_features(struct report *report,
 		Sentinel__V1__FeatureStatus *feature = &report->features[i];
 
 		sentinel__v1__feature_status__init(feature);
-		feature->name = borrow(feature_names[i]);
+		feature->name = sn_borrow(feature_names[i]);
 		feature->state = judge_feature(status, (enum sn_feature)i,
 					       report->reasons[i]);
 		feature->reason = report->reasons[i];
@@ -329,7 +322,7 @@ static void put_control(struct report *report, const struct cp_control *control)
 	cp_control_get_status(control, &status);
 	sentinel__v1__control_plane_status__init(&report->control);
 	report->control.state = states[status.state];
-	report->control.url = borrow(status.url);
+	report->control.url = sn_borrow(status.url);
 	report->control.insecure = status.is_insecure;
 	report->control.last_sync = status.last_sync_s;
 	report->control.queued_events = status.n_queued;
@@ -337,7 +330,7 @@ static void put_control(struct report *report, const struct cp_control *control)
 	report->control.commands = status.n_commands;
 	report->control.commands_refused = status.n_refused;
 	report->control.attachments_closed = status.n_closed;
-	report->control.last_error = borrow(status.last_error);
+	report->control.last_error = sn_borrow(status.last_error);
 	report->message.control_plane = &report->control;
 	if (status.is_insecure)
 		warn(report,
@@ -580,8 +573,8 @@ static void fill(struct report *report, struct cp_api *api)
 	cp_attach_info_get_status(api->options.manager, &status);
 	sentinel__v1__get_status_response__init(message);
 	sentinel__v1__dataplane_status__init(&report->dataplane);
-	message->version = borrow(api->options.version);
-	message->daemon_id = borrow(api->options.daemon_id);
+	message->version = sn_borrow(api->options.version);
+	message->daemon_id = sn_borrow(api->options.daemon_id);
 	message->dataplane = &report->dataplane;
 	sentinel__v1__traffic_status__init(&report->traffic);
 	message->traffic = &report->traffic;
@@ -590,7 +583,7 @@ static void fill(struct report *report, struct cp_api *api)
 		       SN_IPC_VERSION_BYTES, status.hello.version);
 	report->dataplane.version = report->version;
 	if (!status.is_connected)
-		report->dataplane.last_error = borrow(
+		report->dataplane.last_error = sn_borrow(
 			status.last_error[0] ? status.last_error : "not yet");
 	report->dataplane.events_lost = status.events_lost;
 	message->attachments = (uint32_t)status.n_attachments;

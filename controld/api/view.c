@@ -8,15 +8,7 @@
 #include "controld/policy/convert.h"
 #include "controld/policy/convert_dns.h"
 #include "shared/tables.h"
-
-/* protobuf-c has no const strings; packing only reads them. */
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
+#include "shared/util.h"
 
 static void put_counters(const struct cp_attach_totals *totals,
 			 struct cp_api_view *view)
@@ -42,7 +34,7 @@ static void put_counters(const struct cp_attach_totals *totals,
 		     kind != SN_REASON_KIND_FAILURE))
 			continue;
 		sentinel__v1__reason_count__init(reason);
-		reason->reason = borrow(sn_reasons_info[i].name);
+		reason->reason = sn_borrow(sn_reasons_info[i].name);
 		reason->count = totals->reasons.count[i];
 		view->reason_ptrs[message->n_blocked_reasons++] = reason;
 	}
@@ -102,8 +94,8 @@ static void put_fields(const struct cp_attach_info *info,
 	struct cp_policy_settings settings =
 		cp_policy_get_settings(info->policy);
 
-	message->id = borrow(info->id);
-	message->target = borrow(info->target);
+	message->id = sn_borrow(info->id);
+	message->target = sn_borrow(info->target);
 	message->type = info->type == SN_TARGET_TC ?
 				SENTINEL__V1__TARGET_TYPE__TARGET_TYPE_TC :
 				SENTINEL__V1__TARGET_TYPE__TARGET_TYPE_CGROUP;
@@ -142,7 +134,7 @@ int cp_api_view_new(struct cp_api_view **ret, const struct cp_attach_info *info)
 	view->message.dns_address = view->dns_address;
 	put_counters(&info->totals, view);
 	for (size_t i = 0; i < info->n_notes; i++)
-		view->notes[i] = borrow(info->notes[i]);
+		view->notes[i] = sn_borrow(info->notes[i]);
 	view->message.notes = view->notes;
 	view->message.n_notes = info->n_notes;
 	r = put_metadata(info, view);

@@ -11,6 +11,7 @@
 
 #include "controld/api/validate.h"
 #include "controld/events/events.h"
+#include "shared/util.h"
 
 enum {
 	CURSOR_BYTES = 40, /* run in hex, '-', number */
@@ -41,14 +42,6 @@ struct view {
 	char comm[SN_COMM_BYTES + 1];
 };
 
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
-
 /* A message's strings are UTF-8; a process is called as it likes. */
 static void put_comm(struct view *view, const struct sn_event *flow)
 {
@@ -66,7 +59,7 @@ static void put_flow(struct view *view, const struct sn_event *flow)
 	int family = flow->family == SN_FAMILY_IPV4 ? AF_INET : AF_INET6;
 
 	message->kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_FLOW;
-	message->reason = borrow(sn_reasons_info[flow->reason].name);
+	message->reason = sn_borrow(sn_reasons_info[flow->reason].name);
 	message->direction = flow->direction == SN_EGRESS ?
 				     SENTINEL__V1__DIRECTION__DIRECTION_EGRESS :
 				     SENTINEL__V1__DIRECTION__DIRECTION_INGRESS;
@@ -109,12 +102,12 @@ static void fill(struct view *view, const struct cp_events *events,
 		break;
 	case CP_EVENTS_KIND_NAME:
 		message->kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_NAME;
-		message->reason = borrow("dns-denied");
+		message->reason = sn_borrow("dns-denied");
 		message->name_type = record->type;
 		break;
 	case CP_EVENTS_KIND_LOST:
 		message->kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_LOST;
-		message->reason = borrow("rate");
+		message->reason = sn_borrow("rate");
 		message->lost = record->n_lost;
 		break;
 	}
@@ -128,7 +121,7 @@ static void send_lost(struct cp_api_watch *watch, const char *reason,
 	sentinel__v1__event__init(&message);
 	message.kind = SENTINEL__V1__EVENT_KIND__EVENT_KIND_LOST;
 	message.time_ms = cp_events_now_ms(watch->api->options.events);
-	message.reason = borrow(reason);
+	message.reason = sn_borrow(reason);
 	message.lost = n;
 	watch->is_sending = cp_rpc_call_send(watch->call, &message.base) == 0;
 }

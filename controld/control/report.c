@@ -11,15 +11,7 @@
 #include "controld/attach/remote.h"
 #include "sentinel/v1/control.pb-c.h"
 #include "shared/tables.h"
-
-/* Packing only reads; protobuf-c has no const pointers. */
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	(void)memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
+#include "shared/util.h"
 
 static int64_t wall_ms(void)
 {
@@ -125,14 +117,15 @@ static void put_host(const struct cp_control_report_host *host,
 		     const struct utsname *system,
 		     Sentinel__V1__SyncRequest *ret, char **capabilities)
 {
-	ret->daemon_id = borrow(host->daemon_id);
-	ret->version = borrow(host->version);
-	ret->hostname = borrow(system->nodename);
-	capabilities[ret->n_capabilities++] = borrow("cidr");
-	capabilities[ret->n_capabilities++] = borrow("dns");
-	capabilities[ret->n_capabilities++] = borrow("dns-proxy");
+	ret->daemon_id = sn_borrow(host->daemon_id);
+	ret->version = sn_borrow(host->version);
+	ret->hostname = sn_borrow(system->nodename);
+	capabilities[ret->n_capabilities++] = sn_borrow("cidr");
+	capabilities[ret->n_capabilities++] = sn_borrow("dns");
+	capabilities[ret->n_capabilities++] = sn_borrow("dns-proxy");
 	if (host->sends_policy_events)
-		capabilities[ret->n_capabilities++] = borrow("policy-events");
+		capabilities[ret->n_capabilities++] =
+			sn_borrow("policy-events");
 	ret->capabilities = capabilities;
 }
 
@@ -252,9 +245,9 @@ void cp_control_report_unsubscribed(struct cp_control_queue *queue,
 	sentinel__v1__unsubscribed__init(&unsubscribed);
 	sentinel__v1__daemon_event__init(&event);
 	cp_attach_info_get(item, &info);
-	unsubscribed.id = borrow(info.id);
+	unsubscribed.id = sn_borrow(info.id);
 	unsubscribed.reason = reasons[reason];
-	unsubscribed.text = borrow(text);
+	unsubscribed.text = sn_borrow(text);
 	event.event_case = EVENT_CASE(UNSUBSCRIBED);
 	event.unsubscribed = &unsubscribed;
 	cp_control_queue_put(queue, CP_CONTROL_CLASS_SUBSCRIPTION, &event.base);
@@ -332,10 +325,10 @@ void cp_control_report_result(struct cp_control_queue *queue,
 
 	sentinel__v1__command_result__init(&message);
 	sentinel__v1__daemon_event__init(&event);
-	message.command_id = borrow(result->command_id);
-	message.id = borrow(result->id);
+	message.command_id = sn_borrow(result->command_id);
+	message.id = sn_borrow(result->id);
 	message.success = !result->error;
-	message.error = borrow(result->error ? result->error : "");
+	message.error = sn_borrow(result->error ? result->error : "");
 	message.applied_revision = result->revision;
 	message.repeated = result->is_repeated;
 	event.event_case = EVENT_CASE(COMMAND_RESULT);
@@ -352,7 +345,7 @@ static void put_policy_event(struct cp_control_queue *queue,
 
 	sentinel__v1__daemon_event__init(&event);
 	cp_attach_info_get(item, &info);
-	message->id = borrow(info.id);
+	message->id = sn_borrow(info.id);
 	message->time_ms = wall_ms();
 	event.event_case = EVENT_CASE(POLICY_EVENT);
 	event.policy_event = message;
@@ -384,7 +377,7 @@ void cp_control_report_blocked(struct cp_control_queue *queue,
 	flow.remote_port = ntohs(from->remote_port);
 	flow.rule_id = from->rule_id;
 	message.flow = &flow;
-	message.reason = borrow(sn_reasons_info[from->reason].name);
+	message.reason = sn_borrow(sn_reasons_info[from->reason].name);
 	message.audited = from->audit;
 	put_policy_event(queue, item, &message);
 }
@@ -396,9 +389,9 @@ void cp_control_report_denied(struct cp_control_queue *queue,
 	Sentinel__V1__PolicyEvent message;
 
 	sentinel__v1__policy_event__init(&message);
-	message.reason = borrow("dns-denied");
+	message.reason = sn_borrow("dns-denied");
 	message.audited = audited;
-	message.name = borrow(name);
+	message.name = sn_borrow(name);
 	message.name_type = type;
 	put_policy_event(queue, item, &message);
 }

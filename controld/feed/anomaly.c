@@ -7,14 +7,7 @@
 #include <string.h>
 
 #include "controld/findings/findings.h"
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	(void)memcpy(&ret, &text, sizeof(ret));
-	return ret;
-}
+#include "shared/util.h"
 
 /* What is not known has no label. */
 static void label(struct cp_feed_anomaly *ret, const char *key,
@@ -26,8 +19,8 @@ static void label(struct cp_feed_anomaly *ret, const char *key,
 		return;
 	assert(i < CP_FEED_ANOMALY_LABELS);
 	sentinel__v1__anomaly_report__labels_entry__init(&ret->labels[i]);
-	ret->labels[i].key = borrow(key);
-	ret->labels[i].value = borrow(value);
+	ret->labels[i].key = sn_borrow(key);
+	ret->labels[i].value = sn_borrow(value);
 	ret->labels_at[i] = &ret->labels[i];
 	ret->message.n_labels++;
 }

@@ -9,16 +9,6 @@
 
 #include "shared/util.h"
 
-static char *borrow(const char *text)
-{
-	union {
-		const char *from;
-		char *to;
-	} both = { .from = text };
-
-	return both.to;
-}
-
 /* A text that is not there is an empty one, and not told. */
 static void put(struct cp_feed_envelope *ret, const char *key,
 		const char *value)
@@ -29,8 +19,8 @@ static void put(struct cp_feed_envelope *ret, const char *key,
 		return;
 	assert(n < CP_FEED_ENVELOPE_ENTRIES);
 	sentinel__v1__event_envelope__data_entry__init(&ret->data[n]);
-	ret->data[n].key = borrow(key);
-	ret->data[n].value = borrow(value);
+	ret->data[n].key = sn_borrow(key);
+	ret->data[n].value = sn_borrow(value);
 	ret->data_at[n] = &ret->data[n];
 	ret->message.n_data++;
 }
@@ -45,8 +35,8 @@ static void note(struct cp_feed_envelope *ret, const char *key,
 	assert(n < CP_FEED_ENVELOPE_ENTRIES);
 	sentinel__v1__event_envelope__attributes_entry__init(
 		&ret->attributes[n]);
-	ret->attributes[n].key = borrow(key);
-	ret->attributes[n].value = borrow(value);
+	ret->attributes[n].key = sn_borrow(key);
+	ret->attributes[n].value = sn_borrow(value);
 	ret->attributes_at[n] = &ret->attributes[n];
 	ret->message.n_attributes++;
 }
@@ -231,7 +221,7 @@ void cp_feed_envelope_fill(struct cp_feed_envelope *ret,
 	sentinel__v1__event_envelope__init(message);
 	ret->n_number_bytes = 0;
 	message->event_id = event->uuid;
-	message->hostname = borrow(hostname);
+	message->hostname = sn_borrow(hostname);
 	message->event_type = event->event;
 	message->ts_unix_nano = (uint64_t)event->time_ns;
 	message->data = ret->data_at;

@@ -11,6 +11,7 @@
 #include "controld/runtime/ancestors.h"
 #include "controld/runtime/message.h"
 #include "shared/log.h"
+#include "shared/util.h"
 
 enum { TICK_MS = 1000 };
 
@@ -48,14 +49,6 @@ static int64_t wall_now(void)
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec * (int64_t)SN_NS_PER_S + now.tv_nsec;
-}
-
-static char *borrow(const char *text)
-{
-	char *ret;
-
-	(void)memcpy(&ret, &text, sizeof(ret));
-	return ret;
 }
 
 const char *cp_findings_name_severity(Sentinel__V1__Severity severity)
@@ -148,9 +141,9 @@ static void put_source(Sentinel__V1__Finding *finding,
 		       const struct cp_findings_source *source)
 {
 	if (source->kind == CP_FINDINGS_KIND_RULE)
-		finding->rule = borrow(source->name);
+		finding->rule = sn_borrow(source->name);
 	else
-		finding->detector = borrow(source->name);
+		finding->detector = sn_borrow(source->name);
 }
 
 static void tell_limited(uv_timer_t *timer);

@@ -6,6 +6,7 @@
 
 #include "controld/config/schema.h"
 #include "controld/policy/convert.h"
+#include "controld/policy/field.h"
 #include "controld/policy/file_dns.h"
 #include "controld/policy/policy.h"
 
@@ -127,9 +128,8 @@ static Sentinel__V1__Rule *make_rule(const struct file_rule *rule)
 		return NULL;
 
 	sentinel__v1__rule__init(message);
-	message->verdict = rule->head.allow ?
-				   SENTINEL__V1__VERDICT__VERDICT_ALLOW :
-				   SENTINEL__V1__VERDICT__VERDICT_DENY;
+	message->verdict = cp_policy_field_to_verdict(
+		rule->head.allow ? SN_VERDICT_ALLOW : SN_VERDICT_DENY);
 	message->cidr = cidr;
 	message->n_ports = rule->head.ports.n_items;
 	message->ports = ports;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controld/policy/convert_dns.h"
+#include "controld/policy/field.h"
 #include "controld/upstream/servers.h"
 
 struct file_rule {
@@ -164,9 +165,8 @@ static Sentinel__V1__DomainRule *make_rule(const struct file_rule *rule)
 		return NULL;
 
 	sentinel__v1__domain_rule__init(message);
-	message->verdict = rule->head.allow ?
-				   SENTINEL__V1__VERDICT__VERDICT_ALLOW :
-				   SENTINEL__V1__VERDICT__VERDICT_DENY;
+	message->verdict = cp_policy_field_to_verdict(
+		rule->head.allow ? SN_VERDICT_ALLOW : SN_VERDICT_DENY);
 	message->domain = domain;
 	message->n_ports = rule->head.ports.n_items;
 	message->ports = ports;
