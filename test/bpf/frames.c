@@ -571,6 +571,25 @@ void frames_make(struct world_random *random, const struct frames_wish *wish,
 		(void)frames_grow(ret, 1);
 }
 
+void frames_make_udp4(const uint8_t remote[4], uint16_t local_port,
+		      uint16_t remote_port, struct frames_frame *ret)
+{
+	struct world_random random = { .state = 1 };
+	struct frames_wish wish = {
+		.kind = CP_POLICY_MATCH_KIND_PLAIN,
+		.role = SN_ROLE_WORKLOAD,
+		.family = SN_FAMILY_IPV4,
+		.ethernet = true,
+		.local = { 192, 168, 7, 2 },
+		.protocol = IPPROTO_UDP,
+		.local_port = local_port,
+		.remote_port = remote_port,
+	};
+
+	(void)memcpy(wish.remote, remote, 4);
+	frames_make(&random, &wish, ret);
+}
+
 struct sn_flow_key frames_flow_key(const struct frames_frame *frame,
 				   uint32_t slot)
 {

@@ -59,6 +59,10 @@ struct frames_frame {
 void frames_make(struct world_random *random, const struct frames_wish *wish,
 		 struct frames_frame *ret);
 
+/* A UDP packet that 192.168.7.2 of a workload sends by Ethernet. */
+void frames_make_udp4(const uint8_t remote[4], uint16_t local_port,
+		      uint16_t remote_port, struct frames_frame *ret);
+
 /* The key of the packet's flow. */
 struct sn_flow_key frames_flow_key(const struct frames_frame *frame,
 				   uint32_t slot);

@@ -22,21 +22,10 @@ enum {
 
 static struct frames_frame udp_frame(uint16_t local_port)
 {
-	struct world_random random = { .state = 1 };
-	struct frames_wish wish = {
-		.kind = CP_POLICY_MATCH_KIND_PLAIN,
-		.role = SN_ROLE_WORKLOAD,
-		.family = SN_FAMILY_IPV4,
-		.ethernet = true,
-		.local = { 192, 168, 7, 2 },
-		.remote = { 10, 1, 1, 1 },
-		.protocol = IPPROTO_UDP,
-		.local_port = local_port,
-		.remote_port = 443,
-	};
 	struct frames_frame frame;
 
-	frames_make(&random, &wish, &frame);
+	frames_make_udp4((const uint8_t[]){ 10, 1, 1, 1 }, local_port, 443,
+			 &frame);
 	return frame;
 }
 

@@ -47,31 +47,14 @@ struct race {
 	uint64_t n_failures;
 };
 
-static void make_frame(enum subject subject, struct frames_frame *ret)
-{
-	struct world_random random = { .state = subject };
-	struct frames_wish wish = {
-		.kind = CP_POLICY_MATCH_KIND_PLAIN,
-		.role = SN_ROLE_WORKLOAD,
-		.family = SN_FAMILY_IPV4,
-		.ethernet = true,
-		.local = { 192, 168, 7, 2 },
-		.remote = { 10, 0, (uint8_t)subject, 77 },
-		.protocol = IPPROTO_UDP,
-		.local_port = 40000,
-		.remote_port = 443,
-	};
-
-	frames_make(&random, &wish, ret);
-}
-
 static void start(struct race *race, const char *path)
 {
 	(void)memset(race, 0, sizeof(*race));
 	race->world = world_new(path);
 	world_put_iface(race->world, WORLD_SLOT, SN_ROLE_WORKLOAD, true);
 	for (int i = 0; i < SUBJECT_COUNT; i++)
-		make_frame((enum subject)i, &race->frames[i]);
+		frames_make_udp4((const uint8_t[]){ 10, 0, (uint8_t)i, 77 },
+				 40000, 443, &race->frames[i]);
 }
 
 static struct cp_policy_compile_row make_row(uint32_t generation,
@@ -410,21 +393,9 @@ static void *ask_on(void *argument)
 
 static void make_asker(struct race *race, uint16_t port, struct asker *ret)
 {
-	struct world_random random = { .state = 1 };
-	struct frames_wish wish = {
-		.kind = CP_POLICY_MATCH_KIND_PLAIN,
-		.role = SN_ROLE_WORKLOAD,
-		.family = SN_FAMILY_IPV4,
-		.ethernet = true,
-		.local = { 192, 168, 7, 2 },
-		.remote = { 9, 9, 9, 9 },
-		.protocol = IPPROTO_UDP,
-		.local_port = port,
-		.remote_port = 53,
-	};
-
 	*ret = (struct asker){ .race = race, .port = htons(port) };
-	frames_make(&random, &wish, &ret->frame);
+	frames_make_udp4((const uint8_t[]){ 9, 9, 9, 9 }, port, 53,
+			 &ret->frame);
 	ret->place = ask(ret);
 	end_conversation(ret, &ret->place);
 }

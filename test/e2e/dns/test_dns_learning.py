@@ -435,7 +435,7 @@ def resident_kib(process):
 
 def test_a_rotating_name_never_drops_what_it_answered(site):
     """Eight random addresses of 4,096, thirty clients; memory stays flat."""
-    rounds, number = (60, 3000) if SOAK else (3, 900)
+    rounds, number = (300, 3000) if SOAK else (3, 900)
     site.world.upstream.put_rotating(rotating={
         "turn.good.test.": ["20.99.0.0", 4096, 8, 5 if SOAK else 1]})
     site.attach(ALLOW)

@@ -392,11 +392,13 @@ def test_a_full_disk_costs_lines_that_are_counted_and_told(clean, work):
     worlds.until(lambda: of_file("after"), "the file goes on")
     # Of the others that were told meanwhile are the sums of what ran before.
     stream = of_rest(clean)
-    told = [one["uuid"] for _, one in stream.all() if one.get("file")]
+    events = [one for _, one in stream.all() if one.get("file")]
     stream.close()
     after, = of_file("after")
-    told = told[told.index(fits["uuid"]) + 1:told.index(after["uuid"])]
-    assert len(told) >= 20
+    told = [one["uuid"] for one in events]
+    begin, end = told.index(fits["uuid"]) + 1, told.index(after["uuid"])
+    assert names(events[begin:end]).count("lost") == 20
+    told = told[begin:end]
     seen = lines()
     seen = seen[seen.index(fits) + 1:seen.index(after)]
     gaps = [one["gap"] for one in seen if one["event"] == "gap"]
