@@ -94,7 +94,7 @@ static void a_question_may_cancel_another_as_it_ends(void)
 	RIG_RUN_UNTIL(&rig, rig_stats(&rig).n_under_way == 0);
 	t_eq(results[0].n_calls + results[1].n_calls, 1);
 
-	sn_closep(&servers[0].udp);
+	server_close_udp(&servers[0]);
 	rig_ask(set, "a.example", &results[2]);
 	rig_ask(set, "a.example", &results[3]);
 	RIG_RUN_UNTIL(&rig, rig_stats(&rig).n_under_way == 0);
@@ -116,7 +116,7 @@ static void a_question_may_ask_again_as_it_fails(void)
 {
 	struct cp_upstream_set *set = begin(&usual, 1);
 
-	sn_closep(&servers[0].udp);
+	server_close_udp(&servers[0]);
 	results[0].then = ask_again;
 	results[0].set = set;
 	rig_ask(set, "again.example", &results[0]);

@@ -172,6 +172,27 @@ static inline void server_init(struct server *server)
 	server->config.address[3] = 1;
 }
 
+/* From here on its port is closed, for UDP or for TCP, and still ours: a port
+ * that were given back could be the next one that the kernel chooses, for a
+ * socket of the engine or of a test beside this one, which then hears the
+ * queries. A connected socket takes nothing from others. */
+static inline void server_close_udp(struct server *server)
+{
+	struct sockaddr_in nobody = {
+		.sin_family = AF_INET,
+		.sin_port = htons(1),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	t_eq(connect(server->udp, (struct sockaddr *)&nobody, sizeof(nobody)),
+	     0);
+}
+
+static inline void server_close_tcp(struct server *server)
+{
+	t_eq(shutdown(server->listener, SHUT_RDWR), 0);
+}
+
 static inline void server_done(struct server *server)
 {
 	sn_closep(&server->udp);

@@ -371,7 +371,7 @@ static void a_refused_connection_ends_the_question(void)
 {
 	struct cp_upstream_set *set = begin(&usual);
 
-	sn_closep(&server.listener);
+	server_close_tcp(&server);
 	ask(set, "a.example", &results[0]);
 	RIG_RUN_UNTIL(&rig, results[0].n_calls);
 	t_eq(results[0].status, CP_UPSTREAM_E_UNREACHABLE);

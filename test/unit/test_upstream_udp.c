@@ -385,7 +385,7 @@ static void a_closed_port_fails_over_at_once(void)
 	struct cp_upstream_set *set = begin(&usual, 2);
 	uint64_t start = rig_now_ms();
 
-	sn_closep(&servers[0].udp);
+	server_close_udp(&servers[0]);
 	rig_ask(set, "www.example.com", &results[0]);
 	server_receive(&rig, &servers[1]);
 	server_answer(&servers[1], 0);
@@ -393,7 +393,7 @@ static void a_closed_port_fails_over_at_once(void)
 	result_is_answer(&results[0], "www.example.com");
 	t_true(rig_now_ms() - start < 4500); /* before the first time-out */
 
-	sn_closep(&servers[1].udp);
+	server_close_udp(&servers[1]);
 	rig_ask(set, "www.example.com", &results[1]);
 	RIG_RUN_UNTIL(&rig, results[1].n_calls);
 	t_eq(results[1].status, CP_UPSTREAM_E_UNREACHABLE);
