@@ -33,7 +33,7 @@ dp_libs := $(call pkg,libbpf libelf zlib,-lbpf -lelf -lz) \
 ctl_libs := $(call pkg,libprotobuf-c,-lprotobuf-c) -lgrpc -lgpr \
 	    $(call pkg,yaml-0.1 jansson libidn2 libcrypto, \
 	      -lyaml -ljansson -lidn2 -lcrypto) \
-	    $(call pkg,ncursesw,-lncursesw -ltinfo)
+	    $(call pkg,ncursesw,-lncursesw -ltinfo) -lm
 cp_libs := $(ctl_libs) \
 	   $(call pkg,libuv libssl,-luv -lssl) -lunbound \
 	   $(call pkg,libseccomp libmnl,-lseccomp -lmnl) \
