@@ -2,21 +2,21 @@
 #include "controld/feed/feed.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controld/feed/copy.h"
 #include "controld/feed/disk.h"
 #include "controld/feed/envelope.h"
+#include "controld/feed/filter.h"
 #include "controld/feed/internal.h"
 #include "controld/feed/session.h"
 #include "controld/feed/tell.h"
-#include "shared/log.h"
 
 enum {
 	TICK_MS = 1000,
-	RETRY_TICKS = 5,
+	RETRY_MIN_MS = 5000,
+	RETRY_MAX_MS = 60000,
 };
 
 const char *const cp_feed_drop_names[CP_FEED_DROP_COUNT] = {
@@ -110,19 +110,6 @@ static void batch_told(struct cp_runtime_observer *observer)
 	hold(feed);
 }
 
-static int put_wanted(struct cp_runtime_observer *observer,
-		      struct cp_runtime_rules *rules,
-		      uint64_t (*find)(const char *cgroup))
-{
-	struct cp_feed *feed =
-		sn_container_of(observer, struct cp_feed, observer);
-	struct sn_diag diag = { .text = "" };
-
-	if (!feed->filter.enabled)
-		return 0;
-	return cp_config_runtime_add_rule(rules, &feed->filter, find, &diag);
-}
-
 void cp_feed_drop_item(struct cp_feed *feed, struct cp_feed_item *item,
 		       enum cp_feed_drop why)
 {
@@ -142,126 +129,27 @@ void cp_feed_changed(struct cp_feed *feed)
 	cp_feed_session_send(feed);
 }
 
-static int begin(struct cp_feed *feed)
+/* Once it observes. */
+static void begin(struct cp_feed *feed)
 {
-	int r = cp_runtime_observe(feed->source, &feed->observer);
-
-	if (r != 0)
-		return r;
-	feed->runtime = feed->source;
+	if (!feed->runtime || feed->has_begun)
+		return;
+	feed->has_begun = true;
 	cp_feed_disk_begin(feed, false);
 	cp_feed_session_start(feed);
-	return 0;
-}
-
-/* Others may want less than at the start. */
-static void try_again(struct cp_feed *feed)
-{
-	if (++feed->n_waited < RETRY_TICKS)
-		return;
-	feed->n_waited = 0;
-	if (begin(feed) == 0)
-		sn_log(SN_LOG_INFO,
-		       "detector name=%s: there is room; it gets events",
-		       feed->options.name);
 }
 
 static void ticked(uv_timer_t *timer)
 {
 	struct cp_feed *feed = timer->data;
 
-	if (!feed->runtime) {
-		try_again(feed);
+	cp_feed_filter_check(feed);
+	begin(feed);
+	if (!feed->runtime)
 		return;
-	}
 	cp_feed_session_check(feed);
 	cp_feed_disk_begin(feed, true);
 	hold(feed);
-}
-
-/* Filters. */
-
-static void say_refused(struct cp_feed *feed, const char *why)
-{
-	(void)snprintf(feed->filter_error, sizeof(feed->filter_error), "%s",
-		       why);
-	sn_log(SN_LOG_ERROR,
-	       "detector name=%s filter error='%s': the filter before stays",
-	       feed->options.name, feed->filter_error);
-}
-
-static void keep_filter(struct cp_feed *feed)
-{
-	cp_feed_copy_filter_done(&feed->before);
-	feed->is_changing = false;
-	feed->filter_error[0] = '\0';
-}
-
-/* It must keep nobody else's rules out. */
-static void take_back_filter(struct cp_feed *feed)
-{
-	cp_feed_copy_filter_done(&feed->filter);
-	feed->filter = feed->before;
-	feed->before = (struct cp_config_runtime_rule){ .name = NULL };
-	feed->is_changing = false;
-	feed->observer.version++;
-}
-
-static void changed(struct cp_runtime_observer *observer)
-{
-	struct cp_feed *feed =
-		sn_container_of(observer, struct cp_feed, observer);
-	const struct cp_runtime *runtime = feed->runtime;
-
-	if (!feed->is_changing)
-		return;
-	if (cp_runtime_get_version(runtime, observer) == observer->version) {
-		keep_filter(feed);
-	} else if (cp_runtime_get_refused_version(runtime, observer) ==
-		   observer->version) {
-		say_refused(feed, cp_runtime_why_refused(runtime));
-		take_back_filter(feed);
-		(void)cp_runtime_observer_changed(feed->runtime);
-	}
-}
-
-/* Takes fresh. */
-static void try_filter(struct cp_feed *feed,
-		       struct cp_config_runtime_rule *fresh)
-{
-	bool was_changing = feed->is_changing;
-	int r;
-
-	if (was_changing)
-		cp_feed_copy_filter_done(&feed->filter);
-	else
-		feed->before = feed->filter;
-	feed->filter = *fresh;
-	feed->is_changing = true;
-	feed->observer.version++;
-	r = cp_runtime_observer_changed(feed->runtime);
-	if (r == 0)
-		return;
-	say_refused(feed, r < 0 ? strerror(-r) : "too many rules");
-	take_back_filter(feed);
-	/* Another one was on its way. */
-	if (was_changing)
-		(void)cp_runtime_observer_changed(feed->runtime);
-}
-
-void cp_feed_put_filter(struct cp_feed *feed,
-			const struct cp_config_runtime_rule *filter)
-{
-	struct cp_config_runtime_rule fresh = { .name = NULL };
-
-	if (cp_feed_copy_filter(filter, &fresh) < 0) {
-		say_refused(feed, strerror(ENOMEM));
-	} else if (feed->runtime) {
-		try_filter(feed, &fresh);
-	} else {
-		cp_feed_copy_filter_done(&feed->filter);
-		feed->filter = fresh;
-	}
 }
 
 /* Life. */
@@ -280,7 +168,7 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 	if (r == 0)
 		r = cp_feed_session_init(feed);
 	if (r < 0) {
-		cp_feed_copy_filter_done(&feed->filter);
+		cp_feed_filter_done(feed);
 		cp_feed_copy_done(&feed->options);
 		free(feed);
 		return r;
@@ -290,11 +178,14 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 	cp_feed_tell_init(feed);
 	cp_feed_disk_open(feed);
 	feed->observer = (struct cp_runtime_observer){
-		.version = 1,
-		.put_wanted = put_wanted,
+		.put_wanted = cp_feed_filter_put_wanted,
 		.told = told,
 		.batch_told = batch_told,
-		.changed = changed,
+		.changed = cp_feed_filter_changed,
+	};
+	feed->filter_backoff = (struct cp_rpc_backoff){
+		.min_ms = RETRY_MIN_MS,
+		.max_ms = RETRY_MAX_MS,
 	};
 	*ret = feed;
 	return 0;
@@ -302,21 +193,13 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options)
 
 int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime)
 {
+	int r;
+
 	feed->source = runtime;
 	(void)uv_timer_start(&feed->tick, ticked, TICK_MS, TICK_MS);
-	return begin(feed);
-}
-
-/* "": it gets them, or is not to have any. */
-static const char *why_no_events(const struct cp_feed *feed)
-{
-	if (!feed->filter.enabled)
-		return "";
-	if (!feed->runtime)
-		return "too many rules";
-	return cp_runtime_get_version(feed->runtime, &feed->observer) ?
-		       "" :
-		       "its rule is not in force";
+	r = cp_feed_filter_want(feed);
+	begin(feed);
+	return r;
 }
 
 void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
@@ -329,9 +212,9 @@ void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret)
 		.is_insecure = !feed->url.is_tls,
 		.state = feed->state,
 		.error = feed->error,
-		.filter_error = feed->filter_error,
+		.filter_error = feed->is_withheld ? "" : feed->filter_error,
 		.is_enabled = feed->filter.enabled,
-		.no_events = why_no_events(feed),
+		.no_events = cp_feed_filter_why_none(feed),
 		.counts = feed->counts,
 		.n_memory = feed->queue.n + n_out,
 		.n_memory_bytes = feed->queue.n_bytes + feed->n_pending_bytes,
@@ -362,8 +245,7 @@ void cp_feed_part_closed(struct cp_feed *feed)
 	cp_feed_tell_done(feed);
 	cp_feed_disk_done(feed);
 	cp_feed_queue_done(&feed->queue);
-	cp_feed_copy_filter_done(&feed->filter);
-	cp_feed_copy_filter_done(&feed->before);
+	cp_feed_filter_done(feed);
 	cp_feed_copy_done(&feed->options);
 	free(feed);
 	closed(userdata);

@@ -137,10 +137,6 @@ int cp_feed_new(struct cp_feed **ret, const struct cp_feed_options *options);
 /* Begins to take events, and to connect. 0, -errno, or CP_RUNTIME_E_FULL: it does
  * so when there is room. */
 int cp_feed_start(struct cp_feed *feed, struct cp_runtime *runtime);
-/* It wants other events now. A filter for which there is no room leaves the one
- * before in force, which the status says until another one is taken. */
-void cp_feed_put_filter(struct cp_feed *feed,
-			const struct cp_config_runtime_rule *filter);
 void cp_feed_get_status(const struct cp_feed *feed, struct cp_feed_status *ret);
 /* Takes no more events, ends the stream and writes what waits to the spool, if
  * there is one; then frees the feed and calls closed from the loop. */

@@ -20,14 +20,18 @@ STAILQ_HEAD(cp_feed_writes, cp_feed_write);
 
 struct cp_feed {
 	struct cp_feed_options options;
+	/* What it wants (filter.c). */
 	struct cp_config_runtime_rule filter;
-	/* That the kernel had, until it has filter. */
-	struct cp_config_runtime_rule before;
-	bool is_changing; /* there is one before */
+	struct cp_config_runtime_rule before; /* in force meanwhile */
+	bool is_changing; /* filter is on its way to the kernel */
+	bool has_before;
+	bool is_withheld; /* filter is not wanted before retry_ms, and nothing is */
+	uint64_t retry_ms;
+	struct cp_rpc_backoff filter_backoff;
 	char filter_error[CP_FEED_ERROR_BYTES]; /* of the last; "": none */
 	struct cp_runtime *source; /* once it is started */
 	struct cp_runtime *runtime; /* NULL: takes no events */
-	unsigned int n_waited; /* ticks for room in source */
+	bool has_begun; /* to send them */
 	struct cp_runtime_observer observer;
 	struct cp_feed_counts counts;
 	struct cp_feed_queue queue;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/feed/filter.h"
 #include "controld/feed/report.h"
 #include "controld/feed/tell.h"
 #include "shared/log.h"
@@ -89,11 +90,6 @@ static int add(struct cp_feed_set *set,
 		return r;
 	cp_feed_tell_switch(set->all[set->n], detector->findings);
 	r = cp_feed_start(set->all[set->n++], options->runtime);
-	if (r > 0)
-		sn_log(SN_LOG_ERROR,
-		       "detector name=%s: too many rules; it gets no events "
-		       "before there is room",
-		       detector->filter.name);
 	return r < 0 ? r : 0;
 }
 
@@ -146,7 +142,7 @@ void cp_feed_set_reload(struct cp_feed_set *set, const struct cp_config *config)
 			       status.name);
 			continue;
 		}
-		cp_feed_put_filter(set->all[i], &detector->filter);
+		cp_feed_filter_put(set->all[i], &detector->filter);
 		cp_feed_tell_switch(set->all[i], detector->findings);
 	}
 }

@@ -111,23 +111,50 @@ static void take_pending(struct cp_findings_detection *detection)
 		detection->pending = cp_rules_unref(detection->pending);
 }
 
-/* Those before go on as long as the kernel has them. */
-static void settle_pending(struct cp_findings_detection *detection)
+/* NULL: none. If it fails the kernel has those of before. */
+static int want(struct cp_findings_detection *detection,
+		const struct cp_rules *rules)
 {
-	const struct cp_runtime *runtime = detection->options.runtime;
-	uint64_t version =
-		cp_runtime_get_version(runtime, &detection->observer);
-	const char *why = cp_runtime_why_refused(runtime);
+	const struct cp_rules *before = detection->wanted;
+	int r = 0;
 
-	if (version == 0 || version == detection->observer.version)
-		take_pending(detection);
-	if (!detection->pending || !why[0] || detection->refused[0])
-		return;
+	detection->wanted = rules;
+	detection->observer.version++;
+	if (detection->observer.id)
+		r = cp_runtime_observer_changed(detection->options.runtime);
+	if (r != 0) {
+		detection->wanted = before;
+		detection->observer.version--;
+	}
+	return r;
+}
+
+/* What is refused must keep nobody else's rules out. */
+static void refuse_pending(struct cp_findings_detection *detection,
+			   const char *why)
+{
 	detection->n_refused++;
 	(void)snprintf(detection->refused, sizeof(detection->refused), "%s: %s",
 		       detection->options.config->rules, why);
 	sn_log(SN_LOG_ERROR, "rules error='%s': the rules before stay",
 	       detection->refused);
+	if (want(detection, cp_rules_state_get(detection->state)) == 0)
+		detection->pending = cp_rules_unref(detection->pending);
+}
+
+/* Those before go on as long as the kernel has them. */
+static void settle_pending(struct cp_findings_detection *detection)
+{
+	const struct cp_runtime *runtime = detection->options.runtime;
+	const struct cp_runtime_observer *observer = &detection->observer;
+	uint64_t version = cp_runtime_get_version(runtime, observer);
+
+	if (version == 0 || version == observer->version)
+		take_pending(detection);
+	if (detection->pending && !detection->refused[0] &&
+	    cp_runtime_get_refused_version(runtime, observer) ==
+		    observer->version)
+		refuse_pending(detection, cp_runtime_why_refused(runtime));
 }
 
 /* Events. */
@@ -262,24 +289,6 @@ void cp_findings_detection_unwait(struct cp_findings_detection_waiter *waiter)
 }
 
 /* Files. */
-
-/* NULL: none. If it fails the kernel has those of before. */
-static int want(struct cp_findings_detection *detection,
-		const struct cp_rules *rules)
-{
-	const struct cp_rules *before = detection->wanted;
-	int r = 0;
-
-	detection->wanted = rules;
-	detection->observer.version++;
-	if (detection->observer.id)
-		r = cp_runtime_observer_changed(detection->options.runtime);
-	if (r != 0) {
-		detection->wanted = before;
-		detection->observer.version--;
-	}
-	return r;
-}
 
 /* Where there are rules already, fresh ones have to wait for the kernel. */
 static int put_or_wait(struct cp_findings_detection *detection,
@@ -420,11 +429,10 @@ static bool is_in_force(const struct cp_findings_detection *detection)
 {
 	const struct cp_runtime *runtime = detection->options.runtime;
 
-	if (!detection->pending)
-		return cp_runtime_is_in_force(runtime);
-	return detection->refused[0] &&
-	       cp_runtime_get_version(runtime, &detection->observer) ==
-		       detection->version;
+	if (!detection->refused[0])
+		return !detection->pending && cp_runtime_is_in_force(runtime);
+	return cp_runtime_get_version(runtime, &detection->observer) >=
+	       detection->version;
 }
 
 void cp_findings_detection_get_status(
