@@ -7,9 +7,8 @@ import os
 import feeding
 import pytest
 from feeding import check_all, configure, status, until, until_drained
+from test_report import CONFIG, place, told  # noqa: F401: pytest's
 from world import QUICK, run
-
-CONFIG = ""
 
 
 class Authority:
@@ -58,19 +57,32 @@ def verified(clean, files):
         clean.kill_cp()
         clean.config.write_text(text)
         clean.start_cp()
-    start(configure(f"    tls: {{ca: {files['ours']}}}\n",
+    start(configure(f"    tls: {{ca: {files['ours']}}}\n" + CONFIG,
                     url=f"https://localhost:{feeding.PORT}", insecure="false"))
     yield clean
     start(configure(CONFIG))
 
 
+def in_force(world):
+    feeding.in_force(world)
+    until(lambda: world.ok("status")["detection"]["in_force"],
+          "and those of detection")
+
+
+def check_told(there, events):
+    """Findings come on the same connection."""
+    until(lambda: len(told(there, events)) >= events.n, "it is told of them")
+    assert told(there, events) == events.names()
+
+
 def test_a_detector_is_verified(verified, peer, events, files):
     cert, key = files["good"]
     there = peer("--cert", cert, "--key", key)
-    feeding.in_force(verified)
+    in_force(verified)
     events.make(20)
     state = until_drained(verified)
     check_all(there, events)
+    check_told(there, events)
     assert not state["insecure"]
 
 
@@ -80,20 +92,24 @@ def test_another_one_gets_nothing(verified, peer, events, files, name, text):
     """Whoever it is, events wait for the right one."""
     cert, key = files[name]
     there = peer("--cert", cert, "--key", key)
-    feeding.in_force(verified)
+    in_force(verified)
     events.make(20)
     until(lambda: status(verified)["error"], "it is refused")
     if name == "elsewhere":
         until(lambda: text in status(verified)["error"], "with the reason")
     assert "UNAVAILABLE" in status(verified)["error"]
+    until(lambda: status(verified)["reports_waiting"] == 20, "findings wait")
     assert status(verified)["delivered"] == 0
+    assert status(verified)["reports_sent"] == 0
     assert not there.streams and not there.got()
+    assert not there.reports(events.folder)
     there.kill()
     cert, key = files["good"]
     right = peer("--cert", cert, "--key", key)
     until_drained(verified)
     check_all(right, events)
-    assert not there.got()
+    check_told(right, events)
+    assert not there.got() and not there.reports(events.folder)
 
 
 @pytest.mark.parametrize("text, field", [
