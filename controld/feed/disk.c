@@ -40,6 +40,9 @@ void cp_feed_disk_open(struct cp_feed *feed)
 	feed->counts.recovered = feed->disk.n_unread;
 	feed->sequence = feed->disk.last_sequence;
 	feed->queued = feed->sequence;
+	/* What is to be read again is not answered before it is in the queue. */
+	if (feed->disk.n_unread > 0)
+		feed->queued = SN_MAX(feed->disk.below, 1U) - 1;
 }
 
 bool cp_feed_disk_is_behind(const struct cp_feed *feed)

@@ -391,4 +391,5 @@ void cp_feed_spool_get_stats(const struct cp_feed_spool *spool,
 			     struct cp_feed_spool_stats *ret)
 {
 	*ret = spool->stats;
+	ret->below = spool->saved;
 }

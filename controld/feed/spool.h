@@ -38,6 +38,7 @@ struct cp_feed_spool_stats {
 	uint64_t n_broken; /* unread ones that could not be read again */
 	uint64_t n_cut; /* ends of files that were no records */
 	uint64_t last_sequence; /* ever used */
+	uint64_t below; /* was answered, as `position` says; 0: it does not */
 	int error; /* of the last write; 0 or -errno */
 };
 

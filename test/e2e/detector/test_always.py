@@ -66,6 +66,20 @@ def test_kills_of_both_lose_nothing(clean, peer, events):
     assert dropped(state) == 0
 
 
+def test_what_was_read_again_is_kept_until_it_is_answered(clean, peer, events):
+    """In the memory of each daemon, and else on disk only."""
+    events.make(20)
+    for _ in range(4):
+        until(lambda: status(clean)["in_memory"] >= 20, "they are read again")
+        feeding.in_force(clean)
+        clean.kill_cp()
+        clean.start_cp()
+    there = peer()
+    state = until_drained(clean)
+    check_all(there, events)
+    assert dropped(state) == 0
+
+
 def test_what_it_costs(clean, peer, events):
     there = peer()
     count = 100000 if IS_LONG else 4000
