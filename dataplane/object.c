@@ -162,8 +162,8 @@ static void choose_programs(const struct opened *opened,
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, opened->object)(void)
-		bpf_program__set_autoload(program, false);
+	bpf_object__for_each_program(program, opened->object)
+		(void)bpf_program__set_autoload(program, false);
 	for (size_t i = 0; i < SN_PROGRAM_COUNT; i++) {
 		program = bpf_object__find_program_by_name(
 			opened->object, sn_programs_info[i].function);

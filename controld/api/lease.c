@@ -302,8 +302,7 @@ static struct cp_api_lease *find(struct cp_api *api, const char *id)
 {
 	struct cp_api_lease *lease;
 
-	LIST_FOREACH(lease, &api->leases, link)
-	{
+	LIST_FOREACH(lease, &api->leases, link) {
 		if (strcmp(lease->id, id) == 0)
 			return lease;
 	}

@@ -3,16 +3,15 @@
 
 #include "controld/attach/item.h"
 
-#define TELL(item, callback, ...)                                          \
-	do {                                                               \
-		const struct cp_attach_observer *observer_;                \
-                                                                           \
-		LIST_FOREACH(observer_, &(item)->manager->observers, link) \
-		{                                                          \
-			if (observer_->callback)                           \
-				observer_->callback(observer_->userdata,   \
-						    __VA_ARGS__);          \
-		}                                                          \
+#define TELL(item, callback, ...)                                            \
+	do {                                                                 \
+		const struct cp_attach_observer *observer_;                  \
+                                                                             \
+		LIST_FOREACH(observer_, &(item)->manager->observers, link) { \
+			if (observer_->callback)                             \
+				observer_->callback(observer_->userdata,     \
+						    __VA_ARGS__);            \
+		}                                                            \
 	} while (0)
 
 void cp_attach_observe_add(struct cp_attach *manager,

@@ -408,7 +408,7 @@ static void forget_settling(struct cp_attach *manager)
 		if (item->running)
 			item->running->is_settling = false;
 		TAILQ_FOREACH(op, &item->ops, entry)
-		op->is_settling = false;
+			op->is_settling = false;
 	}
 }
 

@@ -25,8 +25,8 @@ static struct cp_control_wait *find(struct cp_control *control, const char *id)
 	struct cp_control_wait *wait;
 
 	TAILQ_FOREACH(wait, &control->waits, entry)
-	if (strcmp(wait->id, id) == 0)
-		return wait;
+		if (strcmp(wait->id, id) == 0)
+			return wait;
 	return NULL;
 }
 
@@ -41,8 +41,7 @@ static void arm(struct cp_control *control)
 	uint64_t now_ms = uv_now(control->options.loop);
 	const struct cp_control_wait *wait;
 
-	TAILQ_FOREACH(wait, &control->waits, entry)
-	{
+	TAILQ_FOREACH(wait, &control->waits, entry) {
 		if (!wait->until_ms)
 			continue;
 		(void)uv_timer_start(

@@ -164,8 +164,7 @@ static void grow(struct cp_dns_cache *cache)
 	buckets = calloc(n, sizeof(struct entry *));
 	if (!buckets)
 		return;
-	TAILQ_FOREACH(entry, &cache->used, used)
-	{
+	TAILQ_FOREACH(entry, &cache->used, used) {
 		struct entry **link = &buckets[entry->hash & (n - 1)];
 
 		entry->next = *link;

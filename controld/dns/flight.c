@@ -95,8 +95,7 @@ cp_dns_flight_get_job(const struct cp_dns_flight *flight,
 {
 	struct cp_dns_flight_job *job;
 
-	LIST_FOREACH(job, &flight->jobs[hash(flight, key, number)], bucket)
-	{
+	LIST_FOREACH(job, &flight->jobs[hash(flight, key, number)], bucket) {
 		if (job->number == number && is_equal(&job->key, key))
 			return job;
 	}
@@ -109,8 +108,7 @@ cp_dns_flight_get_fetch(const struct cp_dns_flight *flight,
 {
 	struct cp_dns_flight_fetch *fetch;
 
-	LIST_FOREACH(fetch, &flight->fetches[hash(flight, key, 0)], bucket)
-	{
+	LIST_FOREACH(fetch, &flight->fetches[hash(flight, key, 0)], bucket) {
 		if (is_equal(&fetch->key, key))
 			return fetch;
 	}

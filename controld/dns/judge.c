@@ -110,9 +110,10 @@ static void judge_rules(const struct cp_dns_pairs *pairs,
 		return;
 	while ((address = cp_dns_pairs_next_address(pairs, &chain, address))) {
 		TAILQ_FOREACH(pair, &address->pairs, of_address)
-		if (!pair->name)
-			note_rule(ret,
-				  cp_dns_rules_get(rules, pair->own.rule_id));
+			if (!pair->name)
+				note_rule(ret,
+					  cp_dns_rules_get(rules,
+							   pair->own.rule_id));
 	}
 	judge_subdomains(rules, ret);
 }
@@ -138,9 +139,10 @@ bool cp_dns_judge_is_current(const struct cp_dns_pairs *pairs,
 	while (pairs->n_nameless > 0 &&
 	       (address = cp_dns_pairs_next_address(pairs, &chain, address))) {
 		TAILQ_FOREACH(pair, &address->pairs, of_address)
-		if (!pair->name &&
-		    !stays_anonymous(&pair->own, rules, keep_unruled, &judged))
-			return false;
+			if (!pair->name &&
+			    !stays_anonymous(&pair->own, rules, keep_unruled,
+					     &judged))
+				return false;
 	}
 	return true;
 }
@@ -150,7 +152,7 @@ static void mark_addresses(const name_t *name)
 	const pair_t *pair;
 
 	TAILQ_FOREACH(pair, &name->pairs, of_name)
-	pair->address->is_marked = true;
+		pair->address->is_marked = true;
 }
 
 static void drop_name(struct cp_dns_pairs *pairs, name_t *name)

@@ -68,8 +68,7 @@ static void sum_up(const address_t *address, const name_t *without,
 {
 	const pair_t *pair;
 
-	TAILQ_FOREACH(pair, &address->pairs, of_address)
-	{
+	TAILQ_FOREACH(pair, &address->pairs, of_address) {
 		struct cp_dns_openings openings;
 
 		if ((without && pair->name == without) ||
@@ -441,8 +440,7 @@ static int adopt_names(struct cp_dns_learnt *learnt,
 
 	if (!at)
 		return 0;
-	TAILQ_FOREACH(from, &at->pairs, of_address)
-	{
+	TAILQ_FOREACH(from, &at->pairs, of_address) {
 		if (!from->name)
 			continue;
 		end = find_end(&from->name->openings, items, n);
@@ -467,8 +465,7 @@ static bool is_known(const struct cp_dns_learnt *learnt,
 
 	if (!at)
 		return false;
-	TAILQ_FOREACH(pair, &at->pairs, of_address)
-	{
+	TAILQ_FOREACH(pair, &at->pairs, of_address) {
 		struct cp_dns_openings openings =
 			cp_dns_pairs_get_openings(pair);
 		struct cp_dns_openings_one one =
@@ -530,8 +527,7 @@ size_t cp_dns_learnt_lapsed(const struct cp_dns_learnt *learnt, uint64_t now_ns,
 	size_t n = 0;
 
 	advance(learnt, now_ns);
-	TAILQ_FOREACH(address, &learnt->pairs.idle, entry)
-	{
+	TAILQ_FOREACH(address, &learnt->pairs.idle, entry) {
 		if (n == max)
 			break;
 		ret[n++] = address->address;
@@ -663,8 +659,7 @@ bool cp_dns_learnt_get_row(const struct cp_dns_learnt *learnt,
 
 	if (!at)
 		return false;
-	TAILQ_FOREACH(pair, &at->pairs, of_address)
-	{
+	TAILQ_FOREACH(pair, &at->pairs, of_address) {
 		if (!pair->name || pair->expires_ns <= now_ns || n-- > 0)
 			continue;
 		fill_row(pair, ret);

@@ -62,8 +62,7 @@ static const pair_t *next_pair(const name_t *name,
 {
 	const pair_t *pair, *best = NULL;
 
-	TAILQ_FOREACH(pair, &name->pairs, of_name)
-	{
+	TAILQ_FOREACH(pair, &name->pairs, of_name) {
 		const struct cp_dns_address *at = &pair->address->address;
 
 		if (pair->at != SIZE_MAX &&

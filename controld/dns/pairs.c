@@ -227,13 +227,13 @@ cp_dns_pairs_find(const struct cp_dns_pairs_name *name,
 
 	if (name->n_pairs < address->n_pairs) {
 		TAILQ_FOREACH(pair, &name->pairs, of_name)
-		if (pair->address == address)
-			return pair;
+			if (pair->address == address)
+				return pair;
 		return NULL;
 	}
 	TAILQ_FOREACH(pair, &address->pairs, of_address)
-	if (pair->name == name)
-		return pair;
+		if (pair->name == name)
+			return pair;
 	return NULL;
 }
 
@@ -515,11 +515,11 @@ int cp_dns_pairs_copy(const struct cp_dns_pairs *pairs,
 	r = cp_dns_pairs_reserve(ret, pairs->n_heap);
 	/* Idle addresses and lapsed pairs keep their order. */
 	TAILQ_FOREACH(address, &pairs->idle, entry)
-	if (r == 0 && !get_address(ret, &address->address))
-		r = -ENOMEM;
+		if (r == 0 && !get_address(ret, &address->address))
+			r = -ENOMEM;
 	TAILQ_FOREACH(pair, &pairs->lapsed, lapsed)
-	if (r == 0)
-		r = copy_pair(ret, pair);
+		if (r == 0)
+			r = copy_pair(ret, pair);
 	for (size_t i = 0; r == 0 && i < pairs->n_heap; i++)
 		r = copy_pair(ret, pairs->heap[i]);
 	return r;

@@ -388,8 +388,7 @@ static void evict(struct cp_dns_tcp *tcp, uint32_t slot)
 {
 	struct connection *connection;
 
-	TAILQ_FOREACH(connection, &tcp->connections, lru)
-	{
+	TAILQ_FOREACH(connection, &tcp->connections, lru) {
 		if (connection->is_closing || !connection->slot ||
 		    (slot && connection->slot != slot))
 			continue;
@@ -490,8 +489,7 @@ static void on_sweep(uv_timer_t *timer)
 		if (tcp->listeners[i] && tcp->listeners[i]->is_waiting)
 			take_connection(tcp->listeners[i]);
 	}
-	TAILQ_FOREACH(connection, &tcp->connections, lru)
-	{
+	TAILQ_FOREACH(connection, &tcp->connections, lru) {
 		if (now_ms - connection->active_ms < tcp->options.idle_ms)
 			break;
 		/* What waits for its answer is not idle, unless the client
@@ -605,7 +603,7 @@ void cp_dns_tcp_close(struct cp_dns_tcp *tcp, void (*closed)(void *userdata),
 	for (int i = 0; i < CP_DNS_LISTEN_COUNT; i++)
 		cp_dns_tcp_unlisten(tcp, (enum cp_dns_listen_kind)i);
 	TAILQ_FOREACH(connection, &tcp->connections, lru)
-	close_connection(connection);
+		close_connection(connection);
 	uv_close((uv_handle_t *)&tcp->sweep, handle_closed);
 	uv_close((uv_handle_t *)&tcp->go_on, handle_closed);
 }

@@ -60,8 +60,7 @@ static struct entry *find(const struct cp_events_names *names,
 {
 	struct entry *entry;
 
-	LIST_FOREACH(entry, &names->buckets[bucket_of(address)], in_bucket)
-	{
+	LIST_FOREACH(entry, &names->buckets[bucket_of(address)], in_bucket) {
 		if (entry->address.family == address->family &&
 		    memcmp(entry->address.bytes, address->bytes,
 			   sizeof(address->bytes)) == 0)

@@ -101,8 +101,7 @@ static void write_queue(struct cp_feed *feed)
 	struct cp_feed_item *item;
 	size_t n_written;
 
-	TAILQ_FOREACH(item, &feed->queue.items, link)
-	{
+	TAILQ_FOREACH(item, &feed->queue.items, link) {
 		const struct cp_feed_spool_item one = {
 			.record = { item->sequence, item->bytes, item->size },
 		};
@@ -280,7 +279,7 @@ static void take_pending(struct cp_feed *feed)
 	STAILQ_CONCAT(&feed->taken, &feed->pending);
 	feed->n_taken = 0;
 	STAILQ_FOREACH(write, &feed->taken, link)
-	feed->n_taken++;
+		feed->n_taken++;
 	feed->n_taken_out = feed->n_pending_out;
 	feed->n_pending_out = 0;
 	feed->n_pending_bytes = 0;

@@ -158,8 +158,7 @@ static void insert(struct cp_feed_folder_files *files,
 {
 	struct cp_feed_folder_file *file;
 
-	TAILQ_FOREACH_REVERSE(file, files, cp_feed_folder_files, link)
-	{
+	TAILQ_FOREACH_REVERSE(file, files, cp_feed_folder_files, link) {
 		if (file->first < fresh->first)
 			break;
 	}

@@ -99,8 +99,7 @@ struct cp_feed_item *cp_feed_queue_find(const struct cp_feed_queue *queue,
 
 	if (id_bytes != ID_CHARS)
 		return NULL;
-	LIST_FOREACH(item, &queue->buckets[hash(id)], bucket)
-	{
+	LIST_FOREACH(item, &queue->buckets[hash(id)], bucket) {
 		if (memcmp(item->id, id, ID_CHARS) == 0)
 			return item;
 	}

@@ -74,8 +74,7 @@ static void sum_up(struct cp_feed_spool *spool)
 	const struct cp_feed_folder_file *file;
 
 	stats->last_sequence = spool->saved > 0 ? spool->saved - 1 : 0;
-	TAILQ_FOREACH(file, &spool->files, link)
-	{
+	TAILQ_FOREACH(file, &spool->files, link) {
 		stats->n_files++;
 		stats->n_bytes += file->size;
 		stats->n_unread += file->n - file->n_read;
@@ -297,8 +296,7 @@ static struct cp_feed_folder_file *find_unread(struct cp_feed_spool *spool)
 {
 	struct cp_feed_folder_file *file;
 
-	TAILQ_FOREACH(file, &spool->files, link)
-	{
+	TAILQ_FOREACH(file, &spool->files, link) {
 		if (file->n_read < file->n)
 			return file;
 	}

@@ -107,7 +107,7 @@ static void tell_listeners(const struct cp_findings *findings,
 	struct cp_findings_listener *listener;
 
 	LIST_FOREACH(listener, &findings->listeners, link)
-	listener->found(listener, finding);
+		listener->found(listener, finding);
 }
 
 void cp_findings_count_missed(struct cp_findings *findings, uint64_t n)

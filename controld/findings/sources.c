@@ -56,8 +56,7 @@ find(const struct cp_findings_sources *sources, enum cp_findings_kind kind,
 {
 	struct cp_findings_source *source;
 
-	LIST_FOREACH(source, &sources->buckets[hash(name)], in_bucket)
-	{
+	LIST_FOREACH(source, &sources->buckets[hash(name)], in_bucket) {
 		if (source->kind == kind && strcmp(source->name, name) == 0)
 			return source;
 	}

@@ -314,8 +314,7 @@ static void look_at_streams(struct cp_http *http)
 {
 	struct cp_http_call *call;
 
-	LIST_FOREACH(call, &http->streams, entry)
-	{
+	LIST_FOREACH(call, &http->streams, entry) {
 		struct pollfd look = { .events = POLLRDHUP };
 
 		if (!call->of || call->of->is_cut)
@@ -337,8 +336,7 @@ static void sweep(uv_timer_t *timer)
 	if (!http->daemon && !http->has_poll &&
 	    now_ms(http) - http->tried_ms >= CP_HTTP_RETRY_MS)
 		try_to_listen(http);
-	TAILQ_FOREACH(connection, &http->connections, entry)
-	{
+	TAILQ_FOREACH(connection, &http->connections, entry) {
 		if (connection->is_waiting || connection->is_cut ||
 		    !is_overdue(connection))
 			continue;
@@ -430,8 +428,7 @@ bool cp_http_cut_slowest(struct cp_http *http)
 {
 	struct cp_http_connection *connection;
 
-	TAILQ_FOREACH(connection, &http->connections, entry)
-	{
+	TAILQ_FOREACH(connection, &http->connections, entry) {
 		if (!connection->is_answered || connection->is_cut)
 			continue;
 		cp_http_cut(connection);

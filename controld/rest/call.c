@@ -323,8 +323,7 @@ static size_t count_streams(const struct cp_rest *rest, const char *name)
 	const struct cp_rest_call *call;
 	size_t n = 0;
 
-	LIST_FOREACH(call, &rest->calls, link)
-	{
+	LIST_FOREACH(call, &rest->calls, link) {
 		n += call->is_stream && call->http &&
 		     strcmp(call->caller.name, name) == 0;
 	}
@@ -426,8 +425,7 @@ void cp_rest_call_pulse(struct cp_rest *rest)
 {
 	struct cp_rest_call *call;
 
-	LIST_FOREACH(call, &rest->calls, link)
-	{
+	LIST_FOREACH(call, &rest->calls, link) {
 		if (!call->is_reading || call->out_at < call->out_size)
 			continue;
 		(void)append(call, STREAM_PULSE);
@@ -475,8 +473,7 @@ bool cp_rest_call_is_idle(const struct cp_rest *rest)
 {
 	const struct cp_rest_call *call;
 
-	LIST_FOREACH(call, &rest->calls, link)
-	{
+	LIST_FOREACH(call, &rest->calls, link) {
 		if (!call->is_ended)
 			return false;
 	}

@@ -312,6 +312,6 @@ void cp_rpc_channel_close(struct cp_rpc_channel *channel,
 	channel->closed = closed;
 	channel->closed_userdata = userdata;
 	LIST_FOREACH(call, &channel->calls, link)
-	(void)grpc_call_cancel(call->call, NULL);
+		(void)grpc_call_cancel(call->call, NULL);
 	cp_rpc_channel_call_ended(channel);
 }

@@ -95,8 +95,8 @@ struct cp_rpc_connection *cp_rpc_connection_find(struct cp_rpc_server *server,
 		fd = -1;
 	gpr_free(peer);
 	LIST_FOREACH(connection, &server->connections, link)
-	if (connection->grpc_fd == fd)
-		return connection;
+		if (connection->grpc_fd == fd)
+			return connection;
 	return NULL;
 }
 

@@ -82,8 +82,7 @@ static struct window *find(struct cp_rules_windows *windows, uint64_t key)
 {
 	struct window *window;
 
-	LIST_FOREACH(window, bucket_of(windows, key), in_bucket)
-	{
+	LIST_FOREACH(window, bucket_of(windows, key), in_bucket) {
 		if (window->key == key)
 			return window;
 	}

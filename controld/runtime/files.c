@@ -77,8 +77,7 @@ static struct entry *find(struct cp_runtime_files *files,
 {
 	struct entry *entry;
 
-	LIST_FOREACH(entry, bucket_of(files, head), in_bucket)
-	{
+	LIST_FOREACH(entry, bucket_of(files, head), in_bucket) {
 		if (entry->tgid == head->tgid && entry->start == head->start &&
 		    entry->file.inode == head->file.inode &&
 		    entry->file.major == head->file.major &&

@@ -88,8 +88,7 @@ static struct cp_runtime_process *find(struct cp_runtime_processes *processes,
 {
 	struct cp_runtime_process *process;
 
-	LIST_FOREACH(process, bucket_of(processes, tgid, start), in_bucket)
-	{
+	LIST_FOREACH(process, bucket_of(processes, tgid, start), in_bucket) {
 		if (process->tgid == tgid && process->start == start)
 			return process;
 	}

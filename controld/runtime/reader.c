@@ -114,8 +114,7 @@ static uint64_t find_floor(const struct cp_runtime *runtime)
 	const struct cp_runtime_observer *observer;
 	uint64_t floor = UINT64_MAX;
 
-	LIST_FOREACH(observer, &runtime->observers, link)
-	{
+	LIST_FOREACH(observer, &runtime->observers, link) {
 		if (observer->is_holding)
 			floor = SN_MIN(floor, observer->held_from);
 	}
@@ -126,8 +125,7 @@ static void tell_batch(struct cp_runtime *runtime)
 {
 	struct cp_runtime_observer *observer;
 
-	LIST_FOREACH(observer, &runtime->observers, link)
-	{
+	LIST_FOREACH(observer, &runtime->observers, link) {
 		if (observer->batch_told)
 			observer->batch_told(observer);
 	}

@@ -223,8 +223,7 @@ static void changed(void *userdata)
 	struct cp_runtime_observer *observer;
 	struct cp_runtime_watcher *watcher;
 
-	LIST_FOREACH(observer, &runtime->observers, link)
-	{
+	LIST_FOREACH(observer, &runtime->observers, link) {
 		if (observer->changed)
 			observer->changed(observer);
 	}
@@ -238,7 +237,7 @@ static void changed(void *userdata)
 	if (state != CP_RUNTIME_HOST_IN_FORCE)
 		return;
 	LIST_FOREACH(watcher, &runtime->watchers, link)
-	watcher->is_in_force = true;
+		watcher->is_in_force = true;
 	cp_runtime_tell_all(runtime);
 }
 
@@ -276,7 +275,7 @@ static void up(void *userdata, struct cp_link *link,
 		       strerror(-r));
 	/* This sentinel-dp may be another one, with less room. */
 	LIST_FOREACH(watcher, &runtime->watchers, link)
-	watcher->is_in_force = false;
+		watcher->is_in_force = false;
 	cp_runtime_host_up(runtime->host, link, hello);
 }
 

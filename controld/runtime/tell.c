@@ -121,8 +121,7 @@ static void tell_observers(struct cp_runtime *runtime,
 	struct cp_runtime_observer *observer;
 	const struct cp_runtime_share *share;
 
-	LIST_FOREACH(observer, &runtime->observers, link)
-	{
+	LIST_FOREACH(observer, &runtime->observers, link) {
 		share = telling ? cp_runtime_sets_find_share(
 					  &telling->set->shares, observer->id) :
 				  NULL;

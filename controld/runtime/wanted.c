@@ -78,8 +78,7 @@ static int add_watched(const struct cp_runtime *runtime,
 	const struct cp_runtime_watcher *watcher;
 	int r = 0;
 
-	LIST_FOREACH(watcher, &runtime->watchers, link)
-	{
+	LIST_FOREACH(watcher, &runtime->watchers, link) {
 		if (r == 0 && watcher->filter)
 			r = cp_runtime_rules_put_rule(
 				rules,
@@ -95,8 +94,7 @@ static int add_observed(const struct cp_runtime *runtime,
 	struct cp_runtime_observer *observer;
 	int r = 0;
 
-	LIST_FOREACH(observer, &runtime->observers, link)
-	{
+	LIST_FOREACH(observer, &runtime->observers, link) {
 		struct cp_runtime_share *share = &shares->of[shares->n];
 
 		if (r != 0)

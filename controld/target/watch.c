@@ -181,8 +181,7 @@ static void link_changed(struct cp_target_links *links, bool deleted,
 		sn_container_of(links, struct cp_target_watch, links);
 	struct item *item;
 
-	LIST_FOREACH(item, &watch->ifaces, iface_link)
-	{
+	LIST_FOREACH(item, &watch->ifaces, iface_link) {
 		if (item->is_expected) {
 			if (!deleted && strcmp(item->name, iface->name) == 0)
 				tell(watch, item, NOTICE_APPEARED, NULL);
@@ -206,7 +205,7 @@ static void links_lost(struct cp_target_links *links)
 	struct item *item;
 
 	LIST_FOREACH(item, &watch->ifaces, iface_link)
-	mark(watch, item);
+		mark(watch, item);
 }
 
 static void folder_changed(struct cp_target_folders *folders,

@@ -25,8 +25,8 @@ struct cp_upstream_id *cp_upstream_ids_get(const struct cp_upstream_ids *ids,
 	struct cp_upstream_id *id;
 
 	LIST_FOREACH(id, &ids->buckets[value % CP_UPSTREAM_IDS_BUCKETS], link)
-	if (id->value == value)
-		return id;
+		if (id->value == value)
+			return id;
 	return NULL;
 }
 

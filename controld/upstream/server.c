@@ -36,8 +36,8 @@ int cp_upstream_server_get(struct cp_upstream *upstream,
 	struct cp_upstream_server *server;
 
 	LIST_FOREACH(server, &upstream->servers, link)
-	if (memcmp(&server->config, config, sizeof(*config)) == 0)
-		break;
+		if (memcmp(&server->config, config, sizeof(*config)) == 0)
+			break;
 	if (!server) {
 		server = calloc(1, sizeof(*server));
 		if (!server)

@@ -382,10 +382,8 @@ static bool make_room(struct cp_upstream *upstream)
 
 	if (upstream->n_streams < CP_UPSTREAM_STREAMS_MAX)
 		return true;
-	LIST_FOREACH(server, &upstream->servers, link)
-	{
-		LIST_FOREACH(stream, &server->streams, link)
-		{
+	LIST_FOREACH(server, &upstream->servers, link) {
+		LIST_FOREACH(stream, &server->streams, link) {
 			if (stream->state == STATE_OPEN && stream->ids.n == 0) {
 				end_stream(stream, END_QUIET);
 				return true;
@@ -505,8 +503,8 @@ static bool is_opening(const struct cp_upstream_server *server)
 	const struct cp_upstream_stream *stream;
 
 	LIST_FOREACH(stream, &server->streams, link)
-	if (stream->state != STATE_OPEN && !is_slow(stream))
-		return true;
+		if (stream->state != STATE_OPEN && !is_slow(stream))
+			return true;
 	return false;
 }
 

@@ -245,10 +245,8 @@ static bool make_room(struct cp_upstream *upstream)
 
 	if (upstream->n_sockets < CP_UPSTREAM_SOCKETS_MAX)
 		return true;
-	LIST_FOREACH(server, &upstream->servers, link)
-	{
-		LIST_FOREACH(one, &server->sockets, link)
-		{
+	LIST_FOREACH(server, &upstream->servers, link) {
+		LIST_FOREACH(one, &server->sockets, link) {
 			if (one->ids.n == 0) {
 				close_socket(one);
 				return true;
@@ -320,8 +318,8 @@ pick_fresh(const struct cp_upstream_server *server)
 	nth = cp_upstream_random_below(&server->upstream->random,
 				       server->n_fresh);
 	LIST_FOREACH(one, &server->sockets, link)
-	if (one->is_fresh && nth-- == 0)
-		break;
+		if (one->is_fresh && nth-- == 0)
+			break;
 	return one;
 }
 

@@ -163,8 +163,7 @@ static void kept(uv_timer_t *keep)
 	struct cp_upstream_set *set, *next;
 	bool has_unused = false;
 
-	LIST_FOREACH(server, &upstream->servers, link)
-	{
+	LIST_FOREACH(server, &upstream->servers, link) {
 		cp_upstream_udp_keep(server, false);
 		cp_upstream_stream_keep(server, false);
 	}
@@ -252,9 +251,10 @@ static struct cp_upstream_set *find(const struct cp_upstream *upstream,
 	struct cp_upstream_set *set;
 
 	LIST_FOREACH(set, &upstream->sets, link)
-	if (set->n == like->n && set->dnssec == like->dnssec &&
-	    memcmp(set->servers, like->servers, sizeof(set->servers)) == 0)
-		break;
+		if (set->n == like->n && set->dnssec == like->dnssec &&
+		    memcmp(set->servers, like->servers, sizeof(set->servers)) ==
+			    0)
+			break;
 	return set;
 }
 

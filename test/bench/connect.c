@@ -58,8 +58,8 @@ static void load(const char *path)
 	object = bpf_object__open_file(path, NULL);
 	if (!object)
 		err(1, "%s", path);
-	bpf_object__for_each_program(program, object)(void)
-		bpf_program__set_autoload(
+	bpf_object__for_each_program(program, object)
+		(void)bpf_program__set_autoload(
 			program, bpf_program__type(program) ==
 					 BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
 	map = bpf_object__find_map_by_name(object, "bench_lpm4");

@@ -112,8 +112,7 @@ static void set_sizes(const struct world *world, uint32_t n_cpus)
 	set_size(world, "sn_policies", 2 * BENCH_SLOTS);
 	set_size(world, "sn_usage", BENCH_SLOTS);
 	/* sn_n_cpus stands first in its section. */
-	bpf_object__for_each_map(map, world->object)
-	{
+	bpf_object__for_each_map(map, world->object) {
 		uint8_t value[CHUNK];
 		size_t size = 0;
 		const void *initial = bpf_map__initial_value(map, &size);
@@ -177,10 +176,10 @@ static struct world *world_new(bool is6)
 	world->object = bpf_object__open_file(object_path, NULL);
 	if (!world->object)
 		err(1, "%s", object_path);
-	bpf_object__for_each_program(program, world->object)(void)
-		bpf_program__set_autoload(program,
-					  bpf_program__type(program) ==
-						  BPF_PROG_TYPE_SCHED_CLS);
+	bpf_object__for_each_program(program, world->object)
+		(void)bpf_program__set_autoload(
+			program,
+			bpf_program__type(program) == BPF_PROG_TYPE_SCHED_CLS);
 	set_sizes(world, n_cpus);
 	if (bpf_object__load(world->object))
 		err(1, "loading %s", object_path);

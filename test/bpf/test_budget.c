@@ -41,8 +41,7 @@ static void watch(struct bpf_object *object, bool runtime)
 	struct bpf_program *program;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object)
-	{
+	bpf_object__for_each_map(map, object) {
 		if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
 			t_eq(bpf_map__set_max_entries(map, 65536), 0);
 	}

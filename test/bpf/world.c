@@ -70,8 +70,7 @@ static void set_sizes(struct world *world)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, world->object)
-	{
+	bpf_object__for_each_map(map, world->object) {
 		const char *name = bpf_map__name(map);
 		enum bpf_map_type type = bpf_map__type(map);
 
