@@ -93,26 +93,83 @@ static void write_some(struct cp_feed *feed, struct cp_feed_write **at)
 	feed->n_written += n_written;
 }
 
-/* What was in the queue and is not on disk goes before, between and behind what
- * is: no file has events on both sides of another one's. */
-static void write_queue(struct cp_feed *feed)
+/* What was taken and has no place now, neither here nor in the queue. */
+static void settle_taken(struct cp_feed *feed)
 {
-	bool was_stored = true;
+	struct cp_feed_write *write;
+	size_t i = 0;
+
+	STAILQ_FOREACH(write, &feed->taken, link) {
+		if (i++ < feed->n_written)
+			write->item->is_stored = true;
+		else
+			feed->n_left += !write->is_read;
+	}
+}
+
+static uint64_t cost_of(const struct cp_feed_item *item)
+{
+	return CP_FEED_RECORD_HEAD_BYTES + item->size;
+}
+
+/* Events of the queue on their way to the disk. */
+struct saving {
+	struct cp_feed_spool_item items[WRITE_AT_ONCE];
+	size_t n;
+	int r; /* of the writes so far */
+};
+
+static void save(struct cp_feed *feed, struct saving *saving)
+{
+	size_t n_written = 0;
+
+	if (saving->n > 0 && saving->r == 0)
+		saving->r = cp_feed_spool_write(feed->spool, saving->items,
+						saving->n, &n_written);
+	feed->n_left += saving->n - n_written;
+	saving->n = 0;
+}
+
+/* What is in the queue and not on disk goes before, between and behind what is:
+ * no file has events on both sides of another one's. If there is not room for
+ * all of it the oldest are left out. */
+static void save_queue(struct cp_feed *feed, uint64_t wanted, uint64_t room)
+{
+	struct saving saving = { .n = 0 };
 	struct cp_feed_item *item;
-	size_t n_written;
 
 	TAILQ_FOREACH(item, &feed->queue.items, link) {
-		const struct cp_feed_spool_item one = {
-			.record = { item->sequence, item->bytes, item->size },
-		};
-
-		if (was_stored)
+		if (item->is_stored) {
+			save(feed, &saving);
 			cp_feed_spool_begin(feed->spool);
-		was_stored = item->is_stored;
-		if (!was_stored)
-			(void)cp_feed_spool_write(feed->spool, &one, 1,
-						  &n_written);
+		} else if (wanted > room) {
+			wanted -= cost_of(item);
+			feed->n_left++;
+		} else {
+			saving.items[saving.n++].record =
+				(struct cp_feed_record){ item->sequence,
+							 item->bytes,
+							 item->size };
+		}
+		if (saving.n == WRITE_AT_ONCE)
+			save(feed, &saving);
 	}
+	save(feed, &saving);
+}
+
+static void write_queue(struct cp_feed *feed)
+{
+	uint64_t room = cp_feed_spool_keep(feed->spool), wanted = 0;
+	struct cp_feed_spool_stats stats;
+	struct cp_feed_item *item;
+
+	cp_feed_spool_begin(feed->spool);
+	cp_feed_spool_get_stats(feed->spool, &stats);
+	TAILQ_FOREACH(item, &feed->queue.items, link) {
+		item->is_stored &= item->sequence > stats.gone_sequence;
+		wanted += item->is_stored ? 0 : cost_of(item);
+	}
+	save_queue(feed, wanted, room);
 	cp_feed_spool_begin(feed->spool);
 }
 
@@ -145,10 +202,12 @@ static void work(uv_work_t *request)
 	 * what comes now: see write_queue(). */
 	if (is_overflow && at && stats.n_unread == 0)
 		cp_feed_spool_begin(feed->spool);
-	if (feed->is_last && is_overflow)
-		write_queue(feed);
 	while (at && feed->disk_error == 0)
 		write_some(feed, &at);
+	if (feed->is_last) {
+		settle_taken(feed);
+		write_queue(feed);
+	}
 	if (feed->want_bytes > 0)
 		(void)cp_feed_spool_read(feed->spool, feed->want_bytes,
 					 take_record, feed);
@@ -218,6 +277,14 @@ static void settle_stats(struct cp_feed *feed)
 
 static void finish(struct cp_feed *feed)
 {
+	if (feed->n_left > 0)
+		sn_log(SN_LOG_ERROR,
+		       "detector name=%s spool error='%s': %zu events that "
+		       "waited are lost",
+		       feed->options.name,
+		       feed->disk.error ? strerror(-feed->disk.error) :
+					  "no room",
+		       feed->n_left);
 	feed->spool = cp_feed_spool_free(feed->spool);
 	cp_feed_part_closed(feed);
 }

@@ -75,6 +75,7 @@ struct cp_feed {
 	uint64_t below; /* for the turn: everything below is answered */
 	size_t want_bytes; /* to be read in the turn */
 	size_t n_written;
+	size_t n_left; /* by the last turn: that are on no disk */
 	TAILQ_HEAD(, cp_feed_item) found; /* that was read */
 	int disk_error; /* of the last write */
 	char spool_error[CP_FEED_ERROR_BYTES]; /* it could not be opened */

@@ -18,6 +18,7 @@ struct cp_feed_spool {
 	uint64_t max_bytes;
 	uint64_t file_bytes; /* at which another file is begun */
 	bool is_synced;
+	bool keeps; /* no file goes for another one */
 	int folder; /* fd */
 	int writing; /* fd of the last file; -1: the next write begins one */
 	int reading; /* fd; -1: none is open */
@@ -123,10 +124,21 @@ void cp_feed_spool_begin(struct cp_feed_spool *spool)
 	sn_closep(&spool->writing);
 }
 
+uint64_t cp_feed_spool_keep(struct cp_feed_spool *spool)
+{
+	uint64_t used = spool->stats.n_bytes +
+			2 * CP_FEED_SPOOL_FILES * CP_FEED_RECORD_FILE_BYTES;
+
+	spool->keeps = true;
+	return used < spool->max_bytes ? spool->max_bytes - used : 0;
+}
+
 static void drop_oldest(struct cp_feed_spool *spool)
 {
 	struct cp_feed_folder_file *file = TAILQ_FIRST(&spool->files);
 
+	spool->stats.gone_sequence =
+		SN_MAX(spool->stats.gone_sequence, file->last);
 	spool->stats.n_dropped += file->n - file->n_read;
 	spool->stats.n_unread -= file->n - file->n_read;
 	remove_file(spool, file);
@@ -138,7 +150,7 @@ static int begin_file(struct cp_feed_spool *spool, uint64_t first)
 	int fd;
 
 	cp_feed_spool_begin(spool);
-	while (!TAILQ_EMPTY(&spool->files) &&
+	while (!spool->keeps && !TAILQ_EMPTY(&spool->files) &&
 	       spool->stats.n_bytes + spool->file_bytes > spool->max_bytes)
 		drop_oldest(spool);
 	file = calloc(1, sizeof(*file));
@@ -253,10 +265,13 @@ static int write_batch(struct cp_feed_spool *spool,
 	count = choose(spool, items, n, &bytes);
 	r = write_bytes(spool, items, count, bytes);
 	if (r < 0) {
-		/* What cannot be cut back is ended: nothing may stand behind
-		 * half a record. */
-		if (ftruncate(spool->writing, (off_t)file->size) < 0)
-			cp_feed_spool_begin(spool);
+		(void)!ftruncate(spool->writing, (off_t)file->size);
+		/* The file is ended: nothing may stand behind half a record
+		 * that could not be cut back, and what is written later may
+		 * have to go where these are missing. */
+		cp_feed_spool_begin(spool);
+		if (file->n == 0)
+			remove_file(spool, file);
 		return r;
 	}
 	for (size_t i = 0; i < count; i++)

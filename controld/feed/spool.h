@@ -39,6 +39,7 @@ struct cp_feed_spool_stats {
 	uint64_t n_cut; /* ends of files that were no records */
 	uint64_t last_sequence; /* ever used */
 	uint64_t below; /* was answered, as `position` says; 0: it does not */
+	uint64_t gone_sequence; /* up to which files had no room; 0: none */
 	int error; /* of the last write; 0 or -errno */
 };
 
@@ -63,6 +64,9 @@ int cp_feed_spool_write(struct cp_feed_spool *spool,
 /* What is written next goes into a file of its own, so that it may also come
  * before what is there. */
 void cp_feed_spool_begin(struct cp_feed_spool *spool);
+/* No file goes for what is written from now on: the bytes that there is room for,
+ * records with their heads. */
+uint64_t cp_feed_spool_keep(struct cp_feed_spool *spool);
 
 /* Hands out unread records until their events are max_bytes or more, or none is
  * left. Other than 0 from fn ends it, and the record stays unread. */

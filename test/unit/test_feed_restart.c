@@ -2,7 +2,10 @@
 #include "controld/feed/feed.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "controld/feed/spool.h"
 
 #include "test/unit/t.h"
 
@@ -66,11 +69,14 @@ void cp_runtime_release(struct cp_runtime *runtime)
 
 /* A feed whose detector is away, and its folder. */
 
+enum { QUEUE_BYTES = 64 << 10, SPOOL_BYTES = 1 << 20 };
+
 struct scene {
 	uv_loop_t loop;
 	char folder[64];
 	char path[80];
 	enum cp_feed_mode mode;
+	size_t queue_bytes;
 	struct cp_feed *feed;
 	bool is_closed;
 	unsigned int n_told;
@@ -89,7 +95,7 @@ static void start(struct scene *scene)
 		.url = "http://127.0.0.1:1",
 		.filter = &filter,
 		.max_message_bytes = 4096,
-		.queue_bytes = 64 << 10,
+		.queue_bytes = scene->queue_bytes,
 		.window = 16,
 		.connect_timeout_ms = 60000,
 		.answer_timeout_ms = 60000,
@@ -98,7 +104,7 @@ static void start(struct scene *scene)
 		.backoff_min_ms = 60000,
 		.backoff_max_ms = 60000,
 		.spool = scene->path,
-		.spool_bytes = 1 << 20,
+		.spool_bytes = SPOOL_BYTES,
 		.mode = scene->mode,
 	};
 
@@ -106,7 +112,7 @@ static void start(struct scene *scene)
 	t_eq(cp_feed_start(scene->feed, (struct cp_runtime *)scene), 0);
 }
 
-static struct scene *open_scene(enum cp_feed_mode mode)
+static struct scene *open_scene(enum cp_feed_mode mode, size_t queue_bytes)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
@@ -117,6 +123,7 @@ static struct scene *open_scene(enum cp_feed_mode mode)
 	(void)snprintf(scene->path, sizeof(scene->path), "%s/spool",
 		       scene->folder);
 	scene->mode = mode;
+	scene->queue_bytes = queue_bytes;
 	start(scene);
 	return scene;
 }
@@ -197,7 +204,7 @@ static void settle(struct scene *scene)
 
 static void restart_again(enum cp_feed_mode mode)
 {
-	struct scene *scene = open_scene(mode);
+	struct scene *scene = open_scene(mode, QUEUE_BYTES);
 
 	tell(scene, 100);
 	settle(scene);
@@ -223,5 +230,132 @@ static void what_waits_outlives_two_restarts_in_mode_always(void)
 	restart_again(CP_FEED_MODE_ALWAYS);
 }
 
+/* A disk without room, as far as files that are written are concerned. */
+static void set_room(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	t_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	t_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+struct order {
+	uint64_t first;
+	uint64_t last;
+	uint64_t n;
+};
+
+static int follow(void *userdata, const struct cp_feed_record *record)
+{
+	struct order *order = userdata;
+
+	t_true(record->sequence > order->last);
+	order->last = record->sequence;
+	if (order->n++ == 0)
+		order->first = record->sequence;
+	return 0;
+}
+
+/* How many events are on disk, in their order; between them so many are not. */
+static uint64_t count_stored(const struct scene *scene, uint64_t n_gone)
+{
+	sn_cleanup(cp_feed_spool_freep) struct cp_feed_spool *spool = NULL;
+	const struct cp_feed_spool_options options = {
+		.path = scene->path,
+		.max_bytes = SPOOL_BYTES,
+	};
+	struct sn_diag diag = { .text = "" };
+	struct order order = { 0 };
+
+	t_eq(cp_feed_spool_new(&spool, &options, &diag), 0);
+	t_eq(cp_feed_spool_read(spool, SIZE_MAX, follow, &order), 0);
+	t_eq(order.last - order.first + 1, order.n + n_gone);
+	return order.n;
+}
+
+static void what_a_full_disk_left_in_memory_is_written_at_the_end(void)
+{
+	struct scene *scene = open_scene(CP_FEED_MODE_ALWAYS, QUEUE_BYTES);
+
+	tell(scene, 10);
+	settle(scene);
+	for (unsigned int i = 0; i < 3; i++) {
+		set_room(1);
+		tell(scene, 10);
+		settle(scene);
+		set_room(RLIM_INFINITY);
+		tell(scene, 10);
+		settle(scene);
+	}
+	t_eq(status_of(scene).counts.unstored, 30);
+	t_eq(waiting(scene), 70);
+	/* On their way to the disk. */
+	tell(scene, 10);
+	tell(scene, 10);
+	stop(scene);
+	t_eq(count_stored(scene, 0), 90);
+	close_scene(scene);
+}
+
+/* Until the spool has dropped its oldest file, and then has so many bytes. */
+static void overfill(struct scene *scene, uint64_t n_bytes)
+{
+	struct cp_feed_status status;
+
+	for (unsigned int i = 0; i < 1000; i++) {
+		status = status_of(scene);
+		if (status.counts.dropped[CP_FEED_DROP_SPOOL] > 0 &&
+		    status.n_disk_bytes >= n_bytes)
+			return;
+		tell(scene, 50);
+		for (unsigned int j = 0; j < 3; j++) {
+			(void)uv_run(&scene->loop, UV_RUN_NOWAIT);
+			(void)usleep(500);
+		}
+	}
+	t_fail("nothing was dropped");
+}
+
+static void what_the_spool_dropped_and_memory_has_is_written_at_the_end(void)
+{
+	struct scene *scene = open_scene(CP_FEED_MODE_OVERFLOW, QUEUE_BYTES);
+	uint64_t n, n_gone;
+
+	tell(scene, 1000);
+	settle(scene);
+	stop(scene);
+	start(scene);
+	settle(scene);
+	overfill(scene, 0);
+	settle(scene);
+	n = waiting(scene);
+	n_gone = status_of(scene).counts.dropped[CP_FEED_DROP_SPOOL];
+	t_true(status_of(scene).n_memory > 0);
+	stop(scene);
+	t_eq(count_stored(scene, n_gone), n);
+	close_scene(scene);
+}
+
+/* What memory has is the oldest, and is what has no room. */
+static void the_end_drops_nothing_of_a_full_spool(void)
+{
+	struct scene *scene =
+		open_scene(CP_FEED_MODE_OVERFLOW, 12 * QUEUE_BYTES);
+	struct cp_feed_status status;
+
+	overfill(scene, SPOOL_BYTES / 8 * 6);
+	settle(scene);
+	status = status_of(scene);
+	stop(scene);
+	t_true(count_stored(scene, status.counts.dropped[CP_FEED_DROP_SPOOL]) >
+	       status.n_disk);
+	close_scene(scene);
+}
+
 T_MAIN("feed_restart", what_waits_outlives_two_restarts,
-       what_waits_outlives_two_restarts_in_mode_always)
+       what_waits_outlives_two_restarts_in_mode_always,
+       what_a_full_disk_left_in_memory_is_written_at_the_end,
+       what_the_spool_dropped_and_memory_has_is_written_at_the_end,
+       the_end_drops_nothing_of_a_full_spool)
