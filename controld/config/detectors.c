@@ -218,8 +218,9 @@ const struct cp_config_schema_item cp_config_detectors_items[] = {
 	DURATION(connect_timeout, 100, 600000, "20s",
 		 "How long a connection may take to come about."),
 	DURATION(answer_timeout, 100, 3600000, "1m",
-		 "How long it may not read, or leave an event unanswered, "
-		 "before the stream is begun anew."),
+		 "How long it may not read, or leave an event unanswered "
+		 "when those before it are, before the stream is begun "
+		 "anew."),
 	CP_CONFIG_PEER_KEEPALIVE(cp_config_detector),
 	CP_CONFIG_PEER_RECONNECT(cp_config_detector),
 	{

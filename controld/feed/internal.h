@@ -48,6 +48,7 @@ struct cp_feed {
 	uv_timer_t timer; /* pause, or limit of connecting */
 	uint64_t connected_at_ms;
 	uint64_t sent_at_ms;
+	uint64_t turn_at_ms; /* when what was sent first was answered */
 	bool is_writable;
 	char error[CP_FEED_ERROR_BYTES];
 

@@ -114,6 +114,8 @@ static void take_answer(struct cp_feed *feed,
 					    feed->options.name, answer,
 					    item->bytes, item->size);
 	}
+	if (item == cp_feed_queue_oldest(&feed->queue))
+		feed->turn_at_ms = now_ms(feed);
 	feed->counts.delivered++;
 	cp_feed_queue_remove(&feed->queue, item);
 }
@@ -146,6 +148,14 @@ static void ended(void *userdata, const struct cp_rpc_status *status)
 	fail(feed, text);
 }
 
+/* Since when the oldest one could be answered: whoever works on those before it
+ * has not left it alone. */
+static uint64_t turn_of(const struct cp_feed *feed,
+			const struct cp_feed_item *oldest)
+{
+	return SN_MAX(oldest->sent_ms, feed->turn_at_ms);
+}
+
 void cp_feed_session_check(struct cp_feed *feed)
 {
 	struct cp_feed_item *oldest = cp_feed_queue_oldest(&feed->queue);
@@ -159,7 +169,7 @@ void cp_feed_session_check(struct cp_feed *feed)
 		return;
 	}
 	if (feed->options.is_silent || !oldest ||
-	    now - oldest->sent_ms <= limit_ms)
+	    now - turn_of(feed, oldest) <= limit_ms)
 		return;
 	if (oldest->n_sent >= CP_FEED_TRIES_MAX)
 		cp_feed_drop_item(feed, oldest, CP_FEED_DROP_UNANSWERED);

@@ -6,6 +6,7 @@ is an order on standard input:
 
     {"do": "answer"}    answer each event (from the start on)
     {"do": "anomaly"}   the same, each an anomaly
+    {"do": "slow"}      answer each event 20 ms later than the one before
     {"do": "quiet"}     read, and answer nothing
     {"do": "stop"}      read no more
     {"do": "end"}       end the stream
@@ -25,6 +26,7 @@ import os
 import pathlib
 import sys
 import threading
+import time
 
 import grpc
 
@@ -94,7 +96,9 @@ class Detector(grpc.GenericRpcHandler):
                     self.changed.wait_for(lambda: self.do != "stop")
             if what == "end":
                 return
-            if what in ("answer", "anomaly"):
+            if what == "slow":
+                time.sleep(0.02)
+            if what in ("answer", "anomaly", "slow"):
                 yield self.response(event, anomaly=what == "anomaly",
                                     score=0.5 if what == "anomaly" else 0,
                                     reason="as asked")

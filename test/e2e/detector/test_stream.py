@@ -184,3 +184,14 @@ def test_a_detector_that_never_answers_does_not_block_for_ever(clean, peer,
           "it is given up")
     check_ledger(status(clean))
     assert len([one for one in there.named(events.folder)]) == 4
+
+
+def test_a_detector_that_is_slow_and_answers_is_not_left(clean, peer, events):
+    """Each event has its own time, behind those before it."""
+    there = peer()
+    there.order("slow")
+    before = feeding.dropped(status(clean))
+    events.make(400)
+    state = until_drained(clean)
+    check_all(there, events)
+    assert feeding.dropped(state) == before and len(there.streams) == 1
