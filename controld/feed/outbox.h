@@ -19,7 +19,7 @@ enum {
 /* A packed AnomalyReport. */
 struct cp_feed_outbox_item {
 	TAILQ_ENTRY(cp_feed_outbox_item) link;
-	unsigned int n_tries;
+	unsigned int n_tries; /* that may have failed for its own fault */
 	size_t size;
 	uint8_t bytes[];
 };

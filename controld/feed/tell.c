@@ -86,7 +86,7 @@ static void failed(struct cp_feed *feed, struct cp_feed_outbox_item *item,
 	(void)snprintf(text, sizeof(text), "%s: %.400s",
 		       cp_rpc_status_name(status->code), status->text);
 	if (fate == FATE_WAITS ||
-	    (fate == FATE_TRIED && item->n_tries < CP_FEED_TRIES_MAX)) {
+	    (fate == FATE_TRIED && ++item->n_tries < CP_FEED_TRIES_MAX)) {
 		retry(feed, item, text);
 		return;
 	}
@@ -140,7 +140,6 @@ void cp_feed_tell_send(struct cp_feed *feed)
 	item = cp_feed_outbox_take(&feed->outbox);
 	if (!item)
 		return;
-	item->n_tries++;
 	r = ask(feed, item);
 	if (r < 0)
 		retry(feed, item, strerror(-r));

@@ -170,6 +170,17 @@ def test_an_error_that_may_be_the_reports_is_met_four_times(clean, there,
                                    for _ in range(4)]
 
 
+def test_being_away_is_none_of_the_four_times(clean, there, events):
+    grown = Growth(clean)
+    there.end_reports_with("UNAVAILABLE")
+    events.make(1)
+    until(lambda: len(told(there, events)) > 5, "it is told again")
+    there.end_reports_with("INTERNAL")
+    grown.until("it is given up", reports_refused=1)
+    assert [one["code"] for one in there.reports(events.folder)
+            if one["code"] != "UNAVAILABLE"] == 4 * ["INTERNAL"]
+
+
 def test_later_ones_wait_behind_one_that_it_has_no_time_for(clean, there,
                                                             events):
     grown = Growth(clean)
