@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/feed/report.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,63 +29,133 @@ static uint64_t number(const Sentinel__V1__EventEnvelope *event,
 	return strtoull(get(event, key), NULL, 10);
 }
 
-static void put_process(const Sentinel__V1__EventEnvelope *event,
-			Sentinel__V1__RuntimeFile *executable,
-			Sentinel__V1__RuntimeProcess *ret)
+static bool flag(const Sentinel__V1__EventEnvelope *event, const char *key)
 {
-	sentinel__v1__runtime_process__init(ret);
-	ret->pid = (uint32_t)number(event, "pid");
-	ret->tid = (uint32_t)number(event, "tid");
-	ret->start_ns = number(event, "start_ns");
-	ret->uid = (uint32_t)number(event, "uid");
-	ret->gid = (uint32_t)number(event, "gid");
-	ret->comm = get(event, "comm");
-	ret->parent_pid = (uint32_t)number(event, "ppid");
-	ret->parent_start_ns = number(event, "parent_start_ns");
-	ret->cgroup_id = number(event, "cgroup_id");
-	ret->cgroup = get(event, "cgroup");
-	ret->container_engine = get(event, "container_engine");
-	ret->container_id = event->container_id;
-	ret->pod_uid = get(event, "pod_uid");
-	ret->attachment = get(event, "attachment");
-	ret->pod = event->pod_name;
-	ret->namespace_ = event->namespace_;
-	sentinel__v1__runtime_file__init(executable);
-	executable->path = get(event, "executable");
-	if (executable->path[0])
-		ret->executable = executable;
+	return strcmp(get(event, key), "true") == 0;
 }
 
-static void put_event(const Sentinel__V1__EventEnvelope *event,
-		      Sentinel__V1__RuntimeFile *file,
-		      Sentinel__V1__RuntimeEvent *ret)
+/* An event and what it points to, besides the envelope. */
+struct told {
+	Sentinel__V1__RuntimeEvent event;
+	Sentinel__V1__RuntimeProcess process;
+	Sentinel__V1__RuntimeFile executable;
+	Sentinel__V1__RuntimeFile file;
+	Sentinel__V1__RuntimeFile target;
+	Sentinel__V1__RuntimeAddress local;
+	Sentinel__V1__RuntimeAddress remote;
+	char *arguments; /* all of them */
+};
+
+static void put_process(struct told *ret,
+			const Sentinel__V1__EventEnvelope *event)
 {
-	sentinel__v1__runtime_event__init(ret);
-	ret->uuid = event->event_id;
-	ret->time_ns = (int64_t)event->ts_unix_nano;
-	ret->boot_ns = number(event, "boot_ns");
-	ret->event = event->event_type;
-	ret->result = strtoll(get(event, "result"), NULL, 10);
-	ret->error = get(event, "error");
-	ret->call = get(event, "call");
-	ret->count = number(event, "count");
-	ret->bytes = number(event, "bytes");
-	ret->flags = strtoull(get(event, "flags"), NULL, 16);
+	Sentinel__V1__RuntimeFile *executable = &ret->executable;
+	Sentinel__V1__RuntimeProcess *process = &ret->process;
+
+	sentinel__v1__runtime_process__init(process);
+	process->pid = (uint32_t)number(event, "pid");
+	process->tid = (uint32_t)number(event, "tid");
+	process->start_ns = number(event, "start_ns");
+	process->uid = (uint32_t)number(event, "uid");
+	process->gid = (uint32_t)number(event, "gid");
+	process->comm = get(event, "comm");
+	process->parent_pid = (uint32_t)number(event, "ppid");
+	process->parent_start_ns = number(event, "parent_start_ns");
+	process->cgroup_id = number(event, "cgroup_id");
+	process->cgroup = get(event, "cgroup");
+	process->container_engine = get(event, "container_engine");
+	process->container_id = event->container_id;
+	process->pod_uid = get(event, "pod_uid");
+	process->attachment = get(event, "attachment");
+	process->pod = event->pod_name;
+	process->namespace_ = event->namespace_;
+	sentinel__v1__runtime_file__init(executable);
+	executable->path = get(event, "executable");
+	executable->deleted = flag(event, "executable_deleted");
+	executable->memfd = flag(event, "executable_memfd");
+	if (executable->path[0])
+		process->executable = executable;
+	ret->event.process = process;
+}
+
+static void put_files(struct told *ret,
+		      const Sentinel__V1__EventEnvelope *event)
+{
+	const char *device = get(event, "device");
+	Sentinel__V1__RuntimeFile *file = &ret->file;
+
 	sentinel__v1__runtime_file__init(file);
 	file->path = get(event, "filename");
 	file->host_path = get(event, "host_path");
 	file->inode = number(event, "inode");
-	if (file->path[0])
-		ret->file = file;
+	(void)sscanf(device, "%" SCNu32 ":%" SCNu32, &file->device_major,
+		     &file->device_minor);
+	file->cut = flag(event, "cut");
+	file->as_passed = flag(event, "as_passed");
+	file->deleted = flag(event, "deleted");
+	file->memfd = flag(event, "memfd");
+	if (file->path[0] || file->inode)
+		ret->event.file = file;
+	sentinel__v1__runtime_file__init(&ret->target);
+	ret->target.path = get(event, "target");
+	if (ret->target.path[0])
+		ret->event.target = &ret->target;
+}
+
+static Sentinel__V1__RuntimeAddress *
+put_address(Sentinel__V1__RuntimeAddress *ret,
+	    const Sentinel__V1__EventEnvelope *event, const char *key,
+	    const char *port_key)
+{
+	sentinel__v1__runtime_address__init(ret);
+	ret->address = get(event, key);
+	ret->port = (uint32_t)number(event, port_key);
+	ret->protocol = (uint32_t)number(event, "protocol");
+	return ret->address[0] ? ret : NULL;
+}
+
+static void put_event(struct told *ret,
+		      const Sentinel__V1__EventEnvelope *event)
+{
+	Sentinel__V1__RuntimeEvent *message = &ret->event;
+
+	sentinel__v1__runtime_event__init(message);
+	message->uuid = event->event_id;
+	message->time_ns = (int64_t)event->ts_unix_nano;
+	message->boot_ns = number(event, "boot_ns");
+	message->event = event->event_type;
+	message->result = strtoll(get(event, "result"), NULL, 10);
+	message->error = get(event, "error");
+	message->call = get(event, "call");
+	message->count = number(event, "count");
+	message->bytes = number(event, "bytes");
+	message->summed = flag(event, "summed");
+	message->flags = strtoull(get(event, "flags"), NULL, 16);
+	message->mode = (uint32_t)strtoul(get(event, "mode"), NULL, 8);
+	message->uid = (uint32_t)strtol(get(event, "new_uid"), NULL, 10);
+	message->gid = (uint32_t)strtol(get(event, "new_gid"), NULL, 10);
+	message->other_pid = (uint32_t)number(event, "other_pid");
+	message->exit_code = (uint32_t)number(event, "exit_code");
+	message->local = put_address(&ret->local, event, "local", "local_port");
+	message->remote =
+		put_address(&ret->remote, event, "remote", "remote_port");
+	message->compat = flag(event, "compat");
+	message->io_uring = flag(event, "io_uring");
+	/* Where one ends is not told. */
+	ret->arguments = get(event, "arguments");
+	message->arguments = &ret->arguments;
+	message->n_arguments = ret->arguments[0] != '\0';
+	message->arguments_cut = flag(event, "arguments_cut");
+	put_files(ret, event);
+	if (get(event, "pid")[0])
+		put_process(ret, event);
 }
 
 static void put(struct cp_findings *findings, const char *detector,
 		const struct cp_feed_answer *answer,
 		const Sentinel__V1__EventEnvelope *envelope)
 {
-	Sentinel__V1__RuntimeFile file, executable;
-	Sentinel__V1__RuntimeProcess process;
-	Sentinel__V1__RuntimeEvent event;
+	struct told told;
 	const struct cp_findings_report report = {
 		.kind = CP_FINDINGS_KIND_DETECTOR,
 		.name = detector,
@@ -91,14 +163,10 @@ static void put(struct cp_findings *findings, const char *detector,
 		.text = answer->reason,
 		.score = answer->score,
 		.count = 1,
-		.event = &event,
+		.event = &told.event,
 	};
 
-	put_event(envelope, &file, &event);
-	if (get(envelope, "pid")[0]) {
-		put_process(envelope, &executable, &process);
-		event.process = &process;
-	}
+	put_event(&told, envelope);
 	cp_findings_put(findings, &report);
 }
 
