@@ -169,7 +169,8 @@ static void readable(uv_poll_t *poll, int status, int events)
 
 void cp_runtime_reader_release(struct cp_runtime *runtime)
 {
-	if (runtime->reader && runtime->reader->is_waiting)
+	if (runtime->reader && runtime->reader->is_waiting &&
+	    !runtime->is_ended)
 		go_on(runtime->reader);
 }
 
@@ -182,7 +183,7 @@ void cp_runtime_reader_drain(struct cp_runtime *runtime)
 {
 	unsigned int n = 0, all = 0;
 
-	if (!runtime->reader)
+	if (!runtime->reader || runtime->is_ended)
 		return;
 	do {
 		n = read_some(runtime->reader);
@@ -190,6 +191,13 @@ void cp_runtime_reader_drain(struct cp_runtime *runtime)
 		sn_ring_release(runtime->reader->ring, find_floor(runtime));
 		all += n;
 	} while (n == RECORDS_PER_TURN && all < DRAIN_MAX);
+}
+
+void cp_runtime_reader_end(struct cp_runtime *runtime)
+{
+	cp_runtime_reader_drain(runtime);
+	if (runtime->reader)
+		(void)uv_poll_stop(&runtime->reader->poll);
 }
 
 static void free_reader(struct cp_runtime_reader *reader)

@@ -13,5 +13,8 @@ void cp_runtime_reader_close(struct cp_runtime *runtime);
 void cp_runtime_reader_release(struct cp_runtime *runtime);
 /* Where the record at hand begins in the ring; 0: there is no ring. */
 uint64_t cp_runtime_reader_position(const struct cp_runtime *runtime);
-/* Reads all that is there now. */
+/* Reads all that is there now; nothing behind the end. */
 void cp_runtime_reader_drain(struct cp_runtime *runtime);
+/* And nothing more. What observers hold stays in the ring until it is closed, by
+ * when they have it elsewhere. */
+void cp_runtime_reader_end(struct cp_runtime *runtime);

@@ -144,7 +144,7 @@ static void ticked(uv_timer_t *timer)
 
 	measure(runtime);
 	cp_runtime_owners_forget(runtime->owners);
-	if (runtime->reader)
+	if (runtime->reader && !runtime->is_ended)
 		tell_gaps(runtime);
 	end_refused(runtime);
 	if (runtime->error[0] || cp_runtime_wanted_is_stale(runtime))
@@ -248,7 +248,9 @@ static int take_fds(struct cp_runtime *runtime,
 	int r;
 
 	(void)memcpy(&body, fds->body, sizeof(body));
-	if (!body.runtime_bytes || fds->n_fds < N_FDS || runtime->is_ended) {
+	if (runtime->is_ended)
+		return 0;
+	if (!body.runtime_bytes || fds->n_fds < N_FDS) {
 		cp_runtime_reader_close(runtime);
 		return 0;
 	}
@@ -672,8 +674,7 @@ void cp_runtime_release(struct cp_runtime *runtime)
 
 void cp_runtime_end(struct cp_runtime *runtime)
 {
-	cp_runtime_reader_drain(runtime);
-	cp_runtime_reader_close(runtime);
+	cp_runtime_reader_end(runtime);
 	runtime->is_ended = true;
 }
 

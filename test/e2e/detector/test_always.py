@@ -66,6 +66,23 @@ def test_kills_of_both_lose_nothing(clean, peer, events):
     assert dropped(state) == 0
 
 
+def test_kills_of_one_that_is_ending_lose_nothing(clean, peer, events):
+    """What was read from the ring is not on disk yet."""
+    there = peer()
+    for number in range(5 * KILLS):
+        events.begin(BURST)
+        events.wait()
+        clean.cp.terminate()
+        time.sleep(0.006 * (number % 15))
+        clean.kill_cp()
+        clean.start_cp()
+        feeding.in_force(clean)
+    state = until_drained(clean)
+    assert ring_full(clean) == 0
+    check_all(there, events)
+    assert dropped(state) == 0
+
+
 def test_what_was_read_again_is_kept_until_it_is_answered(clean, peer, events):
     """In the memory of each daemon, and else on disk only."""
     events.make(20)
