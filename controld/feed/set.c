@@ -128,8 +128,35 @@ static const struct cp_config_detector *find(const struct cp_config *config,
 	return NULL;
 }
 
+static bool has(const struct cp_feed_set *set, const char *name)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		struct cp_feed_status status;
+
+		cp_feed_get_status(set->all[i], &status);
+		if (strcmp(status.name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void say_new(const struct cp_feed_set *set,
+		    const struct cp_config *config)
+{
+	const struct cp_config_detector *all = config->detectors.items;
+
+	for (size_t i = 0; i < config->detectors.n_items; i++) {
+		if (!has(set, all[i].filter.name))
+			sn_log(SN_LOG_WARNING,
+			       "detector name=%s: gets no events before a "
+			       "restart",
+			       all[i].filter.name);
+	}
+}
+
 void cp_feed_set_reload(struct cp_feed_set *set, const struct cp_config *config)
 {
+	say_new(set, config);
 	for (size_t i = 0; i < set->n; i++) {
 		const struct cp_config_detector *detector;
 		struct cp_feed_status status;

@@ -37,11 +37,15 @@ def begin(clean):
     write(clean, OLD)
 
 
-def reload(world, match, rules=""):
+def read_again(world):
     before = world.logs().count("reloaded")
-    write(world, match, rules)
     world.cp.send_signal(signal.SIGHUP)
     until(lambda: world.logs().count("reloaded") > before, "it is read")
+
+
+def reload(world, match, rules=""):
+    write(world, match, rules)
+    read_again(world)
 
 
 def test_a_filter_without_room_leaves_the_one_before_and_is_told(
@@ -114,3 +118,21 @@ def test_a_filter_that_is_refused_at_the_start_is_tried_again(
     assert "detector name=peer: there is room" in clean.logs()
     events.make(10)
     until(lambda: len(there.named(events.folder)) >= 10, "it gets events")
+
+
+def test_which_detectors_there_are_is_changed_by_a_restart_and_told(
+        clean, peer, events):
+    there = peer()
+    until(lambda: status(clean)["state"] == "streaming", "it is connected")
+    other = configure("").replace("name: peer", "name: other")
+    clean.config.write_text(other)
+    read_again(clean)
+    assert "detector name=peer: goes on until a restart" in clean.logs()
+    assert "detector name=other: gets no events before a restart" in \
+        clean.logs()
+    assert status(clean, "other") is None
+    events.make(10)
+    until(lambda: len(there.named(events.folder)) >= 10, "it gets events")
+    n_lines = clean.logs().count("restart")
+    reload(clean, OLD)
+    assert clean.logs().count("restart") == n_lines
