@@ -2,6 +2,7 @@
 #include "controld/feed/spool.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -369,6 +370,12 @@ static int read_some(struct cp_feed_spool *spool,
 	return 0;
 }
 
+/* It is ours that there is not enough of, and not the file's fault. */
+static bool is_passing(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
 int cp_feed_spool_read(struct cp_feed_spool *spool, size_t max_bytes,
 		       cp_feed_spool_fn fn, void *userdata)
 {
@@ -378,10 +385,13 @@ int cp_feed_spool_read(struct cp_feed_spool *spool, size_t max_bytes,
 
 	while (r == 0 && reading.n_bytes < max_bytes &&
 	       (file = find_unread(spool))) {
-		if (open_reading(spool, file) < 0)
-			give_up(spool, file);
-		else
+		r = open_reading(spool, file);
+		if (r == 0) {
 			r = read_some(spool, file, &reading);
+		} else if (!is_passing(r)) {
+			give_up(spool, file);
+			r = 0;
+		}
 	}
 	return r;
 }

@@ -69,7 +69,8 @@ void cp_feed_spool_begin(struct cp_feed_spool *spool);
 uint64_t cp_feed_spool_keep(struct cp_feed_spool *spool);
 
 /* Hands out unread records until their events are max_bytes or more, or none is
- * left. Other than 0 from fn ends it, and the record stays unread. */
+ * left. Other than 0 from fn ends it, and the record stays unread; so it does
+ * where there is no descriptor for its file. */
 typedef int (*cp_feed_spool_fn)(void *userdata,
 				const struct cp_feed_record *record);
 int cp_feed_spool_read(struct cp_feed_spool *spool, size_t max_bytes,

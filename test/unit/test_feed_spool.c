@@ -2,6 +2,7 @@
 #include "controld/feed/spool.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "test/unit/t.h"
@@ -274,6 +275,29 @@ static void what_breaks_later_is_counted_and_the_next_file_read(void)
 	remove_place(&place);
 }
 
+static void what_there_is_no_descriptor_for_is_read_later(void)
+{
+	struct place place = make_place();
+	struct cp_feed_spool *spool = open_spool(&place, 1 << 20);
+	struct seen seen = { 0 };
+	struct rlimit limit;
+	rlim_t before;
+
+	t_eq(put(spool, 1, 300, false), 0);
+	t_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = 0;
+	t_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	t_eq(cp_feed_spool_read(spool, SIZE_MAX, see, &seen), -EMFILE);
+	limit.rlim_cur = before;
+	t_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	t_eq(seen.n, 0);
+	t_eq(stats_of(spool).n_broken, 0);
+	t_eq(read_all(spool).n, 300);
+	cp_feed_spool_free(spool);
+	remove_place(&place);
+}
+
 static void a_folder_has_one_user(void)
 {
 	struct place place = make_place();
@@ -334,5 +358,6 @@ T_MAIN("feed_spool", what_was_written_is_read_once_in_order,
        the_oldest_go_when_there_is_no_room_and_are_counted,
        a_torn_end_costs_its_record_alone,
        what_breaks_later_is_counted_and_the_next_file_read,
-       a_folder_has_one_user, a_write_that_fails_leaves_whole_records,
+       what_there_is_no_descriptor_for_is_read_later, a_folder_has_one_user,
+       a_write_that_fails_leaves_whole_records,
        a_position_of_other_bytes_is_none)
