@@ -19,7 +19,9 @@
 enum {
 	CP_FEED_NAME_BYTES = 64,
 	CP_FEED_ERROR_BYTES = 512,
-	/* An event that so many sessions sent in vain is dropped. */
+	/* An event that was unanswered when so many sessions were left for
+	 * want of answers is dropped; those that the detector ended do not
+	 * count. */
 	CP_FEED_TRIES_MAX = 4,
 	/* That wait to be written in mode overflow; as much may be with the
 	 * worker. */

@@ -138,6 +138,14 @@ void cp_feed_queue_remove(struct cp_feed_queue *queue,
 	cp_feed_queue_unref(item);
 }
 
+void cp_feed_queue_left(struct cp_feed_queue *queue)
+{
+	struct cp_feed_item *item = TAILQ_FIRST(&queue->items);
+
+	for (; item && item != queue->next; item = TAILQ_NEXT(item, link))
+		item->n_vain++;
+}
+
 void cp_feed_queue_rewind(struct cp_feed_queue *queue)
 {
 	struct cp_feed_item *item = TAILQ_FIRST(&queue->items);

@@ -27,6 +27,7 @@ struct cp_feed_item {
 	uint64_t position; /* where its record begins in the kernel's ring */
 	uint64_t sent_ms; /* in the window: when */
 	unsigned int n_sent; /* how often */
+	unsigned int n_vain; /* and was there when the stream was left */
 	bool is_stored; /* on disk */
 	size_t size;
 	uint8_t bytes[];
@@ -66,5 +67,7 @@ struct cp_feed_item *cp_feed_queue_oldest(const struct cp_feed_queue *queue);
 /* Out of the queue, which gives its reference up. */
 void cp_feed_queue_remove(struct cp_feed_queue *queue,
 			  struct cp_feed_item *item);
+/* The detector has answered none of the window for too long. */
+void cp_feed_queue_left(struct cp_feed_queue *queue);
 /* The whole window is to be sent again. */
 void cp_feed_queue_rewind(struct cp_feed_queue *queue);

@@ -171,7 +171,8 @@ void cp_feed_session_check(struct cp_feed *feed)
 	if (feed->options.is_silent || !oldest ||
 	    now - turn_of(feed, oldest) <= limit_ms)
 		return;
-	if (oldest->n_sent >= CP_FEED_TRIES_MAX)
+	cp_feed_queue_left(&feed->queue);
+	if (oldest->n_vain >= CP_FEED_TRIES_MAX)
 		cp_feed_drop_item(feed, oldest, CP_FEED_DROP_UNANSWERED);
 	drop_call(feed, "the detector does not answer");
 }

@@ -85,6 +85,24 @@ static void what_was_not_answered_is_sent_again_in_order(void)
 	cp_feed_queue_sent(queue, 9);
 	t_eq(queue->next->sequence, 3);
 	t_eq(find(queue, 1)->n_sent, 2);
+	t_eq(find(queue, 1)->n_vain, 0);
+	free_queue(queue);
+}
+
+static void what_was_sent_in_vain_is_counted_and_nothing_else(void)
+{
+	struct cp_feed_queue *queue = make_queue(3);
+
+	cp_feed_queue_sent(queue, 1);
+	cp_feed_queue_left(queue);
+	cp_feed_queue_rewind(queue);
+	cp_feed_queue_left(queue);
+	for (unsigned int i = 0; i < 3; i++)
+		cp_feed_queue_sent(queue, i);
+	cp_feed_queue_left(queue);
+	t_eq(find(queue, 1)->n_vain, 2);
+	t_eq(find(queue, 2)->n_vain, 1);
+	t_eq(find(queue, 3)->n_vain, 1);
 	free_queue(queue);
 }
 
@@ -316,6 +334,7 @@ static void answers_are_taken_with_care(void)
 
 T_MAIN("feed_queue", only_what_was_sent_can_be_answered,
        what_was_not_answered_is_sent_again_in_order,
+       what_was_sent_in_vain_is_counted_and_nothing_else,
        what_was_never_sent_can_leave, bytes_without_an_id_are_no_event,
        an_event_is_told_with_the_published_keys, a_gap_says_what_is_missing,
        the_largest_event_has_room, answers_are_taken_with_care)

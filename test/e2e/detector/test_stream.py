@@ -195,3 +195,18 @@ def test_a_detector_that_is_slow_and_answers_is_not_left(clean, peer, events):
     state = until_drained(clean)
     check_all(there, events)
     assert feeding.dropped(state) == before and len(there.streams) == 1
+
+
+def test_streams_that_it_ended_itself_are_none_without_answers(clean, peer,
+                                                               events):
+    there = peer()
+    there.order("end")
+    before = status(clean)["dropped_unanswered"]
+    events.make(1)
+    until(lambda: len(there.streams) > 5, "it is tried again")
+    there.order("quiet")
+    n_before = len(there.named(events.folder))
+    until(lambda: status(clean)["dropped_unanswered"] > before,
+          "it is given up")
+    # One may have come behind the order and before the count.
+    assert 3 <= len(there.named(events.folder)) - n_before <= 4
