@@ -37,14 +37,16 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_reload(uv_signal_t *handle, int number)
 {
 	struct cp_daemon *daemon = handle->data;
+	struct cp_config *before;
 
 	(void)number;
-	if (cp_daemon_settings_reload(daemon) < 0) {
+	if (cp_daemon_settings_reload(daemon, &before) < 0) {
 		sn_log(SN_LOG_ERROR, "reload refused: the running "
 				     "configuration stays");
 		return;
 	}
 	cp_daemon_parts_reload(daemon);
+	cp_config_free(before);
 	sn_log(SN_LOG_INFO, "reloaded");
 }
 

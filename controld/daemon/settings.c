@@ -106,15 +106,16 @@ int cp_daemon_settings_load(struct cp_daemon *daemon)
 	return r;
 }
 
-int cp_daemon_settings_reload(struct cp_daemon *daemon)
+int cp_daemon_settings_reload(struct cp_daemon *daemon,
+			      struct cp_config **before)
 {
-	struct cp_config *before = daemon->config;
+	struct cp_config *running = daemon->config;
 
 	if (load_config(daemon) != 0) {
-		daemon->config = before;
+		daemon->config = running;
 		return -EINVAL;
 	}
-	cp_config_free(before);
 	(void)set_log_level(daemon);
+	*before = running;
 	return 0;
 }

@@ -9,8 +9,10 @@
 
 /* Also puts the log's settings into force. 0 or an exit status. */
 int cp_daemon_settings_load(struct cp_daemon *daemon);
-/* The configuration again; -EINVAL: it is refused and the one before stays. */
-int cp_daemon_settings_reload(struct cp_daemon *daemon);
+/* The configuration again; -EINVAL: it is refused and the one before stays. Else
+ * *before is the caller's, to be freed when all parts have the new one. */
+int cp_daemon_settings_reload(struct cp_daemon *daemon,
+			      struct cp_config **before);
 
 /* An absent list at the usual place is an empty one. *ret: NULL then. */
 int cp_daemon_settings_load_doh(const struct cp_daemon *daemon,
