@@ -91,6 +91,8 @@ static void writable(void *userdata)
 		cp_feed_tell_send(feed);
 	}
 	cp_feed_session_send(feed);
+	/* What was passed silently has left room. */
+	cp_feed_disk_begin(feed, false);
 }
 
 /* Answers. */

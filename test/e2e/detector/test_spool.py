@@ -190,3 +190,25 @@ def test_a_full_disk_costs_events_which_are_counted(clean, peer, events,
     finally:
         configured("")
         run("umount", disk)
+
+
+def test_one_that_answers_anomalies_only_gets_them_at_its_own_pace(
+        clean, peer, events, configured):
+    """From the disk, too: the queue is filled again when there is room."""
+    configured(f"""\
+    queue: 64KiB
+    window: 16
+    answers: anomalies
+    spool: {{path: {SPOOL}, max_size: 64MiB}}
+""")
+    feeding.in_force(clean)
+    events.make(5000)
+    until(lambda: status(clean)["on_disk"] > 4000, "most are on disk")
+    there = peer()
+    there.order("quiet")
+    begin = time.monotonic()
+    until(lambda: len({*map(lambda one: one["id"],
+                            there.named(events.folder))}) == 5000,
+          "all have come")
+    assert time.monotonic() - begin < 20
+    check_all(there, events)
