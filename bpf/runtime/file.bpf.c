@@ -48,7 +48,7 @@ int SN_RT_EXIT(sn_rt_open, struct sn_rt_exit *ctx)
 		sn_rt_add_fd(ctx->ret);
 	else
 		sn_rt_add_strings(call);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -77,7 +77,7 @@ int SN_RT_EXIT(sn_rt_write, struct sn_rt_exit *ctx)
 		    !sn_rt_begin(SN_RT_EVENT_FILE_WRITE, ret, call))
 			return 0;
 		sn_rt_add_strings(call);
-		sn_rt_finish(0);
+		sn_rt_finish();
 		return 0;
 	}
 	if (call == SN_RT_CALL_MMAP) {
@@ -101,7 +101,7 @@ static __always_inline int sn_rt_by_strings(__u32 event, __s64 ret, __u32 call,
 		return 0;
 	sn_rt_set_args(one, two);
 	sn_rt_add_strings(call);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -142,7 +142,7 @@ static __always_inline int sn_rt_change(__u32 event, __s64 ret, __u32 call,
 		sn_rt_add_fd((__s32)sn_rt_argument(sn_rt_shapes[call].in));
 	else
 		sn_rt_add_strings(call);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -272,7 +272,7 @@ int sn_rt_uring_open(__u64 *ctx)
 				      BPF_CORE_READ(open, how.mode) & 07777 :
 				      0);
 	sn_rt_add_fd(result);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 

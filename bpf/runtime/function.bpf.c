@@ -124,7 +124,7 @@ static __always_inline int sn_rt_tell_link(struct sn_rt_thread *thread,
 		return 0;
 	sn_rt_add_dentry(from, thread->names[1].mnt, 0);
 	sn_rt_add_link(thread, to);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -136,7 +136,7 @@ static __always_inline int sn_rt_tell_symlink(struct sn_rt_thread *thread,
 		return 0;
 	sn_rt_add_string(SN_RT_AT_FDCWD, text, SN_RT_STRING_TEXT);
 	sn_rt_add_link(thread, to);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -255,7 +255,7 @@ int SN_RT_RETURN(sn_rt_denied_open)
 		return 0;
 	sn_rt_set_open(0, flags);
 	sn_rt_add_place(sn_rt_take(ctx, 1));
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -269,7 +269,7 @@ static __always_inline void sn_rt_tell_failed(void *ctx, __s64 result,
 	sn_rt_set_open(sn_rt_take(ctx, 2), flags);
 	sn_rt_add_string((__s32)sn_rt_take(ctx, 0),
 			 (__u64)BPF_CORE_READ(name, name), 0);
-	sn_rt_finish(0);
+	sn_rt_finish();
 }
 
 /* The descriptor is not known here: where the tracepoint knows it, it tells what
@@ -301,7 +301,7 @@ int SN_RT_RETURN(sn_rt_done_open)
 		return 0;
 	sn_rt_set_open((__u64)op, flags);
 	sn_rt_add_file((__u64)file, SN_RT_PLACE_EVENT, 0);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -314,7 +314,7 @@ int SN_RT_RETURN(sn_rt_done_mount)
 	sn_rt_add_place(sn_rt_take(ctx, 1));
 	sn_rt_add_string(SN_RT_AT_FDCWD, sn_rt_take(ctx, 0),
 			 SN_RT_STRING_TEXT | SN_RT_STRING_SECOND);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -375,7 +375,7 @@ int SN_RT_RETURN(sn_rt_done_bpf)
 	bpf_probe_read_kernel(&load, sizeof(load),
 			      (const void *)sn_rt_take(ctx, 0));
 	sn_rt_add_load(&load);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -393,7 +393,7 @@ int SN_RT_RETURN(sn_rt_done_exec)
 	sn_rt_add_file((__u64)file, SN_RT_PLACE_EVENT, 0);
 	sn_rt_add_string(SN_RT_AT_FDCWD, (__u64)BPF_CORE_READ(bprm, filename),
 			 SN_RT_STRING_SECOND);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -405,7 +405,7 @@ static __always_inline int sn_rt_tell_trace(void *ctx, __s64 result)
 	if (!sn_rt_tell(SN_RT_EVENT_PTRACE, result))
 		return 0;
 	sn_rt_set_args(sn_rt_take(ctx, 1), (__u32)BPF_CORE_READ(child, pid));
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 

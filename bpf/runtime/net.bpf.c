@@ -126,7 +126,7 @@ int SN_RT_EXIT(sn_rt_connect, struct sn_rt_exit *ctx)
 	    !r->remote.family)
 		sn_rt_add_passed_address(&r->remote, sn_rt_argument(1),
 					 sn_rt_argument(2));
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -141,7 +141,7 @@ int SN_RT_EXIT(sn_rt_accept, struct sn_rt_exit *ctx)
 	    !sn_rt_begin(SN_RT_EVENT_NET_ACCEPT, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;
 	sn_rt_add_sock(r, sk);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -158,7 +158,7 @@ int SN_RT_EXIT(sn_rt_bind, struct sn_rt_exit *ctx)
 	if (ctx->ret)
 		sn_rt_add_passed_address(&r->local, sn_rt_argument(1),
 					 sn_rt_argument(2));
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -189,7 +189,7 @@ static __always_inline void sn_rt_uring_connect(struct io_kiocb *request,
 		sn_rt_add_passed_address(
 			&r->remote, (__u64)BPF_CORE_READ(connect, addr),
 			(__u64)BPF_CORE_READ(connect, addr_len));
-	sn_rt_finish(0);
+	sn_rt_finish();
 }
 
 /* Without a descriptor the connection is not known, and the listener is told. */
@@ -201,14 +201,14 @@ static __always_inline void sn_rt_uring_accept(struct io_kiocb *request,
 	if (result >= 0 && !BPF_CORE_READ(accept, file_slot))
 		sk = sn_rt_find_sock(result);
 	if (sn_rt_uring_begin_socket(SN_RT_EVENT_NET_ACCEPT, sk, result))
-		sn_rt_finish(0);
+		sn_rt_finish();
 }
 
 /* Where it fails the address that was passed is not known any more. */
 static __always_inline void sn_rt_uring_bind(struct sock *sk, __s64 result)
 {
 	if (sn_rt_uring_begin_socket(SN_RT_EVENT_NET_BIND, sk, result))
-		sn_rt_finish(0);
+		sn_rt_finish();
 }
 
 SEC("tp_btf/io_uring_complete")

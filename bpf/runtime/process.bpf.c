@@ -43,7 +43,7 @@ int BPF_PROG(sn_rt_exec, struct task_struct *task, pid_t old_pid,
 	sn_rt_add_string(SN_RT_AT_FDCWD, (__u64)BPF_CORE_READ(bprm, filename),
 			 SN_RT_STRING_SECOND);
 	sn_rt_add_arguments(task);
-	sn_rt_finish(1);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -56,7 +56,7 @@ int SN_RT_EXIT(sn_rt_exec_failed, struct sn_rt_exit *ctx)
 	    !sn_rt_begin(SN_RT_EVENT_PROCESS_EXEC, ctx->ret, call))
 		return 0;
 	sn_rt_add_strings(call);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -68,7 +68,7 @@ int BPF_PROG(sn_rt_fork, struct task_struct *parent, struct task_struct *child)
 	    !sn_rt_begin(SN_RT_EVENT_PROCESS_FORK, 0, SN_RT_CALL_NONE))
 		return 0;
 	sn_rt_set_args((__u32)child->tgid, child->start_boottime);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -92,7 +92,7 @@ int BPF_PROG(sn_rt_exit, struct task_struct *task)
 	}
 	code = BPF_CORE_READ(task, signal, group_exit_code);
 	sn_rt_set_args(code ? code : BPF_CORE_READ(task, exit_code), 0);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -103,7 +103,7 @@ int SN_RT_EXIT(sn_rt_ptrace, struct sn_rt_exit *ctx)
 	    !sn_rt_begin(SN_RT_EVENT_PTRACE, ctx->ret, sn_rt_get_call(ctx)))
 		return 0;
 	sn_rt_set_args(sn_rt_argument(0), sn_rt_argument(1));
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 

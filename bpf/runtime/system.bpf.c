@@ -19,7 +19,7 @@ int SN_RT_EXIT(sn_rt_memfd, struct sn_rt_exit *ctx)
 		sn_rt_add_fd(ctx->ret);
 	else
 		sn_rt_add_strings(call);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -36,7 +36,7 @@ int SN_RT_EXIT(sn_rt_mount, struct sn_rt_exit *ctx)
 		return 0;
 	sn_rt_set_args(sn_rt_argument(at), 0);
 	sn_rt_add_strings(call);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -55,7 +55,7 @@ int SN_RT_EXIT(sn_rt_bpf, struct sn_rt_exit *ctx)
 			    sn_rt_argument(2) < sizeof(load) ? 8 : sizeof(load),
 			    (const void *)attributes);
 	sn_rt_add_load(&load);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -90,7 +90,7 @@ int BPF_PROG(sn_rt_module, struct module *module)
 						struct module___named, name),
 			0);
 	}
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -104,7 +104,7 @@ int SN_RT_EXIT(sn_rt_module_failed, struct sn_rt_exit *ctx)
 		return 0;
 	if (call == SN_RT_CALL_FINIT_MODULE)
 		sn_rt_add_fd((__s32)sn_rt_argument(0));
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 

@@ -452,6 +452,32 @@ def test_process_is_introduced_before_its_first_event(runtime, work,  # noqa: F8
     assert [one.kind for one in runtime.read()] == [rt.PROCESS, rt.EVENT]
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_process_that_executed_a_program_is_introduced_again(runtime,  # noqa: F811
+                                                             work, told,
+                                                             tmp_path):
+    """Also where nobody asks for exec."""
+    (tmp_path / "file").touch()
+    events = ["FILE_OPEN", "PROCESS_EXEC"] if told else ["FILE_OPEN"]
+    runtime.set(rt.rule(*events, cgroup=[work.cgroup_id]))
+    before, after = [], text(tmp_path / "file")
+    work.do("fork", {"calls": [
+        ["open", after, 0], ["open", after, 0],
+        ["execve", text("/bin/cat"),
+         {"words": [text("cat"), after, 0]}, {"words": [0]}]]})
+    for one in runtime.read():
+        if one.kind == rt.PROCESS:
+            before.append(one)
+            continue
+        executable = "/usr/bin/python3" if len(before) == 1 else "/bin/cat"
+        assert before[-1].file.path == os.fsencode(
+            os.path.realpath(executable)), one
+        assert (one.tgid, one.start) == (before[-1].tgid, before[-1].start)
+    assert [one.file.path for one in before] == [
+        os.fsencode(os.path.realpath(name))
+        for name in ("/usr/bin/python3", "/bin/cat")]
+
+
 def test_reused_number_is_another_process(runtime, work, tmp_path):  # noqa: F811
     runtime.set(rt.rule("FILE_OPEN", cgroup=[work.cgroup_id]))
     pid, _ = work.do("fork", {"calls": [["open", text(tmp_path), 0]]})

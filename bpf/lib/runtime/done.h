@@ -120,7 +120,7 @@ SN_GLOBAL int sn_rt_tell_path(__u32 event, __u64 path, __s64 result, __u64 one,
 		return 0;
 	sn_rt_set_args(one, two);
 	sn_rt_add_place(path);
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }
 
@@ -200,6 +200,6 @@ SN_GLOBAL int sn_rt_tell_names(__u32 event, __s64 result, __u64 flags,
 		if (two)
 			sn_rt_add_noted(&thread->names[1], 1);
 	}
-	sn_rt_finish(0);
+	sn_rt_finish();
 	return 0;
 }

@@ -69,6 +69,7 @@ struct {
 struct sn_rt_process {
 	__u32 epoch; /* in which it was introduced */
 	__u32 exited; /* 1: that was told */
+	__u64 program; /* self_exec_id, the same */
 };
 
 struct {

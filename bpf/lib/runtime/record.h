@@ -313,25 +313,29 @@ SN_GLOBAL int sn_rt_introduce(void)
 	return sn_rt_output(p, SN_RT_EVENT_NONE);
 }
 
-/* Introduces the process if that was not done in this epoch; again: anyway. */
-static __always_inline void sn_rt_introduce_once(struct sn_rt_scratch *s,
-						 int again)
+/* Introduces the process if that was not done in this epoch, or not since it
+ * executed a program, whether or not a rule wants that. */
+static __always_inline void sn_rt_introduce_once(struct sn_rt_scratch *s)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 program = task->self_exec_id;
 	struct sn_rt_process *process;
 
 	process = bpf_task_storage_get(&sn_rt_processes, task->group_leader, 0,
 				       BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (process && !again && SN_READ(process->epoch) == s->settings.epoch)
+	if (process && SN_READ(process->epoch) == s->settings.epoch &&
+	    SN_READ(process->program) == program)
 		return;
 	/* What found no room is tried again before the next event. */
-	if (!sn_rt_introduce() && process)
-		SN_WRITE(process->epoch, s->settings.epoch);
+	if (sn_rt_introduce() || !process)
+		return;
+	SN_WRITE(process->epoch, s->settings.epoch);
+	SN_WRITE(process->program, program);
 }
 
 /* Sends the event that was judged, within the subject's budget. Returns 1 if it
  * was sent. */
-static __always_inline int sn_rt_send(int again)
+static __always_inline int sn_rt_send(void)
 {
 	struct sn_rt_scratch *s = sn_rt_get(SN_RT_PLACE_EVENT);
 	struct sn_rt_count *count;
@@ -346,14 +350,14 @@ static __always_inline int sn_rt_send(int again)
 		}
 		return 0;
 	}
-	sn_rt_introduce_once(s, again);
+	sn_rt_introduce_once(s);
 	return !sn_rt_output(s, s->record.event);
 }
 
 /* The rest of an event whose record is filled in. */
-static __always_inline void sn_rt_finish(int again)
+static __always_inline void sn_rt_finish(void)
 {
 	if (sn_rt_judge())
-		(void)sn_rt_send(again);
+		(void)sn_rt_send();
 	sn_rt_end();
 }

@@ -166,7 +166,7 @@ SN_GLOBAL int sn_rt_access(__u32 event, __u64 address, __s64 result, __u32 call,
 	if (sn_rt_judge()) {
 		if (is_sum)
 			s->record.flags |= SN_RT_FIRST;
-		if (sn_rt_send(0) && is_sum)
+		if (sn_rt_send() && is_sum)
 			sn_rt_sum_begin();
 	}
 	sn_rt_end();
