@@ -281,12 +281,13 @@ int SN_RT_RETURN(sn_rt_done_open)
 	__u32 flags = (__u32)BPF_CORE_READ(op, open_flag);
 	__s64 file = sn_rt_take_long(ctx);
 	int has_failed = file < 0 && file >= -SN_RT_ERRORS;
+	int is_uring = sn_rt_is_uring(SN_RT_EVENT_FILE_OPEN);
 	struct sn_rt_thread *thread;
 
 	if ((flags & SN_RT_FMODE_EXEC) ||
-	    (!has_failed && !sn_rt_is_uring() && !sn_rt_is_compat()))
+	    (!has_failed && !is_uring && !sn_rt_is_compat()))
 		return 0;
-	if (file == -SN_RT_EAGAIN && sn_rt_is_uring() &&
+	if (file == -SN_RT_EAGAIN && is_uring &&
 	    (BPF_CORE_READ(op, lookup_flags) & SN_RT_LOOKUP_CACHED))
 		return 0;
 	if (has_failed) {

@@ -24,7 +24,7 @@ NUMBERS = dict(
     unlinkat=263, renameat=264, linkat=265, symlinkat=266, fchmodat=268,
     splice=275, fallocate=285, accept4=288, preadv=295, pwritev=296,
     open_by_handle_at=304, finit_module=313, renameat2=316, memfd_create=319,
-    bpf=321, execveat=322, copy_file_range=326, preadv2=327, pwritev2=328,
+    inotify_add_watch=254, inotify_init1=294, bpf=321, execveat=322, copy_file_range=326, preadv2=327, pwritev2=328,
     move_mount=429, openat2=437, fchmodat2=452)
 
 # asm/unistd_32.h; a number behind the name: another call of the same meaning.
@@ -195,41 +195,91 @@ def clone(pid, calls):
 
 # struct io_uring_sqe: opcode, flags, ioprio, fd, off, addr, len, the request's
 # flags, user_data, buffer, personality, index of a file or second descriptor
-REQUEST = struct.Struct("=BBHiqqIIQHHi")
+REQUEST = struct.Struct("=BBHiqqIIQHHi16x")
 RING_FIXED = (4, 5, 60, 61)  # of registered buffers
 
 
-def register(ring):
-    """The buffer that the request names."""
-    vector = (ctypes.c_uint64 * 2)(ctypes.addressof(KEPT[0]),
-                                   ctypes.sizeof(KEPT[0]))
-    assert LIBC.syscall(ctypes.c_long(427), ctypes.c_long(ring), ctypes.c_long(0),
-                        vector, ctypes.c_long(1)) == 0
+class Ring:
+    """A ring of so many entries; fd: negative: there is none."""
+
+    LINK = 4  # IOSQE_IO_LINK: the next one waits for it
+
+    def __init__(self, entries=1):
+        parameters = (ctypes.c_uint32 * 30)()
+        self.fd = LIBC.syscall(ctypes.c_long(425), ctypes.c_long(entries),
+                               parameters)
+        if self.fd < 0:
+            self.fd = -ctypes.get_errno()
+            return
+        self.queue, self.complete = parameters[10:], parameters[20:]
+        self.rings = mmap.mmap(self.fd, 4096, mmap.MAP_SHARED)
+        self.entries = mmap.mmap(self.fd, 4096, mmap.MAP_SHARED,
+                                 offset=0x10000000)
+        self.n = 0
+        self.mask = entries - 1
+
+    def register(self):
+        """The buffer that the request names."""
+        vector = (ctypes.c_uint64 * 2)(ctypes.addressof(KEPT[0]),
+                                       ctypes.sizeof(KEPT[0]))
+        assert LIBC.syscall(ctypes.c_long(427), ctypes.c_long(self.fd),
+                            ctypes.c_long(0), vector, ctypes.c_long(1)) == 0
+
+    def put(self, opcode, fd, address=0, size=0, offset=0, flags=0, index=0,
+            how=0):
+        KEPT.clear()
+        at = self.n & self.mask
+        REQUEST.pack_into(self.entries, at * REQUEST.size, opcode, how, 0, fd,
+                          argument(offset).value, argument(address).value,
+                          size, flags, 0, 0, 0, index)
+        if opcode in RING_FIXED:
+            self.register()
+        struct.pack_into("=I", self.rings, self.queue[6] + 4 * at, at)
+        self.n += 1
+        struct.pack_into("=I", self.rings, self.queue[1], self.n)
+
+    def enter(self, submitted, awaited):
+        return LIBC.syscall(ctypes.c_long(426), ctypes.c_long(self.fd), *map(
+            ctypes.c_long, (submitted, awaited, 1, 0, 0)))
+
+    def results(self):
+        tail, = struct.unpack_from("=I", self.rings, self.complete[1])
+        return [struct.unpack_from("=Qi", self.rings,
+                                   self.complete[5] + 16 * i)[1]
+                for i in range(tail)]
+
+    def close(self):
+        self.entries.close()
+        self.rings.close()
+        os.close(self.fd)
 
 
-def ring(opcode, fd, address=0, size=0, offset=0, flags=0, index=0):
+def ring(*request):
     """One request through a ring of its own; its result."""
-    KEPT.clear()
-    parameters = (ctypes.c_uint32 * 30)()
-    made = LIBC.syscall(ctypes.c_long(425), ctypes.c_long(1), parameters)
-    if made < 0:
-        return -ctypes.get_errno()
-    queue, complete = parameters[10:], parameters[20:]
-    rings = mmap.mmap(made, 4096, mmap.MAP_SHARED)
-    entries = mmap.mmap(made, 4096, mmap.MAP_SHARED, offset=0x10000000)
-    REQUEST.pack_into(entries, 0, opcode, 0, 0, fd, argument(offset).value,
-                      argument(address).value, size, flags, 0, 0, 0, index)
-    if opcode in RING_FIXED:
-        register(made)
-    struct.pack_into("=I", rings, queue[6], 0)
-    struct.pack_into("=I", rings, queue[1], 1)
-    LIBC.syscall(ctypes.c_long(426), ctypes.c_long(made), *map(
-        ctypes.c_long, (1, 1, 1, 0, 0)))
-    _, result = struct.unpack_from("=Qi", rings, complete[5])
-    entries.close()
-    rings.close()
-    os.close(made)
+    made = Ring()
+    if made.fd < 0:
+        return made.fd
+    made.put(*request)
+    made.enter(1, 1)
+    result, = made.results()
+    made.close()
     return result
+
+
+def ring_after(request, watched, calls):
+    """A request that waits until there is something to read, and what the calls
+    return of which one sees to that; at last the request's result."""
+    made = Ring(2)
+    if made.fd < 0:
+        return [made.fd]
+    made.put(6, watched, flags=1, how=Ring.LINK)  # poll, POLLIN
+    opcode, *rest = request
+    made.put(opcode, *rest)
+    assert made.enter(2, 0) == 2 and not made.results()
+    returned = [call(name, words) for name, *words in calls]
+    _, result = made.results()
+    made.close()
+    return [*returned, result]
 
 
 def landlock(calls):
@@ -283,7 +333,7 @@ def accept(name):
 
 
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
-          "ring": ring,
+          "ring": ring, "ring_after": ring_after,
           "landlock": landlock, "listen": listen, "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,

@@ -282,6 +282,53 @@ def test_opening_by_io_uring_is_told(stage, tmp_path):
     see(stage, tmp_path, "FILE_OPEN", do, "IO_URING")
 
 
+def ring_after(scene, request, *rest):
+    results = scene.work.do("ring_after", request, *rest)
+    if results[-1] in (-errno.ENOSYS, -errno.EPERM):
+        pytest.skip("no io_uring here")
+    return results
+
+
+def test_opening_by_io_uring_is_told_at_the_end_of_any_call(stage, tmp_path):
+    """What waits for something goes on when the thread next leaves the kernel,
+    whatever it was there for."""
+    flags = os.O_RDWR | os.O_NONBLOCK
+    scene = Scene(stage, tmp_path)
+    read_end, write_end = scene.work.do("pipe")
+
+    def do(scene):
+        scene.expect(file=named(scene.file), flags=rt.IO_URING,
+                     args=[flags, 0, 0])
+        *_, opened = ring_after(
+            scene, [RING_OPENAT, CWD, text(scene.file), 0, 0, flags], read_end,
+            [["write", write_end, {"room": 1}, 1]])
+        assert opened >= 0
+        return 0
+    see(stage, tmp_path, "FILE_OPEN", do, "IO_URING")
+
+
+def test_failure_of_io_uring_at_the_end_of_a_call_hides_no_other(stage,
+                                                                 tmp_path):
+    scene = Scene(stage, tmp_path)
+    watch_fd = scene.work.do("inotify_init1", 0)
+    opened = 0x20  # IN_OPEN
+    assert scene.work.do("inotify_add_watch", watch_fd, text(scene.file),
+                         opened) > 0
+
+    def do(scene):
+        *fds, failed = ring_after(
+            scene, [RING_OPENAT, CWD, text(tmp_path), 0, 0, os.O_WRONLY],
+            watch_fd, [["openat", CWD, text(path), os.O_RDONLY, 0]
+                       for path in (scene.file, scene.other)])
+        assert failed == -errno.EISDIR
+        return fds
+    found, fds, _ = watch(stage, "FILE_OPEN", do, scene)
+    assert [(one.file.path, one.flags, one.result) for one in found] == [
+        (os.fsencode(scene.file), 0, fds[0]),
+        (os.fsencode(tmp_path), rt.IO_URING, -errno.EISDIR),
+        (os.fsencode(scene.other), 0, fds[1])]
+
+
 def test_opening_tells_its_descriptor_once(stage, tmp_path):
     def do(scene):
         scene.expect(file=named(scene.file), args=[os.O_RDWR, 0, 0])

@@ -10,6 +10,7 @@
 #define SN_RT_PF_IO_WORKER  0x10
 #define SN_RT_PF_KTHREAD    0x200000
 #define SN_RT_NR_URING	    426 /* io_uring_enter, on every architecture */
+#define SN_RT_NR_OPENAT2    437 /* the same */
 #define SN_RT_ERRORS	    4095
 #define SN_RT_FMODE_EXEC    0x20
 #define SN_RT_LOOKUP_CACHED 0x200000
@@ -38,12 +39,39 @@ static __always_inline __s64 sn_rt_take_int(void *ctx)
 	return (__s32)sn_rt_take_long(ctx);
 }
 
-static __always_inline int sn_rt_is_uring(void)
+/* Calls that open a file by its name, and whose tracepoints tell it. */
+static __always_inline int sn_rt_is_opening(void)
+{
+	__u32 number = sn_rt_get_number();
+
+	if (number == SN_RT_NR_OPENAT2)
+		return 1;
+#if defined(__TARGET_ARCH_x86)
+	if (sn_rt_is_compat())
+		return number == 5 || number == 8 || number == 295;
+	return number == 2 || number == 85 || number == 257;
+#else
+	return number == 56;
+#endif
+}
+
+/* Whether the thread does what a request asked for. Where that had to wait, a
+ * thread which has a ring goes on with it when it next leaves the kernel, from
+ * whatever call or interrupt. A call that there is not (ENOSYS) seems to go on,
+ * but opens nothing; so what else the kernel opens by a name for such a thread
+ * (acct, swapon) is taken for a request's. */
+static __always_inline int sn_rt_is_uring(__u32 event)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
-	return (BPF_CORE_READ(task, flags) & SN_RT_PF_IO_WORKER) ||
-	       sn_rt_get_number() == SN_RT_NR_URING;
+	if ((BPF_CORE_READ(task, flags) & SN_RT_PF_IO_WORKER) ||
+	    sn_rt_get_number() == SN_RT_NR_URING)
+		return 1;
+	if (!bpf_core_field_exists(task->io_uring) ||
+	    !BPF_CORE_READ(task, io_uring))
+		return 0;
+	return sn_rt_is_leaving() ||
+	       (event == SN_RT_EVENT_FILE_OPEN && !sn_rt_is_opening());
 }
 
 /* Whether anybody asks for events. What the kernel does by itself is none. */
@@ -59,18 +87,19 @@ static __always_inline int sn_rt_is_asked(void)
  * silent whether a rule wants the event or not. */
 static __always_inline int sn_rt_tell(__u32 event, __s64 result)
 {
-	int is_uring = sn_rt_is_uring();
+	int is_uring = sn_rt_is_uring(event);
 	struct sn_rt_thread *thread;
 	struct sn_rt_record *r;
 
 	if (!sn_rt_is_asked())
 		return 0;
-	thread = sn_rt_get_thread(1);
-	/* Without memory for that the tracepoint tells it. */
-	if (!thread && !is_uring)
-		return 0;
-	if (thread)
+	if (!is_uring) {
+		thread = sn_rt_get_thread(1);
+		/* Without memory for that the tracepoint tells it. */
+		if (!thread)
+			return 0;
 		thread->told = sn_rt_get_doing(event);
+	}
 	if (!sn_rt_begin(event, result,
 			 is_uring ? SN_RT_CALL_IO_URING : SN_RT_CALL_NONE))
 		return 0;

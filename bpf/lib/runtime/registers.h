@@ -15,9 +15,14 @@ __weak const volatile __u32 sn_rt_has_compat = 1;
 #if defined(__TARGET_ARCH_x86)
 #define SN_RT_CALL_NUMBER(regs) ((__u32)BPF_CORE_READ(regs, orig_ax))
 #define SN_RT_IS_COMPAT(task)	((task)->thread_info.status & 2)
+/* -ENOSYS stands there until there is a result. */
+#define SN_RT_HAS_RESULT(regs) ((__s32)BPF_CORE_READ(regs, ax) != -38)
 #elif defined(__TARGET_ARCH_arm64)
 #define SN_RT_CALL_NUMBER(regs) ((__u32)BPF_CORE_READ(regs, syscallno))
 #define SN_RT_IS_COMPAT(task)	((task)->thread_info.flags & 1 << 22)
+/* The first argument stands there until there is a result. */
+#define SN_RT_HAS_RESULT(regs) \
+	(BPF_CORE_READ(regs, regs[0]) != BPF_CORE_READ(regs, orig_x0))
 #endif
 
 static __always_inline struct pt_regs *sn_rt_get_registers(void)
@@ -36,6 +41,15 @@ static __always_inline __u32 sn_rt_get_number(void)
 static __always_inline int sn_rt_is_compat(void)
 {
 	return SN_RT_IS_COMPAT(bpf_get_current_task_btf()) != 0;
+}
+
+/* Whether the call is over and the thread on its way out of the kernel, or it is
+ * there for another reason than a call. */
+static __always_inline int sn_rt_is_leaving(void)
+{
+	struct pt_regs *regs = sn_rt_get_registers();
+
+	return SN_RT_HAS_RESULT(regs);
 }
 
 /* Of a call of 64 bits. */
