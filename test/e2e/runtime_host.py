@@ -24,6 +24,7 @@ EVENTS = [None] + re.findall(r"^SN_RT_EVENT\((\w+)", DEFINITIONS, re.M)
 CALLS = re.findall(r"^SN_RT_CALL\((\w+)", DEFINITIONS, re.M)
 HOOKS = [tuple(re.split(r",\s*", row)) for row in
          re.findall(r"^SN_RT_HOOK\(([^)]*)\)", DEFINITIONS, re.M)]
+LIMITS = dict(re.findall(r'^SN_RT_LIMIT\((\w+), "(.*)"\)$', DEFINITIONS, re.M))
 FIELDS = ("EVENT", "RESULT", "UID", "COMM", "CGROUP", "EXE", "EXE_PATH",
           "DEVINO", "PATH")
 EVENT, PROCESS = 1, 2

@@ -48,6 +48,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
 KEPT = []
 SOCKETS = []
+RINGS = []
 
 
 def keep(buffer):
@@ -266,6 +267,19 @@ def ring(*request):
     return result
 
 
+def ring_full(*requests):
+    """Requests one after the other through a ring that has room for the
+    completions of two, which nobody takes, and which stays; these two."""
+    made = Ring()
+    if made.fd < 0:
+        return [made.fd]
+    for n, one in enumerate(requests, 1):
+        made.put(*one)
+        assert made.enter(1, n if n <= 2 else 0) == 1
+    RINGS.append(made)
+    return made.results()
+
+
 def ring_after(request, watched, calls):
     """A request that waits until there is something to read, and what the calls
     return of which one sees to that; at last the request's result."""
@@ -334,6 +348,7 @@ def accept(name):
 
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
           "ring": ring, "ring_after": ring_after,
+          "ring_full": ring_full,
           "landlock": landlock, "listen": listen, "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,

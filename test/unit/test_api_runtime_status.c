@@ -58,11 +58,12 @@ static void rings_are_told_by_the_function_or_by_their_completion(void)
 	hello.program_error[SN_PROGRAM_RT_DENIED_OPEN] = EPERM;
 	hello.program_error[SN_PROGRAM_RT_DONE_OPEN] = EPERM;
 	t_eq(judge(&hello, SN_RT_EVENT_FILE_OPEN), PARTIAL);
-	t_str_eq(reason, "best effort: the file that the descriptor names when "
-			 "the call returns; a failed call: the string that was "
-			 "passed, read then; by io_uring: the file that the "
-			 "descriptor names at completion; not failures, fixed "
-			 "files, or where completions are left out");
+	t_str_eq(reason,
+		 "best effort: the file that the descriptor names when "
+		 "the call returns; a failed call: the string that was "
+		 "passed, read then; by io_uring: the file that the "
+		 "descriptor names at completion; not failures, fixed "
+		 "files, or where completions are left out or find no room");
 }
 
 static void functions_go_on_without_tracefs(void)
@@ -90,7 +91,7 @@ static void calls_of_32_bits_take_nothing_and_go_on_alone(void)
 			 "when the call returns; a failed call: the address "
 			 "that was passed, read then; by io_uring: the socket "
 			 "at completion, of a failure without the address; not "
-			 "where completions are left out");
+			 "where completions are left out or find no room");
 	hello.tracefs = 0;
 	t_eq(judge(&hello, SN_RT_EVENT_NET_BIND), PARTIAL);
 	t_str_eq(reason, "bind: no tracefs was mounted when sentinel-dp "

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tells requests of io_uring from calls, and which of them are not seen;
+each is done once in test_runtime_table.py."""
+
+import os
+
+import dp_host
+import runtime_host as rt
+from test_runtime_table import Scene, completed, requested, stage  # noqa: F401
+
+
+def test_completions_without_room_are_not_seen_as_the_table_says(stage,  # noqa: F811
+                                                                 tmp_path):
+    scene = Scene(stage, tmp_path)
+    fd = scene.fd()
+    stage.runtime.set(rt.rule("FILE_WRITE", cgroup=[stage.work.cgroup_id]))
+    stage.runtime.read()
+    results = stage.work.do("ring_full", *[
+        [17, fd, size] for size in (100, 200, 300)])
+    completed(scene, results[0])
+    assert results == [0, 0]
+    dp_host.wait_for(lambda: os.stat(scene.file).st_size == 300, "it is done")
+    assert [one.result for one in stage.runtime.events()] == [0, 0]
+    # Of a ring with room that comes later, so that what was not told by now is
+    # told by none.
+    assert requested(scene, 17, fd, 400) == 0
+    assert [one.result for one in stage.runtime.events()] == [0]
+    assert all("find no room" in rt.LIMITS[hook[6]] for hook in rt.HOOKS
+               if hook[4] == "io_uring_complete")
