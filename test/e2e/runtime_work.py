@@ -280,6 +280,23 @@ def ring_full(*requests):
     return made.results()
 
 
+def ring_as(user, *requests):
+    """A child's requests, the first as it is, the others as this user; the child's
+    pid and status, which is an errno where there are no rings."""
+    pid = LIBC.fork()
+    if pid == 0:
+        made = Ring()
+        if made.fd < 0:
+            os._exit(-made.fd)
+        for n, one in enumerate(requests, 1):
+            made.put(*one)
+            made.enter(1, n)
+            os.setresuid(user, user, user)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return [pid, status]
+
+
 def ring_after(request, watched, calls):
     """A request that waits until there is something to read, and what the calls
     return of which one sees to that; at last the request's result."""
@@ -348,7 +365,7 @@ def accept(name):
 
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
           "ring": ring, "ring_after": ring_after,
-          "ring_full": ring_full,
+          "ring_full": ring_full, "ring_as": ring_as,
           "landlock": landlock, "listen": listen, "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,

@@ -9,6 +9,18 @@ import runtime_host as rt
 from test_runtime_table import Scene, completed, requested, stage  # noqa: F401
 
 
+def test_worker_of_a_ring_is_the_user_that_asked(stage, tmp_path):  # noqa: F811
+    """Its own credentials are those with which it began."""
+    scene = Scene(stage, tmp_path)
+    fd, nobody = scene.fd(), 65534
+    stage.runtime.set(rt.rule("FILE_WRITE", cgroup=[stage.work.cgroup_id]))
+    stage.runtime.read()
+    pid, status = stage.work.do("ring_as", nobody, [17, fd, 100], [17, fd, 200])
+    completed(scene, -(status >> 8))
+    assert [(one.tgid, one.uid) for one in stage.runtime.events()] == [
+        (pid, 0), (pid, nobody)]
+
+
 def test_completions_without_room_are_not_seen_as_the_table_says(stage,  # noqa: F811
                                                                  tmp_path):
     scene = Scene(stage, tmp_path)

@@ -7,7 +7,6 @@
 
 #include "bpf/lib/runtime/call.h"
 
-#define SN_RT_PF_IO_WORKER  0x10
 #define SN_RT_PF_KTHREAD    0x200000
 #define SN_RT_NR_URING	    426 /* io_uring_enter, on every architecture */
 #define SN_RT_NR_OPENAT2    437 /* the same */

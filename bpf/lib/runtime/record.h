@@ -54,19 +54,42 @@ static __always_inline int sn_rt_is_current(const struct sn_rt_scratch *s)
 	return word && SN_READ(*word) == s->record.word;
 }
 
+#define SN_RT_PF_IO_WORKER 0x10
+
+/* Who asked for what a worker of a ring does: its own credentials are those with
+ * which it began. NULL: the current thread is none. */
+static __always_inline struct cred *sn_rt_get_asker(struct task_struct *task)
+{
+	struct io_worker *worker;
+	struct io_kiocb *request;
+	struct io_wq_work *work;
+
+	if (!bpf_core_type_exists(struct io_worker) ||
+	    !(BPF_CORE_READ(task, flags) & SN_RT_PF_IO_WORKER))
+		return NULL;
+	/* What polls the queue of a ring is none of these, and has no such. */
+	worker = (struct io_worker *)BPF_CORE_READ(task, worker_private);
+	work = BPF_CORE_READ(worker, cur_work);
+	if (!work)
+		return NULL;
+	request = (void *)work - bpf_core_field_offset(struct io_kiocb, work);
+	return (struct cred *)BPF_CORE_READ(request, creds);
+}
+
 static __always_inline void sn_rt_describe(struct sn_rt_record *r)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 ids = bpf_get_current_pid_tgid();
 	__u64 user = bpf_get_current_uid_gid();
+	struct cred *asker = sn_rt_get_asker(task);
 
 	r->cpu = bpf_get_smp_processor_id();
 	r->time = bpf_ktime_get_boot_ns();
 	r->start = BPF_CORE_READ(task, group_leader, start_boottime);
 	r->tgid = (__u32)(ids >> 32);
 	r->tid = (__u32)ids;
-	r->uid = (__u32)user;
-	r->gid = (__u32)(user >> 32);
+	r->uid = asker ? BPF_CORE_READ(asker, uid.val) : (__u32)user;
+	r->gid = asker ? BPF_CORE_READ(asker, gid.val) : (__u32)(user >> 32);
 	r->cgroup = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
