@@ -275,7 +275,7 @@ struct sn_rt_sum {
 	__u32 uid;
 	__u32 gid;
 	__u16 call;
-	__u16 flags; /* SN_RT_COMPAT, or none */
+	__u16 flags; /* SN_RT_COMPAT, SN_RT_IO_URING, or none */
 	__u64 cgroup;
 	__u8 comm[16];
 };

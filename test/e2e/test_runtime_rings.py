@@ -9,6 +9,24 @@ import runtime_host as rt
 from test_runtime_table import Scene, completed, requested, stage  # noqa: F401
 
 
+def test_accesses_by_a_ring_and_by_calls_are_summed_apart(stage, tmp_path):  # noqa: F811
+    scene = Scene(stage, tmp_path)
+    fd = scene.fd()
+    stage.runtime.set(rt.rule("FILE_WRITE", cgroup=[stage.work.cgroup_id]))
+    stage.runtime.read()
+    for size in (1, 2, 4):
+        assert scene.work.do("write", fd, {"room": 8}, size) == size
+        assert requested(scene, 23, fd, {"room": 80}, 10 * size) == 10 * size
+    write, uring = rt.CALLS.index("WRITE"), rt.CALLS.index("IO_URING")
+    assert [(one.args[0], one.bytes, one.flags)
+            for one in stage.runtime.events()] == [
+        (write, 1, rt.FIRST), (uring, 10, rt.FIRST | rt.IO_URING)]
+    stage.runtime.flush()
+    assert sorted((one.args[0], one.count, one.bytes, one.flags)
+                  for one in stage.runtime.events()) == [
+        (write, 2, 6, rt.SUMMED), (uring, 2, 60, rt.SUMMED | rt.IO_URING)]
+
+
 def test_worker_of_a_ring_is_the_user_that_asked(stage, tmp_path):  # noqa: F811
     """Its own credentials are those with which it began."""
     scene = Scene(stage, tmp_path)

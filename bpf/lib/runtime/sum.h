@@ -8,13 +8,16 @@
 
 enum { SN_RT_SUM_TRIES = 8 };
 
+/* What came in one of these ways is told with it, and summed apart. */
+#define SN_RT_SUM_WAYS (SN_RT_COMPAT | SN_RT_IO_URING)
+
 static __always_inline __u64 sn_rt_mix(__u64 h, __u64 word)
 {
 	h = (h ^ word) * 0xff51afd7ed558ccdULL;
 	return h ^ h >> 32;
 }
 
-/* Hash of what the rules looked at besides event and file. Only what a rule
+/* Hash of what the rules looked at besides event and file, and of the way. Only what a rule
  * wanted has an entry, so two subjects of one hash hide nothing. */
 static __always_inline __u32 sn_rt_hash_subject(const struct sn_rt_scratch *s)
 {
@@ -23,8 +26,7 @@ static __always_inline __u32 sn_rt_hash_subject(const struct sn_rt_scratch *s)
 	__u64 comm[2];
 
 	h = sn_rt_mix(h, BPF_CORE_READ(task, self_exec_id));
-	if (s->record.flags & SN_RT_COMPAT)
-		h = sn_rt_mix(h, SN_RT_COMPAT);
+	h = sn_rt_mix(h, s->record.flags & SN_RT_SUM_WAYS);
 	if (SN_RT_HAS(s, UID))
 		h = sn_rt_mix(h, s->record.uid);
 	if (SN_RT_HAS(s, CGROUP))
@@ -109,7 +111,7 @@ SN_GLOBAL int sn_rt_sum_begin(void)
 	sum.uid = s->record.uid;
 	sum.gid = s->record.gid;
 	sum.call = (__u16)s->record.args[0];
-	sum.flags = s->record.flags & SN_RT_COMPAT;
+	sum.flags = s->record.flags & SN_RT_SUM_WAYS;
 	sum.cgroup = s->record.cgroup;
 	__builtin_memcpy(sum.comm, s->record.comm, sizeof(sum.comm));
 	bpf_map_update_elem(&sn_rt_sums, &key, &sum, BPF_NOEXIST);
