@@ -297,6 +297,20 @@ def ring_as(user, *requests):
     return [pid, status]
 
 
+def ring_left(*request):
+    """A child that ends while a ring does what it asked for; its pid and status,
+    which is an errno where there are no rings."""
+    pid = LIBC.fork()
+    if pid == 0:
+        made = Ring()
+        if made.fd >= 0:
+            made.put(*request)
+            made.enter(1, 0)
+        os._exit(max(-made.fd, 0))
+    _, status = os.waitpid(pid, 0)
+    return [pid, status]
+
+
 def ring_after(request, watched, calls):
     """A request that waits until there is something to read, and what the calls
     return of which one sees to that; at last the request's result."""
@@ -366,6 +380,7 @@ def accept(name):
 DOINGS = {"call": call, "fork": fork, "repeat": repeat, "clone": clone, "accept": accept,
           "ring": ring, "ring_after": ring_after,
           "ring_full": ring_full, "ring_as": ring_as,
+          "ring_left": ring_left,
           "landlock": landlock, "listen": listen, "signals": signals,
           "comm": lambda name: LIBC.prctl(15, name.encode(), 0, 0, 0),
           "setuid": os.setresuid, "chroot": os.chroot, "chdir": os.chdir,

@@ -2,7 +2,9 @@
 """What tells requests of io_uring from calls, and which of them are not seen;
 each is done once in test_runtime_table.py."""
 
+import errno
 import os
+import socket
 
 import dp_host
 import runtime_host as rt
@@ -37,6 +39,25 @@ def test_worker_of_a_ring_is_the_user_that_asked(stage, tmp_path):  # noqa: F811
     completed(scene, -(status >> 8))
     assert [(one.tgid, one.uid) for one in stage.runtime.events()] == [
         (pid, 0), (pid, nobody)]
+
+
+def test_what_a_ring_leaves_to_the_kernel_is_told_of_no_other(stage, tmp_path):  # noqa: F811
+    """A request that outlives its process is ended by a thread of the kernel;
+    some kernels have the process end it."""
+    scene = Scene(stage, tmp_path)
+    stage.runtime.set(rt.rule("NET_ACCEPT"))
+    stage.runtime.read()
+    server, port = scene.work.do("listen")
+    pid, status = stage.work.do("ring_left", 13, server)
+    completed(scene, -(status >> 8))
+    scene.work.do("close", server)
+
+    def is_over():
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+    dp_host.wait_for(is_over, "nothing holds the listener")
+    assert {one.tgid for one in stage.runtime.events()
+            if one.flags & rt.IO_URING} <= {pid}
 
 
 def test_completions_without_room_are_not_seen_as_the_table_says(stage,  # noqa: F811

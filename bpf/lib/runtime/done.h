@@ -7,7 +7,6 @@
 
 #include "bpf/lib/runtime/call.h"
 
-#define SN_RT_PF_KTHREAD    0x200000
 #define SN_RT_NR_URING	    426 /* io_uring_enter, on every architecture */
 #define SN_RT_NR_OPENAT2    437 /* the same */
 #define SN_RT_ERRORS	    4095
@@ -76,10 +75,7 @@ static __always_inline int sn_rt_is_uring(__u32 event)
 /* Whether anybody asks for events. What the kernel does by itself is none. */
 static __always_inline int sn_rt_is_asked(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return sn_rt_get_slot() &&
-	       !(BPF_CORE_READ(task, flags) & SN_RT_PF_KTHREAD);
+	return sn_rt_get_slot() && !sn_rt_is_kernel();
 }
 
 /* Begins the event of the call that the thread is in, and keeps its tracepoint

@@ -55,6 +55,15 @@ static __always_inline int sn_rt_is_current(const struct sn_rt_scratch *s)
 }
 
 #define SN_RT_PF_IO_WORKER 0x10
+#define SN_RT_PF_KTHREAD   0x200000
+
+/* Whether the current thread is the kernel's own. */
+static __always_inline int sn_rt_is_kernel(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return (BPF_CORE_READ(task, flags) & SN_RT_PF_KTHREAD) != 0;
+}
 
 /* Who asked for what a worker of a ring does: its own credentials are those with
  * which it began. NULL: the current thread is none. */

@@ -38,10 +38,12 @@ static __always_inline struct io_kiocb *sn_rt_uring_request(const __u64 *ctx)
 	return (struct io_kiocb *)ctx[1];
 }
 
-/* Completions of a request that goes on have none, and are no operation (0). */
+/* Completions of a request that goes on have none, and are no operation (0); nor
+ * is what a thread of the kernel ends in the place of a process that is gone. */
 static __always_inline __u32 sn_rt_uring_opcode(struct io_kiocb *request)
 {
-	return request ? BPF_CORE_READ(request, opcode) : 0;
+	return request && !sn_rt_is_kernel() ? BPF_CORE_READ(request, opcode) :
+					       0;
 }
 
 /* What a completed request returned: since Linux 6.16 the tracepoint has the
