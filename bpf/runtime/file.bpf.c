@@ -219,9 +219,9 @@ int sn_rt_uring_read(__u64 *ctx)
 	case SN_RT_URING_READ:
 	case SN_RT_URING_READV_FIXED:
 		return sn_rt_uring_access(SN_RT_EVENT_FILE_READ, request,
-					  sn_rt_uring_result(ctx), 0);
+					  sn_rt_uring_result(request), 0);
 	case SN_RT_URING_SPLICE:
-		return sn_rt_uring_splice(request, sn_rt_uring_result(ctx));
+		return sn_rt_uring_splice(request, sn_rt_uring_result(request));
 	default:
 		return 0;
 	}
@@ -239,11 +239,11 @@ int sn_rt_uring_write(__u64 *ctx)
 	case SN_RT_URING_WRITEV_FIXED:
 	case SN_RT_URING_SPLICE:
 		return sn_rt_uring_access(SN_RT_EVENT_FILE_WRITE, request,
-					  sn_rt_uring_result(ctx), 0);
+					  sn_rt_uring_result(request), 0);
 	case SN_RT_URING_FALLOCATE:
 	case SN_RT_URING_FTRUNCATE:
 		return sn_rt_uring_access(SN_RT_EVENT_FILE_WRITE, request,
-					  sn_rt_uring_result(ctx), 1);
+					  sn_rt_uring_result(request), 1);
 	default:
 		return 0;
 	}
@@ -262,7 +262,7 @@ int sn_rt_uring_open(__u64 *ctx)
 
 	if (opcode != SN_RT_URING_OPENAT && opcode != SN_RT_URING_OPENAT2)
 		return 0;
-	result = sn_rt_uring_result(ctx);
+	result = sn_rt_uring_result(request);
 	if (result < 0 || BPF_CORE_READ(open, file_slot) ||
 	    !sn_rt_uring_begin(SN_RT_EVENT_FILE_OPEN, result))
 		return 0;

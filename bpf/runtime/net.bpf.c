@@ -222,7 +222,7 @@ int sn_rt_uring_net(__u64 *ctx)
 	if (opcode != SN_RT_URING_CONNECT && opcode != SN_RT_URING_ACCEPT &&
 	    opcode != SN_RT_URING_BIND)
 		return 0;
-	result = sn_rt_uring_result(ctx);
+	result = sn_rt_uring_result(request);
 	sk = sn_rt_get_sock(BPF_CORE_READ(request, file));
 	if (opcode == SN_RT_URING_CONNECT)
 		sn_rt_uring_connect(request, sk, result);

@@ -29,10 +29,6 @@ enum {
 #define SN_RT_SPLICE_FIXED 0x80000000U
 #define SN_RT_LARGEFILE	   0100000ULL
 
-extern int LINUX_KERNEL_VERSION __kconfig;
-
-#define SN_RT_VERSION(major, minor) ((major) << 16 | (minor) << 8)
-
 static __always_inline struct io_kiocb *sn_rt_uring_request(const __u64 *ctx)
 {
 	return (struct io_kiocb *)ctx[1];
@@ -46,16 +42,11 @@ static __always_inline __u32 sn_rt_uring_opcode(struct io_kiocb *request)
 					       0;
 }
 
-/* What a completed request returned: since Linux 6.16 the tracepoint has the
- * completion itself. */
-static __always_inline __s64 sn_rt_uring_result(const __u64 *ctx)
+/* What a completed request returned. The tracepoint has it too, but by what
+ * argument changed between the kernels. */
+static __always_inline __s64 sn_rt_uring_result(struct io_kiocb *request)
 {
-	struct io_uring_cqe *cqe;
-
-	if (LINUX_KERNEL_VERSION < SN_RT_VERSION(6, 16))
-		return (__s32)ctx[3];
-	cqe = (struct io_uring_cqe *)ctx[2];
-	return BPF_CORE_READ(cqe, res);
+	return (__s32)BPF_CORE_READ(request, cqe.res);
 }
 
 static __always_inline int sn_rt_uring_begin(__u32 event, __s64 result)
