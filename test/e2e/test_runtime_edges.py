@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import dp_host
@@ -102,22 +103,44 @@ def test_name_of_a_program_ends_where_it_has_to(runtime, work):  # noqa: F811
     assert b"canary" not in runtime.ring.rest[:]
 
 
+def change_sum(runtime, traced, change):  # noqa: F811
+    """The one sum that there is; change: what becomes of its value."""
+    row, = runtime.peer.get("RT_SUMS")
+    pin = traced.bpffs / "sentinel/runtime_maps/sn_rt_sums"
+    dp_host.sh("bpftool", "map", "update", "pinned", str(pin), "key",
+               *map(str, row[:40]), "value", *map(str, change(row[40:])))
+
+
 def test_sum_that_has_no_room_to_count_loses_nothing(runtime, traced, work,  # noqa: F811
                                                      tmp_path):
     fd = work.do("open", text(tmp_path / "file"), os.O_CREAT | os.O_RDWR, 0o600)
     runtime.set(rt.rule("FILE_WRITE", cgroup=[work.cgroup_id]))
     work.do("write", fd, {"room": 8}, 1)
-    row, = runtime.peer.get("RT_SUMS")
-    key, value = row[:40], row[40:]
-    state, = struct.unpack_from("=Q", value)
-    full = struct.pack("=Q", state | 0xffffffff) + value[8:]
-    pin = traced.bpffs / "sentinel/runtime_maps/sn_rt_sums"
-    dp_host.sh("bpftool", "map", "update", "pinned", str(pin), "key",
-               *map(str, key), "value", *map(str, full))
+
+    def fill(value):
+        state, = struct.unpack_from("=Q", value)
+        return struct.pack("=Q", state | 0xffffffff) + value[8:]
+    change_sum(runtime, traced, fill)
     work.do("write", fd, {"room": 8}, 2)
     runtime.flush()
     records = runtime.events()
     assert sum(one.count for one in records) == 1 + 0xffffffff + 1
+
+
+def test_sum_that_began_after_the_sending_did_stays(runtime, traced, work,  # noqa: F811
+                                                    tmp_path):
+    """As one that begins while others are sent."""
+    fd = work.do("open", text(tmp_path / "file"), os.O_CREAT | os.O_RDWR, 0o600)
+    runtime.set(rt.rule("FILE_WRITE", cgroup=[work.cgroup_id]))
+    work.do("write", fd, {"room": 8}, 1)
+    later = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10 ** 12
+    change_sum(runtime, traced, lambda value: value[:16] + struct.pack(
+        "=Q", later) + value[24:])
+    runtime.flush()
+    work.do("write", fd, {"room": 8}, 2)
+    runtime.flush()
+    assert [(one.bytes, one.flags) for one in runtime.events()] == [
+        (1, rt.FIRST), (2, rt.SUMMED)]
 
 
 def test_sums_are_sent_when_the_host_is_detached(runtime, work, tmp_path):  # noqa: F811

@@ -235,7 +235,8 @@ static long sn_rt_flush_one(void *map, struct sn_rt_sum_key *key,
 	if (own.slot != f->slot || (state & SN_RT_SUM_DEAD))
 		return 0;
 	if (!n && !SN_READ(sum->bytes)) {
-		if (f->now - sum->sent > SN_RT_IDLE_NS &&
+		/* One that began after `now` is not idle. */
+		if (f->now > sum->sent + SN_RT_IDLE_NS &&
 		    __sync_val_compare_and_swap(&sum->state, state,
 						SN_RT_SUM_DEAD) == state)
 			bpf_map_delete_elem(&sn_rt_sums, &own);
