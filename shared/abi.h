@@ -11,7 +11,7 @@
 #include <linux/types.h>
 #endif
 
-#define SN_ABI_VERSION 4
+#define SN_ABI_VERSION 5
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "struct sn_rule_item is read as words: little-endian machines only"

@@ -17,7 +17,7 @@ TYPES = {name: int(number) for name, number in re.findall(
     r"^SN_IPC\((\w+), (\d+)", (ROOT / "shared/ipc.def").read_text(), re.M)}
 
 PROTOCOL = 4
-ABI = 4
+ABI = 5
 TC, CGROUP, WHOLE_HOST = 1, 2, 3
 WORKLOAD, HOST = 1, 2
 DISABLED, ALLOWLIST, DENYLIST, BLOCK_ALL = 1, 2, 3, 4

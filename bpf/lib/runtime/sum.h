@@ -17,8 +17,8 @@ static __always_inline __u64 sn_rt_mix(__u64 h, __u64 word)
 	return h ^ h >> 32;
 }
 
-/* Hash of what the rules looked at besides event and file, and of the way. Only what a rule
- * wanted has an entry, so two subjects of one hash hide nothing. */
+/* Hash of what the rules looked at besides event and file, and of the way. Only
+ * what a rule wanted has an entry, so two subjects of one hash hide nothing. */
 static __always_inline __u32 sn_rt_hash_subject(const struct sn_rt_scratch *s)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
