@@ -70,7 +70,7 @@ struct cp_feed_options {
 };
 
 enum cp_feed_drop {
-	CP_FEED_DROP_QUEUE, /* no room in memory, and no spool */
+	CP_FEED_DROP_QUEUE, /* no room in memory, and no spool or a slow one */
 	CP_FEED_DROP_SPOOL, /* the oldest of a spool that is full */
 	CP_FEED_DROP_DISK, /* could not be written, or not be read again */
 	CP_FEED_DROP_UNANSWERED, /* after CP_FEED_TRIES_MAX sessions */

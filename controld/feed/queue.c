@@ -86,7 +86,6 @@ void cp_feed_queue_sent(struct cp_feed_queue *queue, uint64_t now_ms)
 	struct cp_feed_item *item = queue->next;
 
 	item->sent_ms = now_ms;
-	item->n_sent++;
 	queue->n_window++;
 	LIST_INSERT_HEAD(&queue->buckets[hash(item->id)], item, bucket);
 	queue->next = TAILQ_NEXT(item, link);

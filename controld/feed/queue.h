@@ -26,8 +26,7 @@ struct cp_feed_item {
 	uint64_t sequence;
 	uint64_t position; /* where its record begins in the kernel's ring */
 	uint64_t sent_ms; /* in the window: when */
-	unsigned int n_sent; /* how often */
-	unsigned int n_vain; /* and was there when the stream was left */
+	unsigned int n_vain; /* streams that were left with it unanswered */
 	bool is_stored; /* on disk */
 	size_t size;
 	uint8_t bytes[];

@@ -84,7 +84,7 @@ static void what_was_not_answered_is_sent_again_in_order(void)
 	t_eq(queue->next->sequence, 1);
 	cp_feed_queue_sent(queue, 9);
 	t_eq(queue->next->sequence, 3);
-	t_eq(find(queue, 1)->n_sent, 2);
+	t_eq(find(queue, 1)->sent_ms, 9);
 	t_eq(find(queue, 1)->n_vain, 0);
 	free_queue(queue);
 }
