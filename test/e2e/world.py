@@ -467,7 +467,12 @@ class World:
                 getattr(self, f"start_{name}")()
         self.wait_connected()
 
+    def log(self):
+        """Of sentinel-cp, whole: what is counted in it does not scroll away."""
+        return (self.folder / "sentinel-cp.log").read_text(errors="replace")
+
     def logs(self):
+        """The last lines of each, for people."""
         return "\n".join(
             f"--- {path.name}\n" +
             "\n".join(path.read_text(errors="replace").splitlines()[-40:])

@@ -38,9 +38,9 @@ def begin(clean):
 
 
 def read_again(world):
-    before = world.logs().count("reloaded")
+    before = world.log().count("reloaded")
     world.cp.send_signal(signal.SIGHUP)
-    until(lambda: world.logs().count("reloaded") > before, "it is read")
+    until(lambda: world.log().count("reloaded") > before, "it is read")
 
 
 def reload(world, match, rules=""):
@@ -59,7 +59,7 @@ def test_a_filter_without_room_leaves_the_one_before_and_is_told(
     assert "--runtime-match" in status(clean)["filter_error"]
     assert any("filter of detector 'peer' was refused" in one
                for one in clean.ok("status")["warnings"])
-    assert "detector name=peer filter error=" in clean.logs()
+    assert "detector name=peer filter error=" in clean.log()
     # What it got it gets, and what others want meanwhile is not kept out.
     events.make(10)
     until(lambda: len(there.named(events.folder)) >= 10, "it gets events")
@@ -86,7 +86,7 @@ def test_a_filter_that_is_refused_at_the_start_keeps_nobody_out(
     assert status(clean)["filter_error"] == ""
     assert [one for one in found["warnings"] if "peer" in one] == [
         f"detector 'peer' gets no events: {status(clean)['no_events']}"]
-    assert "it gets no events before there is room" in clean.logs()
+    assert "it gets no events before there is room" in clean.log()
     events.make(10)
     reload(clean, OLD, OTHER)
     until(lambda: not status(clean)["no_events"], "it is mended")
@@ -115,7 +115,7 @@ def test_a_filter_that_is_refused_at_the_start_is_tried_again(
     rules.write_text("rules: []\n")
     assert clean.ctl("rules", "reload").code == 0
     until(lambda: not status(clean)["no_events"], "there is room")
-    assert "detector name=peer: there is room" in clean.logs()
+    assert "detector name=peer: there is room" in clean.log()
     events.make(10)
     until(lambda: len(there.named(events.folder)) >= 10, "it gets events")
 
@@ -127,12 +127,12 @@ def test_which_detectors_there_are_is_changed_by_a_restart_and_told(
     other = configure("").replace("name: peer", "name: other")
     clean.config.write_text(other)
     read_again(clean)
-    assert "detector name=peer: goes on until a restart" in clean.logs()
+    assert "detector name=peer: goes on until a restart" in clean.log()
     assert "detector name=other: gets no events before a restart" in \
-        clean.logs()
+        clean.log()
     assert status(clean, "other") is None
     events.make(10)
     until(lambda: len(there.named(events.folder)) >= 10, "it gets events")
-    n_lines = clean.logs().count("restart")
+    n_lines = clean.log().count("restart")
     reload(clean, OLD)
-    assert clean.logs().count("restart") == n_lines
+    assert clean.log().count("restart") == n_lines

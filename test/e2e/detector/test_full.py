@@ -39,7 +39,7 @@ def test_a_detector_without_room_gets_no_events_and_status_says_so(
     warnings = clean.ok("status")["warnings"]
     assert "detector 'peer' gets no events: too many rules" in warnings
     assert not any("events wait" in one for one in warnings)
-    assert "too many rules; it gets no events" in clean.logs()
+    assert "too many rules; it gets no events" in clean.log()
     # Those of the configuration pay nothing for it.
     runtime = clean.ok("status")["runtime"]
     assert (runtime["state"], runtime["rules"]) == ("in-force", HALF)

@@ -60,10 +60,10 @@ def told(there, events):
 
 
 def reload(world, text):
-    before = world.logs().count("reloaded")
+    before = world.log().count("reloaded")
     world.config.write_text(configure(text))
     world.cp.send_signal(signal.SIGHUP)
-    until(lambda: world.logs().count("reloaded") > before, "it is read")
+    until(lambda: world.log().count("reloaded") > before, "it is read")
 
 
 @pytest.fixture
