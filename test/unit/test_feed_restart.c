@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/feed/feed.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "controld/feed/spool.h"
-
-#include "test/unit/t.h"
+#include "controld/feed/internal.h"
+#include "test/unit/test_feed_place.h"
 
 /* The runtime, as far as a feed needs one: it tells what the test says. */
 
@@ -73,8 +71,7 @@ enum { QUEUE_BYTES = 64 << 10, SPOOL_BYTES = 1 << 20 };
 
 struct scene {
 	uv_loop_t loop;
-	char folder[64];
-	char path[80];
+	struct place place;
 	enum cp_feed_mode mode;
 	size_t queue_bytes;
 	struct cp_feed *feed;
@@ -103,7 +100,7 @@ static void start(struct scene *scene)
 		.keepalive_timeout_ms = 60000,
 		.backoff_min_ms = 60000,
 		.backoff_max_ms = 60000,
-		.spool = scene->path,
+		.spool = scene->place.path,
 		.spool_bytes = SPOOL_BYTES,
 		.mode = scene->mode,
 	};
@@ -118,10 +115,7 @@ static struct scene *open_scene(enum cp_feed_mode mode, size_t queue_bytes)
 
 	t_not_null(scene);
 	t_eq(uv_loop_init(&scene->loop), 0);
-	(void)strcpy(scene->folder, "/tmp/sentinel-test-XXXXXX");
-	t_not_null(mkdtemp(scene->folder));
-	(void)snprintf(scene->path, sizeof(scene->path), "%s/spool",
-		       scene->folder);
+	scene->place = make_place();
 	scene->mode = mode;
 	scene->queue_bytes = queue_bytes;
 	start(scene);
@@ -145,15 +139,7 @@ static void stop(struct scene *scene)
 
 static void close_scene(struct scene *scene)
 {
-	DIR *folder = opendir(scene->path);
-	struct dirent *entry;
-
-	while (folder && (entry = readdir(folder)))
-		(void)unlinkat(dirfd(folder), entry->d_name, 0);
-	if (folder)
-		(void)closedir(folder);
-	(void)rmdir(scene->path);
-	t_eq(rmdir(scene->folder), 0);
+	remove_place(&scene->place);
 	t_eq(uv_loop_close(&scene->loop), 0);
 	free(scene);
 }
@@ -193,13 +179,11 @@ static uint64_t waiting(const struct scene *scene)
 	return status.n_memory + status.n_disk;
 }
 
-/* The worker does what it has to. */
+/* The worker does what it has to, also what follows from that. */
 static void settle(struct scene *scene)
 {
-	for (unsigned int i = 0; i < 50; i++) {
-		(void)uv_run(&scene->loop, UV_RUN_NOWAIT);
-		(void)usleep(2000);
-	}
+	while (scene->feed->is_working)
+		(void)uv_run(&scene->loop, UV_RUN_ONCE);
 }
 
 static void restart_again(enum cp_feed_mode mode)
@@ -263,7 +247,7 @@ static uint64_t count_stored(const struct scene *scene, uint64_t n_gone)
 {
 	sn_cleanup(cp_feed_spool_freep) struct cp_feed_spool *spool = NULL;
 	const struct cp_feed_spool_options options = {
-		.path = scene->path,
+		.path = scene->place.path,
 		.max_bytes = SPOOL_BYTES,
 	};
 	struct sn_diag diag = { .text = "" };
@@ -310,10 +294,7 @@ static void overfill(struct scene *scene, uint64_t n_bytes)
 		    status.n_disk_bytes >= n_bytes)
 			return;
 		tell(scene, 50);
-		for (unsigned int j = 0; j < 3; j++) {
-			(void)uv_run(&scene->loop, UV_RUN_NOWAIT);
-			(void)usleep(500);
-		}
+		settle(scene);
 	}
 	t_fail("nothing was dropped");
 }

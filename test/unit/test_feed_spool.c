@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controld/feed/spool.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "test/unit/t.h"
+#include "test/unit/test_feed_place.h"
 
 enum { SIZE = 1000 }; /* of an event */
-
-struct place {
-	char folder[64];
-	char path[80];
-};
 
 static struct cp_feed_spool *open_spool(const struct place *place,
 					uint64_t max_bytes)
@@ -26,29 +20,6 @@ static struct cp_feed_spool *open_spool(const struct place *place,
 
 	t_eq(cp_feed_spool_new(&spool, &options, &diag), 0);
 	return spool;
-}
-
-static struct place make_place(void)
-{
-	struct place place = { .folder = "/tmp/sentinel-test-XXXXXX" };
-
-	t_not_null(mkdtemp(place.folder));
-	(void)snprintf(place.path, sizeof(place.path), "%s/spool",
-		       place.folder);
-	return place;
-}
-
-static void remove_place(const struct place *place)
-{
-	DIR *folder = opendir(place->path);
-	struct dirent *entry;
-
-	while (folder && (entry = readdir(folder)))
-		(void)unlinkat(dirfd(folder), entry->d_name, 0);
-	if (folder)
-		(void)closedir(folder);
-	(void)rmdir(place->path);
-	t_eq(rmdir(place->folder), 0);
 }
 
 /* Events first..last, each filled with its own number. */
