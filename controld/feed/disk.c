@@ -191,7 +191,6 @@ static void work(uv_work_t *request)
 {
 	struct cp_feed *feed = request->data;
 	struct cp_feed_write *at = STAILQ_FIRST(&feed->taken);
-
 	bool is_overflow = feed->options.mode == CP_FEED_MODE_OVERFLOW;
 	struct cp_feed_spool_stats stats;
 
