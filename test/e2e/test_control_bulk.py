@@ -31,14 +31,16 @@ def test_a_thousand_updates_lose_and_leak_nothing(clean, target, stubs):
         with running_stream(target) as arrived:
             exchange(plane, ident, policies, 2, 20)
             passed = len(world.network.b.sunk(port=denied[1]))
-            began = target.client.streaming(name="denied")
+            began = tries(target)
             before_kb = memory_kb(world)
-            exchange(plane, ident, policies, 22, TURNS)
+            turns = exchange(plane, ident, policies, 22, TURNS)
+            # However fast they went: it is the tries that prove something.
+            while tries(target) - began <= 1000:
+                turns += exchange(plane, ident, policies, 22 + turns, 20)
             mark = sent(target)
             until(lambda: arrived()[-1] > mark, "the stream goes on")
             assert gaps(arrived()) == []
-            tries = target.client.stop(name="denied")
-            assert sum(tries.values()) - sum(began.values()) > 1000
+            target.client.stop(name="denied")
             assert len(world.network.b.sunk(port=denied[1])) == passed
         assert memory_kb(world) - before_kb < 20 * 1024
         kernel_becomes(world, {"10.20.0.0/16": 1, "10.40.0.0/16": 1,
@@ -46,6 +48,10 @@ def test_a_thousand_updates_lose_and_leak_nothing(clean, target, stubs):
         assert target.show()["state"] == "enforced"
     finally:
         plane.close()
+
+
+def tries(target):
+    return sum(target.client.streaming(name="denied").values())
 
 
 def exchange(plane, ident, policies, revision, turns):
@@ -59,3 +65,4 @@ def exchange(plane, ident, policies, revision, turns):
                    for command_id in sent_ids]
         assert all(result.success and not result.repeated
                    for result in results)
+    return turns
