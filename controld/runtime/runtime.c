@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "controld/runtime/reader.h"
 #include "controld/runtime/tell.h"
@@ -17,6 +16,7 @@
 
 enum {
 	TICK_MS = 1000,
+	N_READINGS = 8, /* of the clocks */
 	N_FDS = 5, /* of FDS, at least, where there is a ring of ours */
 };
 
@@ -24,21 +24,15 @@ enum {
 static const char *const mount_tables[] = { "/proc/1/mountinfo",
 					    "/proc/self/mountinfo" };
 
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec now;
-
-	(void)clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * SN_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static void measure(struct cp_runtime *runtime)
 {
-	uint64_t before = read_clock(CLOCK_BOOTTIME);
-	int64_t wall = (int64_t)read_clock(CLOCK_REALTIME);
-	int64_t step = cp_runtime_clock_measure(&runtime->clock, before, wall,
-						read_clock(CLOCK_BOOTTIME));
+	struct cp_runtime_clock_reading readings[N_READINGS];
+	int64_t step;
 
+	for (size_t i = 0; i < SN_ARRAY_SIZE(readings); i++)
+		cp_runtime_clock_read(&readings[i]);
+	step = cp_runtime_clock_measure(&runtime->clock, readings,
+					SN_ARRAY_SIZE(readings));
 	if (step != 0)
 		cp_runtime_tell_step(runtime, step);
 }
