@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,8 +218,10 @@ static void poll_closed(uv_handle_t *handle)
 
 void cp_runtime_reader_close(struct cp_runtime *runtime)
 {
-	struct cp_runtime_reader *reader = sn_steal(&runtime->reader);
+	struct cp_runtime_reader *reader;
 
+	cp_runtime_reader_drain(runtime);
+	reader = sn_steal(&runtime->reader);
 	if (!reader)
 		return;
 	/* What was read was told, and is not to be read again. */
@@ -225,12 +229,40 @@ void cp_runtime_reader_close(struct cp_runtime *runtime)
 	uv_close((uv_handle_t *)&reader->poll, poll_closed);
 }
 
+/* Of a BPF map (map_id in fdinfo, kernel/bpf/syscall.c); 0: not to be had. */
+static uint64_t read_map_id(int fd)
+{
+	char line[128];
+	uint64_t id = 0;
+	FILE *info;
+
+	(void)snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
+	info = fopen(line, "re");
+	if (!info)
+		return 0;
+	while (id == 0 && fgets(line, sizeof(line), info))
+		if (sscanf(line, "map_id: %" SCNu64, &id) != 1)
+			id = 0;
+	(void)fclose(info);
+	return id;
+}
+
+static bool is_open(const struct cp_runtime_reader *reader, int fd)
+{
+	uint64_t id = reader ? read_map_id(reader->fd) : 0;
+
+	return id != 0 && id == read_map_id(fd);
+}
+
 int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
 {
-	struct cp_runtime_reader *reader = calloc(1, sizeof(*reader));
+	struct cp_runtime_reader *reader;
 	int r;
 
+	if (is_open(runtime->reader, fd))
+		return 0;
 	cp_runtime_reader_close(runtime);
+	reader = calloc(1, sizeof(*reader));
 	if (!reader)
 		return -ENOMEM;
 	reader->runtime = runtime;

@@ -6,8 +6,10 @@
 
 #include "controld/runtime/internal.h"
 
-/* Replaces the one before; -errno: there is none then. */
+/* Replaces the one before; -errno: there is none then. The ring that is read
+ * already stays as it is, with what observers hold of it. */
 int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes);
+/* After a last reading. */
 void cp_runtime_reader_close(struct cp_runtime *runtime);
 /* An observer holds less of the ring. */
 void cp_runtime_reader_release(struct cp_runtime *runtime);

@@ -471,7 +471,6 @@ void cp_runtime_close(struct cp_runtime *runtime,
 	runtime->closed = closed;
 	runtime->closed_userdata = userdata;
 	cp_attach_guest_put(runtime->options.manager, NULL);
-	cp_runtime_reader_drain(runtime);
 	cp_runtime_reader_close(runtime);
 	cp_runtime_host_close(runtime->host);
 	if (runtime->output) {

@@ -83,6 +83,29 @@ def test_kills_of_one_that_is_ending_lose_nothing(clean, peer, events):
     assert dropped(state) == 0
 
 
+def test_a_new_link_gives_nothing_back(clean, peer, events):
+    """It comes while the disk does not have all yet, and then the daemon is
+    killed."""
+    there = peer()
+    for number in range(3 * KILLS):
+        n_links = clean.log().count("connected dp_version")
+        clean.kill_dp()
+        clean.start_dp()
+        # No more than the kernel's ring has room for.
+        most = events.n + 20000
+        while clean.log().count("connected dp_version") == n_links:
+            if events.n < most:
+                events.begin(BURST)
+        clean.kill_cp()
+        events.wait()
+        clean.start_cp()
+        feeding.in_force(clean)
+        state = until_drained(clean)
+    assert ring_full(clean) == 0
+    check_all(there, events)
+    assert dropped(state) == 0
+
+
 def test_what_was_read_again_is_kept_until_it_is_answered(clean, peer, events):
     """In the memory of each daemon, and else on disk only."""
     events.make(20)
