@@ -532,7 +532,7 @@ static void a_change_that_waits_when_the_link_breaks_is_refused(void)
 	unsigned int n_puts;
 
 	/* The first change is still being saved when the link is back. */
-	rig->group_ns = 100 * 1000000;
+	rig->group_ns = 1000 * 1000000;
 	restart(rig);
 	outcome = attach(rig, policy("10.0.0.0/8", NULL, NULL));
 	memcpy(id, outcome.result.id, sizeof(id));

@@ -334,7 +334,7 @@ static void silent_peer_is_given_up(void)
 	struct cp_link *link;
 
 	peer_init(&peer);
-	link = owner_link(&peer, &owner, 0, 50000000);
+	link = owner_link(&peer, &owner, 0, 500000000);
 	peer_greet(&peer, &hello);
 	PEER_RUN_UNTIL(&peer, cp_link_is_up(link));
 	t_eq(ask_stats(link, &asked), 0);

@@ -286,7 +286,7 @@ static void a_stop_waits_for_calls_and_then_cancels_them(void)
 	ask(&first, "POST /v1/Later " HEAD "Content-Type: application/json\r\n"
 		    "Content-Length: 0\r\n\r\n");
 	turn_until(held);
-	cp_rest_close(sn_steal(&rest), DRAIN_MS, closed, NULL);
+	cp_rest_close(sn_steal(&rest), 10 * DRAIN_MS, closed, NULL);
 	ask(&second, "GET /v1/Now?id=x " HEAD "\r\n");
 	turn_until(has_got(&second, "503"));
 	t_eq(n_cancelled, 0);

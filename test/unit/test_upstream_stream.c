@@ -292,8 +292,8 @@ static void a_question_changes_connections_twice_at_most(void)
 static void a_question_leaves_a_connection_that_fell_silent(void)
 {
 	const struct cp_upstream_options patient = {
-		.timeout_ms = 3000,
-		.try_ms = 3000,
+		.timeout_ms = 6000,
+		.try_ms = 6000,
 	};
 	struct cp_upstream_set *set = begin(&patient);
 	int silent;
