@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = ROOT / "build"
 BPF_LIMIT_S = 120
-PYTEST_LIMIT_S = 330
+PYTEST_LIMIT_S = 500
 # A sample of what `make check` does: an emulated CPU is many times slower.
 SETTINGS = {"SN_TEST_SETS": "20"}
 

@@ -7,10 +7,12 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 
 # The flavour without drivers of real hardware: the smallest one.
 META_PACKAGE = "linux-image-cloud-amd64"
 APT_LIMIT_S = 180
+PAUSE_S = 10
 
 # required: `make check-vm` fails where it cannot be had.
 Kernel = collections.namedtuple("Kernel", "name suite required")
@@ -69,7 +71,13 @@ class Apt:
             for word in ("-o", option)]
 
     def get(self, *words):
-        return run("apt-get", *self.options, "-q", *words, cwd=self.folder)
+        """Once more where the archive was being changed."""
+        command = ["apt-get", *self.options, "-q", *words]
+        try:
+            return run(*command, cwd=self.folder)
+        except Unavailable:
+            time.sleep(PAUSE_S)
+            return run(*command, cwd=self.folder)
 
     def image_package(self):
         """The package that the meta package stands for today."""
