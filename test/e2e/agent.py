@@ -92,7 +92,7 @@ class Server(threading.Thread):
             if kind == socket.SOCK_STREAM:
                 sock.listen(256)
             else:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+                sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
             sock.setblocking(False)
             self.selector.register(sock, selectors.EVENT_READ, handler)
         self.wake_out.send(b"x")

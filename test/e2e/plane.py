@@ -115,8 +115,9 @@ def main():
             ("grpc.http2.min_ping_interval_without_data_ms", 100)])
     if not listen(server, arguments):
         sys.exit(f"cannot listen on {arguments.listen}")
-    server.start()
+    # Whoever comes earlier waits; what it does is said behind this.
     say(ready=True)
+    server.start()
     for line in sys.stdin:
         order = json.loads(line)
         if "send" in order:

@@ -45,7 +45,7 @@ class Plane:
         self.policy = stubs["policy_pb2"]
         self.options = (namespace, listen, options)
         self.numbers = itertools.count(1)
-        self.child = None
+        self.child = self.reader = None
         self.start()
 
     def start(self):
@@ -59,8 +59,9 @@ class Plane:
              "--pdeathsig=KILL", *self.command(listen, options)], text=True,
             bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert json.loads(self.child.stdout.readline()) == {"ready": True}
-        threading.Thread(target=self.read, args=[self.child],
-                         daemon=True).start()
+        self.reader = threading.Thread(target=self.read, args=[self.child],
+                                       daemon=True)
+        self.reader.start()
 
     def command(self, listen, options):
         return [sys.executable, str(HERE / "plane.py"), "--listen", listen,
@@ -185,6 +186,7 @@ class Plane:
     def kill(self):
         self.child.kill()
         self.child.wait()
+        self.reader.join()
         self.child.stdin.close()
         self.child = None
 
@@ -225,6 +227,8 @@ def kernel_rules(world):
                              "pinned", path).stdout)
     found = {}
     for entry in entries:
+        if "error" in entry["value"]:
+            continue  # swept while it was read
         key, value = (bytes(int(byte, 16) for byte in entry[part])
                       for part in ("key", "value"))
         slot, generation, address, family, length = \

@@ -217,6 +217,9 @@ def test_namespace_of_the_workload_removed(spare):
     ident = spare.world.attach("s0")
     spare.agent.end()
     spare.network.remove_namespace("spare")
+    # The kernel does that in its own time.
+    until(lambda: spare.network.ip("link", "show", "s0",
+                                   check=False).returncode, "the veth is gone")
     gone_soon(spare.world, ident)
     spare.network.add_namespace("spare")
     spare.make()

@@ -18,9 +18,10 @@ WORLD = {"config": BASE}
 LOCAL = "cidrs:\n  - allow: 10.20.0.0/16\n  - allow: fd20::/16\n"
 
 
-def configure(world, text):
+def configure(world, text, timeout="600ms"):
+    """timeout: of a subscription. Long enough for what a test does meanwhile."""
     world.kill_cp()
-    world.config.write_text(BASE + text)
+    world.config.write_text(BASE.replace("600ms", timeout) + text)
     world.start_cp()
 
 
@@ -63,7 +64,8 @@ def one(world):
 
 def test_closed_until_the_first_word(plane, target):
     world = target.world
-    plane.sync()
+    configure(target.world, "", timeout="20s")
+    plane.sync(len(plane.opens))
     attaching = Attaching(target, LOCAL + "mode: disabled\n")
     target.id = one(world)
     told = plane.event("subscribed").attachment
@@ -114,7 +116,7 @@ def test_unanswered_it_stays_closed(plane, target):
 
 def test_unanswered_it_takes_its_local_policy(plane, target):
     world = target.world
-    configure(world, "  unanswered: local\n")
+    configure(world, "  unanswered: local\n", timeout="3s")
     attaching = Attaching(target)
     target.id = one(world)
     target.judge(each(A, False))
@@ -146,11 +148,13 @@ def test_unanswered_it_is_rolled_back(plane, target):
 @pytest.mark.parametrize("unanswered", ["local", "rollback"])
 def test_unanswered_while_the_dataplane_is_away(plane, target, unanswered):
     world = target.world
-    configure(world, f"  unanswered: {unanswered}\n")
+    configure(world, f"  unanswered: {unanswered}\n", timeout="2s")
     attaching = Attaching(target)
     target.id = one(world)
+    told = len(world.log())
     world.kill_dp()
-    until(lambda: "tried again after" in world.logs(), "it has failed once")
+    until(lambda: "tried again after" in world.log()[told:],
+          "it has failed once")
     assert attaching.answer is None
     world.start_dp()
     world.wait_connected()

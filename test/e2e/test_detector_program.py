@@ -99,11 +99,11 @@ def plain(port):
     return ready(grpc.insecure_channel(f"127.0.0.1:{port}"))
 
 
-def stream(pb, channel, events):
+def stream(pb, channel, events, limit_s=LIMIT_S):
     call = channel.stream_stream(
         STREAM, request_serializer=pb.EventEnvelope.SerializeToString,
         response_deserializer=pb.DetectionResponse.FromString)
-    return call(iter(events), timeout=LIMIT_S)
+    return call(iter(events), timeout=limit_s)
 
 
 def event(pb, number, kind="file_write", **data):
@@ -135,7 +135,7 @@ def test_many_streams_of_many_events(serve, pb):
     channels = [plain(port) for _ in range(8)]
     calls = [stream(pb, channel, [
         event(pb, f"{i}-{j}", filename="/srv/keys/a" if j % 10 == 0 else
-              "/srv/keysafe") for j in range(n)])
+              "/srv/keysafe") for j in range(n)], 8 * LIMIT_S)
         for i, channel in enumerate(channels)]
     for i, call in enumerate(calls):
         assert [(one.event_id, one.anomaly) for one in call] == [

@@ -258,7 +258,7 @@ def test_root_outside_needs_more_than_the_slot_for_a_mark(scene):
                              f"(4000, {PORT}), mark={mark})")
     scene.passes()
     assert scene.listener.slots(b"bad") == []
-    assert scene.reason(0, "DNS_ADDRESS") >= 3
+    wait_for(lambda: scene.reason(0, "DNS_ADDRESS") >= 3, "they are dropped")
 
 
 def test_forged_answer_reaches_no_client(scene):
@@ -271,6 +271,7 @@ def test_forged_answer_reaches_no_client(scene):
         assert sent == ("EPERM" if who is scene.b else 31)
     scene.passes()
     assert scene.a.do("select.select([one], [], [], 0) == ([], [], [])")
+    wait_for(lambda: scene.reason(A, "DNS_ADDRESS") > 0, "it is dropped")
     assert scene.reason(A, "DNS_ADDRESS") == 1
     # IP_PKTINFO chooses a source address without a raw socket.
     scene.b.do("two = make('192.0.2.1')")
@@ -453,6 +454,7 @@ def test_listener_resets_no_segment_of_others(scene):
     # Elsewhere they are.
     assert scene.free.do("send_segment('127.0.0.1', '127.0.0.1', 16, "
                          "(4000, 4001))") == 40
+    wait_for(lambda: scene.free.do("count_resets()") > before, "it is reset")
     assert scene.free.do("count_resets()") == before + 1
 
 

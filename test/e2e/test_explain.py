@@ -280,17 +280,13 @@ def arrived(world, packets):  # noqa: F811
     return [x or y for x, y in zip(*last)]
 
 
-@pytest.mark.parametrize("course", COURSES)
-@pytest.mark.parametrize("kind, number", [("tc", 2500), ("cgroup", 500)])
-def test_it_agrees_with_the_kernel_on_random_tuples(clean, api, course, kind,
-                                                    number):
+def draw(api, site, course, number):
+    """Puts random rules in force; returns packets and what Explain says of
+    them. Rules that open or close all but a few are drawn again."""
     lengths, settings = COURSES[course]
-    made = Course(f"{SEED} {course} {kind}", lengths)
-    site = Site(clean, kind)
-    sender = clean.network.workload if kind == "tc" else \
-        clean.network.agent("router", "box")
-    try:
-        ident = site.attach(made.policy(settings))
+    for turn in range(20):
+        made = Course(f"{SEED} {course} {site.kind} {turn}", lengths)
+        (site.apply if site.id else site.attach)(made.policy(settings))
         packets, used = [], set()
         while len(packets) < number:
             packet = made.packet(20000 + len(packets))
@@ -298,7 +294,22 @@ def test_it_agrees_with_the_kernel_on_random_tuples(clean, api, course, kind,
                 continue
             used.add(packet[1]) if packet[0] == GRE else None
             packets.append(packet)
-        answers = explain_all(api, ident, packets)
+        answers = explain_all(api, site.id, packets)
+        part = sum(answer.passes for answer in answers) / number
+        if part > 0.1 and (course == "audit" or part < 0.9):
+            return packets, answers
+    raise AssertionError(f"seed {SEED}: no balanced rules in {turn} turns")
+
+
+@pytest.mark.parametrize("course", COURSES)
+@pytest.mark.parametrize("kind, number", [("tc", 2500), ("cgroup", 500)])
+def test_it_agrees_with_the_kernel_on_random_tuples(clean, api, course, kind,
+                                                    number):
+    site = Site(clean, kind)
+    sender = clean.network.workload if kind == "tc" else \
+        clean.network.agent("router", "box")
+    try:
+        packets, answers = draw(api, site, course, number)
         clean.network.forget()
         sender.scatter(packets=packets)
         came = arrived(clean, packets)

@@ -38,12 +38,15 @@ def test_others_may_not_open_flows_to_it(uplink):
     """Inbound is `replies` here too."""
     network = uplink.world.network
     uplink.client.serve(tcp=[8888])
-    try_it = [["tcp", "10.254.1.1", 8888, False]]
+
+    def attempt(wanted):
+        return network.a.probe(probes=[["tcp", "10.254.1.1", 8888, wanted]],
+                               grace_s=0.1)[0]["result"]
+
     network.forget()
-    assert network.a.probe(probes=try_it, grace_s=0.5)[0]["result"] == "ok"
+    assert attempt(True) == "ok"
     uplink.attach("--role", "host")
-    assert network.a.probe(probes=try_it, grace_s=0.1)[0]["result"] == \
-        "timeout"
+    assert attempt(False) == "timeout"
 
 
 def test_an_interface_of_another_kind_is_host_by_default(clean):

@@ -108,7 +108,7 @@ def test_a_cgroup_that_cannot_be_read_is_not_taken_for_empty(clean, api):
 
 
 def test_deadline_is_a_break(interface, api):
-    stream = lease(api, timeout=1, attach=attach(api, "w0"))
+    stream = lease(api, timeout=4, attach=attach(api, "w0"))
     next(stream)
     assert status_of(stream) == grpc.StatusCode.DEADLINE_EXCEEDED
     until(lambda: not interface.world.ok("list"), "it has ended")

@@ -182,6 +182,7 @@ def test_lost_state_file_never_opens(target):
 
 
 def test_broken_state_file_is_said_and_not_overwritten(clean):
+    clean.attach(clean.cgroup("box"))  # So that there is a file.
     clean.kill_cp()
     path = clean.state_dir / "state.pb"
     good = path.read_bytes()

@@ -156,6 +156,8 @@ import ctypes, os, sys
 os.chdir(sys.argv[1])
 libc = ctypes.CDLL(None)
 names = [name.encode() for name in sys.argv[2:]]
+libc.renameat2(-100, names[0], -100, names[1], 2)
+print(flush=True)
 while libc.renameat2(-100, names[0], -100, names[1], 2) == 0:
     pass
 """
@@ -170,7 +172,9 @@ def test_rename_during_the_walk_tells_no_memory_of_the_kernel(runtime, work,  # 
     fd = work.do("open", text(folders[0]), os.O_RDONLY)
     runtime.set(rt.rule("FILE_OPEN", cgroup=[work.cgroup_id]))
     with subprocess.Popen(["/usr/bin/python3", "-I", "-c", RENAMES, tmp_path,
-                           *(folder.name for folder in folders)]) as renames:
+                           *(folder.name for folder in folders)],
+                          stdout=subprocess.PIPE) as renames:
+        assert renames.stdout.readline()
         read_during(runtime, lambda: work.do("repeat", 100000, [
             ["openat", fd, text("."), os.O_RDONLY]]))
         renames.kill()

@@ -23,7 +23,7 @@ def test_egress_goes_on_when_the_runtime_maps_do_not_fit(runtime, traced):  # no
     runtime.peer.attach(OTHER, dp.TC, ifindex=traced.index())
     runtime.set(rt.rule("FILE_UNLINK"))
     traced.stop()
-    traced.start(*traced.options, "--runtime-sums", "128", small=rt.SMALL)
+    traced.start(*traced.options, "--runtime-sums", "128", small=rt.SMALL, limit_s=rt.START_S)
     peer = traced.connect()
     row, = peer.list()
     assert row["type"] == dp.TC
@@ -39,7 +39,7 @@ def test_egress_goes_on_over_pins_that_are_not_whole(runtime, traced):  # noqa: 
     runtime.set(rt.rule("FILE_UNLINK"))
     traced.stop()
     (traced.bpffs / "sentinel/runtime_maps/sn_rt_ledger").unlink()
-    traced.start(*traced.options, small=rt.SMALL)
+    traced.start(*traced.options, small=rt.SMALL, limit_s=rt.START_S)
     assert [row["type"] for row in traced.connect().list()] == [dp.TC]
 
 
@@ -73,7 +73,7 @@ def test_egress_is_taken_over_when_a_hook_of_the_host_is_not(runtime, traced,  #
     traced.stop()
     (traced.bpffs / "sentinel/links" / link).unlink()
     held = fill_tracepoint(rt.find_identifier(tmp_path))
-    traced.start(*traced.options, small=rt.SMALL)
+    traced.start(*traced.options, small=rt.SMALL, limit_s=rt.START_S)
     assert {(row["type"], row["position"]) for row in
             traced.connect().list()} == {(dp.TC, 0), (dp.WHOLE_HOST, -3)}
     assert "hooks-missing" in traced.log.read_text()
@@ -92,7 +92,7 @@ def test_host_that_was_forgotten_halfway_can_be_attached(runtime, traced):  # no
     value[36] = "0x03"  # sn_target.state: DIRTY
     dp_host.sh("bpftool", "map", "update", "pinned", targets, "key", *key,
                "value", *value)
-    traced.start(*traced.options, small=rt.SMALL)
+    traced.start(*traced.options, small=rt.SMALL, limit_s=rt.START_S)
     peer = traced.connect()
     assert not peer.list()
     assert rt.Runtime(peer).slot
@@ -134,6 +134,7 @@ def test_nothing_is_summed_that_no_program_would_send(bare, tmp_path):  # noqa: 
                str(tmp_path / "refuses.c"), "-ldl")
     folder = rt.mount_tracefs(tmp_path / "tracefs")
     bare.start("--tracefs", str(folder), small=rt.SMALL,
+               limit_s=rt.START_S,
                env={**os.environ, "LD_PRELOAD": str(library)})
     runtime = rt.Runtime(bare.connect())  # noqa: F811
     assert rt.program_error(runtime.peer, "RT_FLUSH") == errno.EINVAL

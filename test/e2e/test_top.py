@@ -57,7 +57,7 @@ class Terminal:
 @pytest.fixture
 def busy(clean):
     """An interface whose traffic is in part blocked, all the time."""
-    clean.attach("w0", policy=DENY)
+    ident = clean.attach("w0", policy=DENY)
     box = clean.cgroup("calm")
     clean.attach(box, policy="mode: allowlist\n")
     code = ("import socket, time\ns = socket.socket(socket.AF_INET, "
@@ -67,9 +67,18 @@ def busy(clean):
     child = subprocess.Popen([*clean.in_cgroup("agents"),
                               *clean.network.enter("workload"),
                               worlds.sys.executable, "-c", code])
-    yield clean
-    child.kill()
-    child.wait()
+
+    def sends():
+        shown = clean.show(ident)
+        return int(shown["packets_blocked"]) > 2 and \
+            int(shown["packets_allowed"]) > 2
+
+    try:
+        until(sends, "it sends")
+        yield clean
+    finally:
+        child.kill()
+        child.wait()
 
 
 @contextlib.contextmanager

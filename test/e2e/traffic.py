@@ -35,6 +35,18 @@ def each(address, wanted, protocols=("tcp", "udp", "icmp"), port=80,
                 wanted) for family in families for protocol in protocols]
 
 
+def passes(network, client, address, port):
+    """Whether a datagram of a new flow comes to server a, however late the
+    answer is. Where it may be told from a flow that goes on, by its port: a
+    socket gets any source port, also that of one which was answered."""
+    network.forget()
+    answer = client.probe(probes=[["udp", address, port, False]],
+                          grace_s=0.1)[0]
+    flow = [17, None, answer["port"], address, port]
+    return answer["result"] == "ok" or bool(
+        answer["port"] and network.a.seen(flows=[flow])[0]["count"])
+
+
 class Target:
     """An interface or a cgroup, and a client behind it."""
 

@@ -77,15 +77,20 @@ def test_a_filter_that_is_refused_at_the_start_keeps_nobody_out(
         begin, clean, peer, events):
     there = peer()
     begin(f"[{WIDE}]", OTHER)
-    until(lambda: "--runtime-match" in status(clean)["no_events"],
-          "status says it")
-    feeding.in_force(clean)
-    found = clean.ok("status")
+
+    def is_said():
+        """All of it at once: it is tried again now and then."""
+        found = clean.ok("status")
+        peer, = found["detectors"]
+        return "--runtime-match" in peer["no_events"] and \
+            found["runtime"]["state"] == "in-force" and (found, peer)
+
+    found, told = until(is_said, "status says it")
     assert (found["runtime"]["error"], found["runtime"]["rules"]) == ("", 1)
     # There is none before it that could stay.
-    assert status(clean)["filter_error"] == ""
+    assert told["filter_error"] == ""
     assert [one for one in found["warnings"] if "peer" in one] == [
-        f"detector 'peer' gets no events: {status(clean)['no_events']}"]
+        f"detector 'peer' gets no events: {told['no_events']}"]
     assert "it gets no events before there is room" in clean.log()
     events.make(10)
     reload(clean, OLD, OTHER)

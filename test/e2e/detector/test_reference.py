@@ -21,7 +21,7 @@ detectors:
     url: http://127.0.0.1:50051
     insecure: true
     events: [file_write]
-    match: {path_prefixes: [/etc]}
+    match: {path_prefixes: [/etc], comms: [sh]}
     findings: true
 """ + feeding.TIMERS + f"""\
 detection:

@@ -153,11 +153,11 @@ class Client:
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         with socket.socket(family_of(server), kind) as sock:
             sock.settimeout(timeout_s)
+            got = b""
             try:
                 sock.connect((server, port))
                 for at in range(0, len(wire), chunk or len(wire) or 1):
                     sock.sendall(wire[at:at + (chunk or len(wire))])
-                got = b""
                 if protocol == "udp":
                     return sock.recv(65535).hex()
                 while True:
@@ -244,19 +244,17 @@ class Client:
         self.kept.clear()
 
     def crowd(self, server, number):
-        """Connections that say nothing; how many could be made."""
+        """Connections that say nothing, as many as can be made."""
         self.idle = []
         family = family_of(server)
         for _ in range(number):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.settimeout(1)
             try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                self.idle.append(sock)
+                sock.settimeout(1)
                 sock.connect((server, 53))
             except OSError:
-                sock.close()
                 break
-            self.idle.append(sock)
-        return len(self.idle)
 
     def disperse(self):
         for sock in self.idle:

@@ -3,7 +3,10 @@
 
 import pytest
 
-from lab import ANY_SERVER
+from lab import ANY_SERVER, config
+
+# A server that is slow on a busy machine is not asked again.
+WORLD = {"config": config(timeouts="{retry: 3s}")}
 
 ALLOW = """
 mode: allowlist

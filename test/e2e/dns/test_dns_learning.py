@@ -18,16 +18,20 @@ dns:
     - {allow: good.test, subdomains: true}
 """
 LIFE_S = FLOOR_S + GRACE_S
+TTL_S = 3600
 
 
 @pytest.fixture(autouse=True)
 def records(world):
-    world.zone(good={"A": [60, "203.0.113.1"], "AAAA": [60, "2001:db8:b::1"]},
+    """The cache is the world's: what is not to lapse lives longer than all of
+    the tests."""
+    world.zone(good={"A": [TTL_S, "203.0.113.1"],
+                     "AAAA": [TTL_S, "2001:db8:b::1"]},
                brief__good={"A": [1, "203.0.113.20"]},
-               two__good={"A": [60, "203.0.113.30", "203.0.113.31"]},
-               other={"A": [60, "203.0.113.40"]},
-               inside__good={"A": [60, "203.0.113.50", "10.30.0.50"]},
-               secret__good={"A": [60, "10.30.0.51", "169.254.169.254",
+               two__good={"A": [TTL_S, "203.0.113.30", "203.0.113.31"]},
+               other={"A": [TTL_S, "203.0.113.40"]},
+               inside__good={"A": [TTL_S, "203.0.113.50", "10.30.0.50"]},
+               secret__good={"A": [TTL_S, "10.30.0.51", "169.254.169.254",
                                    "127.0.0.1"]})
 
 
@@ -65,7 +69,7 @@ dns:
     - {{allow: good.test}}
     - {{deny: other.test}}
 """)
-    site.world.zone(free={"A": [60, "203.0.113.41"]})
+    site.world.zone(free={"A": [TTL_S, "203.0.113.41"]})
     seen = {}
     for name in ("good.test", "free.test", "other.test"):
         answer = site.query(name, timeout_s=0.5 if allowed is None else 8)
@@ -158,7 +162,7 @@ def test_removing_or_denying_a_name_stops_its_flows(site):
 
 
 def test_an_address_of_two_names_lives_as_long_as_one_does(site):
-    site.world.zone(twin={"A": [60, "203.0.113.1"]})
+    site.world.zone(twin={"A": [TTL_S, "203.0.113.1"]})
     site.attach(ALLOW + "    - {allow: twin.test}\n")
     site.query("good.test")
     site.query("twin.test")
@@ -407,14 +411,20 @@ def test_removing_a_name_stops_all_its_flows_at_once(site, api):
     is answered not one passes any more."""
     site.attach(ALLOW)
     name, address = "good.test", "203.0.113.1"
-    took_s = []
+    took_s, idle_s = [], []
+
+    def remove(domain, times_s):
+        began = time.monotonic()
+        api.call("RemoveDomain", id=site.id, domain=domain)
+        times_s.append(time.monotonic() - began)
+
     for _ in range(100 if SOAK else 5):
+        api.call("AllowDomain", id=site.id, domain="idle.test")
+        remove("idle.test", idle_s)
         site.query(name)
         assert site.client.keep(addresses=[address] * FLOWS) == FLOWS
         assert site.client.exchange() == FLOWS
-        began = time.monotonic()
-        api.call("RemoveDomain", id=site.id, domain="good.test")
-        took_s.append(time.monotonic() - began)
+        remove("good.test", took_s)
         site.world.network.forget()
         assert site.client.exchange(timeout_s=0.3) == 0
         assert site.world.network.b.seen(flows=[flow_to(address)]
@@ -424,8 +434,13 @@ def test_removing_a_name_stops_all_its_flows_at_once(site, api):
         api.call("AllowDomain", id=site.id, domain="good.test",
                  subdomains=True)
     took_s.sort()
-    # Beside other work the middle one says it; alone, all but one in 100.
-    assert took_s[len(took_s) * 98 // 100 if SOAK else 2] < 0.05, took_s
+    idle_s.sort()
+    # Beside other work the middle one says it, and what the disk needs for
+    # such a call is not its flows'; alone, all but one in 100.
+    if SOAK:
+        assert took_s[len(took_s) * 98 // 100] < 0.05, took_s
+    else:
+        assert took_s[2] < idle_s[2] + 0.05, (took_s, idle_s)
 
 
 def resident_kib(process):

@@ -118,6 +118,8 @@ def test_the_history_has_what_came_in_between(sites, api):
 def test_denied_names_move_the_events_by_exactly_one(site):
     web = agent_in(site.world)
     site.attach(POLICY)
+    until(lambda: scrape(web).get("sentinel_events_readers") == 0,
+          "the reader of an earlier test is gone")
     before = scrape(web)
     follower = Follower(site.world, "--id", site.id)
     try:

@@ -35,7 +35,7 @@ def test_over_quota_is_servfail_and_what_was_answered_is_open(site):
     shown = site.show()
     assert shown["learnt_addresses"] == 100
     assert int(shown["dns_failed"]) == len(failed)
-    assert f"dns-not-learnt id={site.id} reason=quota" in site.world.logs()
+    assert f"dns-not-learnt id={site.id} reason=quota" in site.world.log()
 
 
 def test_a_name_with_too_many_addresses_fails_as_a_whole(site):

@@ -29,10 +29,12 @@ def top(world, display, width, **environment):
 
 
 def shows(picture, pattern):
-    """The lines, once one of them has the pattern."""
+    """The lines, once one of them has the pattern, and not in the middle of
+    being drawn."""
     def look():
         lines = picture.text()
-        return any(re.search(pattern, line) for line in lines) and lines
+        return any(re.search(pattern, line) for line in lines) and \
+            lines == picture.text() and lines
     return until(look, f"a line is {pattern!r}")
 
 

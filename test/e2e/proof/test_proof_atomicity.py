@@ -111,13 +111,14 @@ def test_lifetime_ends_new_flows_on_time(place):
     place.attach(place.lab.policy(A_RULES))
     for number in range(size(1, 30)):
         learnt = Learnt(place, 1, first=number + 1)
+        learnt.put(0)
+        kept = place.stream([*learnt.flows(), FLOWS[-1]], styles=KEPT)
+        kept.flowing()
         learnt.put(0, ttl_s)
         timeline = learnt.timelines[0]
         # The unit of an expiry is 65.5 us; one for rounding up, one spare.
         timeline.add("closed", timeline.begins[-1] + ttl_s * 10**9 - 131072,
                      timeline.ends[-1] + ttl_s * 10**9 + 131072)
-        kept = place.stream([*learnt.flows(), FLOWS[-1]], styles=KEPT)
-        kept.flowing()
         fresh = place.stream([*learnt.flows(), FLOWS[-1]], styles=FRESH)
         until(lambda: time.time_ns() > timeline.ends[-1], "the rule lapses")
         fresh.flowing()

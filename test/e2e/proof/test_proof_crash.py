@@ -183,8 +183,9 @@ def test_same_verdicts_after_kills(place):
         generation = place.shown().generation
 
         def is_swept():
-            return all(int.from_bytes(key[4:8], "little") == generation
-                       for key in lab.table("sn_rules"))
+            return all(int.from_bytes(key[at:at + 4], "little") == generation
+                       for table, at in (("sn_rules", 4), ("sn_prefixes", 8))
+                       for key in lab.table(table))
 
         until(is_swept, "the generation before is swept")
         shown = lab.world.ok("rules", place.id)

@@ -33,6 +33,7 @@ CONFIG = f"""\
         path_prefixes: [{PLACE}]
 detection:
   rules: {RULES}
+  memory: 64MiB
   rate: 0
 rest:
   socket: true
@@ -94,6 +95,9 @@ class Findings:
             env={"SENTINEL_SOCKET": str(world.api_path)})
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
+        if not options:
+            worlds.until(lambda: len(self.seen) >= self.skip,
+                         "it has those of before")
 
     def read(self):
         for line in self.child.stdout:
@@ -420,7 +424,8 @@ def test_what_is_over_the_rate_is_counted_and_told(clean, work, findings):
         seen = findings()
         before, = clean.ok("rules", "list")["rules"]
         touch(work, count=200)
-        worlds.until(lambda: any(one["is_gap"] for one in seen.fresh()),
+        worlds.until(lambda: sum(one["gap"] if one["is_gap"] else 1
+                                 for one in seen.fresh()) >= 200,
                      "the gap is told")
         after, = clean.ok("rules", "list")["rules"]
         assert after["hits"] == before["hits"] + 200

@@ -114,8 +114,9 @@ def test_the_file_has_each_event_once_with_its_rule(clean, work):
     assert event["rules"] == ["watched"]
     assert event["process"]["pid"] == work.pid
     assert (DISK / "events").stat().st_mode & 0o777 == 0o600
-    log = (clean.folder / "sentinel-cp.log").read_text()
-    assert f"runtime event=file_open uuid={event['uuid']}" in log
+    # The file may have it before the log does.
+    worlds.until(lambda: f"runtime event=file_open uuid={event['uuid']}" in
+                 clean.log(), "it is logged")
 
 
 def test_what_readers_ask_for_is_not_the_configurations(clean, work, trace,
@@ -253,7 +254,7 @@ def test_a_reader_that_stops_is_told_what_it_missed(clean, work, trace,
     count = 1500
     seen = trace("--event", "file_open", "--cgroup", work.folder)
     seen.child.send_signal(signal.SIGSTOP)
-    before = delivered(clean)
+    before, others = delivered(clean), delivered_of_others(clean)
     # More than the store, the socket and the pipe hold together.
     work.do("repeat", count, [["openat", CWD, text(tmp_path / ("n" * 200)), 0,
                                0]])
@@ -265,7 +266,9 @@ def test_a_reader_that_stops_is_told_what_it_missed(clean, work, trace,
         return len(seen.find("file_open")) + sum(
             one["gap"] for one in seen.find("gap", gap_cause="reader"))
     worlds.until(lambda: told() >= count, "the slow reader has all, or knows")
-    assert told() == count
+    # What is missed may be no file_open: a sum of what ran before.
+    others = delivered_of_others(clean) - others
+    assert count <= told() <= count + others
     assert seen.find("gap", gap_cause="reader")
     assert seen.find("file_open")
 
@@ -279,6 +282,12 @@ def ledger(world):
 def delivered(world):
     """What the kernel has sent is counted once a second, what was read at once."""
     return ledger(world)["delivered"]
+
+
+def delivered_of_others(world):
+    return sum(row["delivered"] for row in
+               world.ok("status")["runtime"]["events"]
+               if row["event"] != "file_open")
 
 
 def opened_and_read(world, work, name, count):
@@ -314,13 +323,13 @@ def test_a_stream_over_rest_is_taken_up_behind_its_last_event(clean, work):
         opened(work, name)
     worlds.until(lambda: of_file("rest-3"), "it is told")
     stream = of_rest(clean)
-    got = [one for one in stream.all() if one[1].get("process")]
+    got = opens(stream)
     stream.close()
     assert [one["file"]["path"].rpartition("/")[2] for _, one in got][-3:] == [
         "rest-1", "rest-2", "rest-3"]
     assert all(ident == one["cursor"] for ident, one in got)
     again = of_rest(clean, last=got[-3][0])
-    assert again.all() == got[-2:]
+    assert opens(again) == got[-2:]
     again.close()
     # With a filter, and from there on.
     follow = of_rest(clean, last=got[-2][0], follow=True,
@@ -339,6 +348,11 @@ def test_a_stream_over_rest_is_taken_up_behind_its_last_event(clean, work):
     assert (first["event"], first["gapCause"]) == ("gap", "RUNTIME_CUT_READER")
     n_all = between(got[-1][0], rest[-1][0])
     assert int(first["gap"]) + len(rest) == n_all >= 601
+
+
+def opens(stream):
+    """Sums of what ran before may come in between."""
+    return [one for one in stream.all() if one[1]["event"] == "file_open"]
 
 
 def names(events):
@@ -430,7 +444,7 @@ def test_a_full_disk_costs_lines_that_are_counted_and_told(clean, work):
                         one["event"] == "gap")
     assert len(kept) + sum(gaps) == len(told)
     assert set(kept) < set(told)
-    assert "file=" in clean.logs()
+    assert "file=" in clean.log()
 
 
 def test_a_killed_daemon_loses_nothing_in_silence(clean, work):

@@ -90,7 +90,7 @@ def test_a_configuration_that_has_no_room_is_told_everywhere(plain, work,
     assert "--runtime-match" in status["runtime"]["error"]
     assert any("not in force" in one for one in status["warnings"])
     worlds.until(lambda: count_state(plain, "refused") == "1", "a metric says it")
-    assert "--runtime-match" in plain.logs()
+    assert "--runtime-match" in plain.log()
     opened(work, "/huge/1/none")
     opened(work, "/watched/none")
     assert all(one["rules"] == ["watched"] for one in seen.wait("file_open"))
