@@ -66,7 +66,7 @@ static void forget(struct cp_findings_detection *detection)
 		next = cp_findings_sources_next(sources, source);
 		if (source->kind == CP_FINDINGS_KIND_RULE &&
 		    !has_rule(rules, source->name))
-			cp_findings_sources_drop(sources, source);
+			cp_findings_drop(detection->options.findings, source);
 	}
 }
 

@@ -155,26 +155,42 @@ static void tell_later(struct cp_findings *findings)
 }
 
 /* What was left out since the last time, where it is missing. */
+static int tell_gap(struct cp_findings *findings,
+		    struct cp_findings_source *source)
+{
+	Sentinel__V1__Finding finding;
+	int r;
+
+	if (source->n_untold == 0)
+		return 0;
+	sentinel__v1__finding__init(&finding);
+	put_source(&finding, source);
+	finding.time_ns = wall_now();
+	finding.is_gap = true;
+	finding.gap = source->n_untold;
+	r = store(findings, &finding);
+	if (r == 0)
+		source->n_untold = 0;
+	return r;
+}
+
 static void tell_limited(uv_timer_t *timer)
 {
 	struct cp_findings *findings = timer->data;
 	struct cp_findings_source *source = NULL;
 
 	while ((source = cp_findings_sources_next(findings->sources, source))) {
-		Sentinel__V1__Finding finding;
-
-		if (source->n_untold == 0)
-			continue;
-		sentinel__v1__finding__init(&finding);
-		put_source(&finding, source);
-		finding.time_ns = wall_now();
-		finding.is_gap = true;
-		finding.gap = source->n_untold;
-		if (store(findings, &finding) == 0)
-			source->n_untold = 0;
-		else
+		if (tell_gap(findings, source) < 0)
 			tell_later(findings);
 	}
+}
+
+void cp_findings_drop(struct cp_findings *findings,
+		      struct cp_findings_source *source)
+{
+	if (tell_gap(findings, source) < 0)
+		findings->stats.n_lost += source->n_untold;
+	cp_findings_sources_drop(findings->sources, source);
 }
 
 /* The log. */

@@ -67,6 +67,9 @@ cp_findings_get_store(const struct cp_findings *findings);
 uint64_t cp_findings_get_run(const struct cp_findings *findings);
 struct cp_findings_sources *
 cp_findings_get_sources(const struct cp_findings *findings);
+/* One that finds nothing any more; what it left out is told now. */
+void cp_findings_drop(struct cp_findings *findings,
+		      struct cp_findings_source *source);
 
 struct cp_findings_stats {
 	uint64_t n_found;

@@ -158,6 +158,37 @@ static void what_is_over_a_rate_is_counted_and_told(void)
 	end(&rig);
 }
 
+/* A rule that a reload removes before the second is over. */
+static void what_a_dropped_source_left_out_is_told_first(void)
+{
+	struct cp_runtime_position at;
+	struct cp_findings_sources *sources;
+	struct cp_findings_stats stats;
+	Sentinel__V1__Finding *finding;
+	struct rig rig;
+
+	begin(&rig, 1, 1);
+	sources = cp_findings_get_sources(rig.findings);
+	for (int i = 0; i < 10; i++)
+		put(&rig, CP_FINDINGS_KIND_RULE, "loud");
+	cp_findings_get_stats(rig.findings, &stats);
+	t_true(stats.n_limited > 0);
+	at = cp_runtime_store_next(cp_findings_get_store(rig.findings));
+	cp_findings_drop(rig.findings,
+			 cp_findings_sources_need(
+				 sources, CP_FINDINGS_KIND_RULE, "loud"));
+	t_null(cp_findings_sources_find(sources, CP_FINDINGS_KIND_RULE,
+					"loud"));
+	finding = read_next(&rig, &at);
+	t_not_null(finding);
+	t_true(finding->is_gap);
+	t_eq(finding->gap, stats.n_limited);
+	t_str_eq(finding->rule, "loud");
+	sentinel__v1__finding__free_unpacked(finding, NULL);
+	t_null(read_next(&rig, &at));
+	end(&rig);
+}
+
 static void text_that_is_no_utf_8_or_too_long_is_held_as_text(void)
 {
 	char text[3 * CP_FINDINGS_TEXT_MAX];
@@ -233,6 +264,7 @@ static void sources_are_told_apart_by_kind_and_bounded(void)
 T_MAIN("findings", finding_is_held_as_it_was_put,
        readers_are_woken_once_for_many_findings,
        what_is_over_a_rate_is_counted_and_told,
+       what_a_dropped_source_left_out_is_told_first,
        text_that_is_no_utf_8_or_too_long_is_held_as_text,
        rate_lets_a_burst_pass_and_then_one_at_a_time,
        sources_are_told_apart_by_kind_and_bounded)

@@ -435,6 +435,16 @@ def test_what_is_over_the_rate_is_counted_and_told(clean, work, findings):
         assert sum(one["gap"] for one in gaps) + len(told) == 200
         assert after["limited"] - before["limited"] == 200 - len(told)
         assert 5 <= len(told) < 200
+        # Nor is it lost with the rule.
+        seen = findings()
+        assert touch(work, count=200) == 200
+        worlds.until(lambda: clean.ok("rules", "list")["rules"][0]["hits"] ==
+                     after["hits"] + 200, "they are judged")
+        write(RULE.replace("name: secret", "name: other"))
+        assert clean.ok("rules", "reload")["status"]["in_force"]
+        worlds.until(lambda: sum(one["gap"] if one["is_gap"] else 1
+                                 for one in seen.fresh()) >= 200, "it is told")
+        assert {one["rule"] for one in seen.fresh()} == {"secret"}
     finally:
         clean.config.write_text(whole)
         reconfigure(clean)
