@@ -303,7 +303,7 @@ def wide(number):
     """A rule that hits what RULE hits, and has so many more values."""
     paths = ", ".join(f"/huge/{at}" for at in range(number))
     return (RULE.replace("secret\n", "wide\n").replace(
-        f"[{SECRET}]", f"[{PLACE}, {paths}]"))
+        f"[{SECRET}]", f"[{SECRET}, {paths}]"))
 
 
 @pytest.mark.parametrize("how", ["call", "signal"])
