@@ -22,6 +22,7 @@ struct cp_runtime {
 	struct cp_attach_guest guest;
 	struct cp_runtime_host *host;
 	struct cp_runtime_reader *reader; /* NULL: there is no ring */
+	uint64_t before_ring; /* what was read of those before it, bytes */
 	uv_timer_t tick;
 	uv_timer_t window;
 	uv_poll_t mounts_poll;

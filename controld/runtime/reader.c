@@ -110,7 +110,8 @@ static unsigned int read_some(struct cp_runtime_reader *reader)
 	return n;
 }
 
-/* Observers may hold the ring from a record on. */
+/* Observers may hold the ring from a record on: all of it, if that was in the
+ * ring before. */
 static uint64_t find_floor(const struct cp_runtime *runtime)
 {
 	const struct cp_runtime_observer *observer;
@@ -120,7 +121,7 @@ static uint64_t find_floor(const struct cp_runtime *runtime)
 		if (observer->is_holding)
 			floor = SN_MIN(floor, observer->held_from);
 	}
-	return floor;
+	return floor > runtime->before_ring ? floor - runtime->before_ring : 0;
 }
 
 static void tell_batch(struct cp_runtime *runtime)
@@ -224,6 +225,7 @@ void cp_runtime_reader_close(struct cp_runtime *runtime)
 	reader = sn_steal(&runtime->reader);
 	if (!reader)
 		return;
+	runtime->before_ring += sn_ring_position(reader->ring);
 	/* What was read was told, and is not to be read again. */
 	sn_ring_hold(reader->ring, false);
 	uv_close((uv_handle_t *)&reader->poll, poll_closed);
@@ -281,5 +283,8 @@ int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
 	reader->poll.data = reader;
 	sn_ring_hold(reader->ring, true);
 	runtime->reader = reader;
-	return uv_poll_start(&reader->poll, UV_READABLE, readable);
+	r = uv_poll_start(&reader->poll, UV_READABLE, readable);
+	if (r < 0)
+		cp_runtime_reader_close(runtime);
+	return r;
 }

@@ -244,6 +244,9 @@ static int take_fds(struct cp_runtime *runtime,
 	(void)memcpy(&body, fds->body, sizeof(body));
 	if (runtime->is_ended)
 		return 0;
+	/* This ledger may be another one. */
+	if (runtime->reader)
+		tell_gaps(runtime);
 	if (!body.runtime_bytes || fds->n_fds < N_FDS) {
 		cp_runtime_reader_close(runtime);
 		return 0;
@@ -657,7 +660,7 @@ cp_runtime_get_refused_version(const struct cp_runtime *runtime,
 
 uint64_t cp_runtime_get_position(const struct cp_runtime *runtime)
 {
-	return cp_runtime_reader_position(runtime);
+	return runtime->before_ring + cp_runtime_reader_position(runtime);
 }
 
 void cp_runtime_release(struct cp_runtime *runtime)

@@ -153,7 +153,8 @@ uint64_t cp_runtime_get_version(const struct cp_runtime *runtime,
 uint64_t
 cp_runtime_get_refused_version(const struct cp_runtime *runtime,
 			       const struct cp_runtime_observer *observer);
-/* Of the event that is being told, for held_from. */
+/* Of the event that is being told, for held_from. It rises, also when another
+ * ring takes the place of this one. */
 uint64_t cp_runtime_get_position(const struct cp_runtime *runtime);
 /* An observer holds less than before. May tell more events. */
 void cp_runtime_release(struct cp_runtime *runtime);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "controld/runtime/message.h"
+#include "controld/runtime/reader.h"
 #include "shared/log.h"
 #include "shared/runtime.h"
 
@@ -194,7 +195,8 @@ int cp_runtime_tell_event(struct cp_runtime *runtime,
 	int r = 0;
 
 	runtime->n_told++;
-	cp_runtime_message_name(runtime->boot, cp_runtime_get_position(runtime),
+	cp_runtime_message_name(runtime->boot,
+				cp_runtime_reader_position(runtime),
 				record->head, event.name);
 	keep_configured(telling->set, telling->matched, &matched);
 	put_owner(runtime, &event);
