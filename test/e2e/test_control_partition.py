@@ -88,6 +88,7 @@ def test_a_partition_leaves_the_policy_and_a_resync_converges(
         plane.send(ident, 2, allow_cidr=plane.pb.AllowCIDR(cidr=A[6]))
     until(is_noticed, "the dead path is noticed")
     assert looked[-1] - began < 4
+    assert time.monotonic() - looked[-1] < 2
     interface.judge(each(A, True, families=(4,)) + each(B, False))
 
     # The host goes on meanwhile: answers are quick, others come and go.

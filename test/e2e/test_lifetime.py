@@ -34,6 +34,9 @@ def test_ttl_ends_with_both_daemons_dead(target, family):
     began = time.monotonic()
     world.ok("allow", target.id, A[family], "--ttl", "2s")
     done = time.monotonic()
+    # By the rule that lapses.
+    client.open(name="brief", protocol="udp", target=A[family], port=80)
+    assert client.exchange(name="brief") == "ok"
     world.kill_cp()
     world.kill_dp()
 
@@ -54,9 +57,9 @@ def test_ttl_ends_with_both_daemons_dead(target, family):
         probes=[[protocol, A[family], 80 if protocol != "icmp" else 0, False]
                 for protocol in ("tcp", "udp", "icmp")], grace_s=0.1)
     assert {answer["result"] for answer in answers} == {target.refusal}
-    for protocol in ("tcp", "udp", "tcp-long", "udp-long"):
-        assert client.exchange(name=protocol) == "ok", protocol
-        client.close(name=protocol)
+    for name in ("tcp", "udp", "brief", "tcp-long", "udp-long"):
+        assert client.exchange(name=name) == "ok", name
+        client.close(name=name)
 
     world.ensure_daemons()
     assert [rule["cidr"].split("/")[0] for rule in

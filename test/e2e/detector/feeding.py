@@ -58,7 +58,7 @@ class Events:
 
     def __init__(self, world, folder):
         self.folder = str(folder)
-        self.n = 0
+        self.n = self.n_made = 0
         self.child = subprocess.Popen(
             [*world.in_cgroup("work"), sys.executable, "-I",
              str(HERE / "events.py"), self.folder], stdin=subprocess.PIPE,
@@ -70,8 +70,8 @@ class Events:
         self.n += count
 
     def wait(self):
-        while int(self.child.stdout.readline()) < self.n:
-            pass
+        while self.n_made < self.n:
+            self.n_made = int(self.child.stdout.readline())
 
     def make(self, count):
         self.begin(count)

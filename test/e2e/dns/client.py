@@ -244,7 +244,8 @@ class Client:
         self.kept.clear()
 
     def crowd(self, server, number):
-        """Connections that say nothing, as many as can be made."""
+        """Connections that say nothing, as many as can be made; some
+        descriptors are left for others."""
         self.idle = []
         family = family_of(server)
         for _ in range(number):
@@ -254,6 +255,9 @@ class Client:
                 sock.settimeout(1)
                 sock.connect((server, 53))
             except OSError:
+                for sock in self.idle[-16:]:
+                    sock.close()
+                del self.idle[-16:]
                 break
 
     def disperse(self):

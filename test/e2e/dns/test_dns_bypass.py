@@ -161,9 +161,9 @@ def test_no_socket_reaches_a_foreign_server(place, way, family):
         before = place.count()
         sent = send(place, SERVER[family])
         # A worker of a ring connects when it comes to it.
-        worlds.until(lambda: place.count() != before, f"{mode} ({sent}): is judged")
+        after = worlds.until(lambda: (now := place.count()) != before and now,
+                             f"{mode} ({sent}): is judged")
         leaked = place.arrived()
-        after = place.count()
         grown = {name: after[name] - before.get(name, 0) for name in after
                  if after[name] != before.get(name, 0)}
         assert not leaked, f"{mode} ({sent}): {[f.hex() for f in leaked]}"

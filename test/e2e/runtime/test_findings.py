@@ -95,9 +95,6 @@ class Findings:
             env={"SENTINEL_SOCKET": str(world.api_path)})
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
-        if not options:
-            worlds.until(lambda: len(self.seen) >= self.skip,
-                         "it has those of before")
 
     def read(self):
         for line in self.child.stdout:
@@ -127,8 +124,12 @@ def findings(clean):
     made = []
 
     def begin(*options):
-        made.append(Findings(clean, *options))
-        return made[-1]
+        one = Findings(clean, *options)
+        made.append(one)
+        if not options:
+            worlds.until(lambda: len(one.seen) >= one.skip,
+                         "it has those of before")
+        return one
     yield begin
     for one in made:
         one.end()
