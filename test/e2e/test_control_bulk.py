@@ -37,6 +37,7 @@ def test_a_thousand_updates_lose_and_leak_nothing(clean, target, stubs):
             # However fast they went: it is the tries that prove something.
             while tries(target) - began <= 1000:
                 turns += exchange(plane, ident, policies, 22 + turns, 20)
+                assert turns < 20 * TURNS, "the denied flow does not try"
             mark = sent(target)
             until(lambda: arrived()[-1] > mark, "the stream goes on")
             assert gaps(arrived()) == []

@@ -2,6 +2,7 @@
 """A client of name servers that runs inside a namespace or cgroup and says all
 that it sees. Driven as calls.py says."""
 
+import errno
 import os
 import random
 import selectors
@@ -254,10 +255,10 @@ class Client:
                 self.idle.append(sock)
                 sock.settimeout(1)
                 sock.connect((server, 53))
-            except OSError:
-                for sock in self.idle[-16:]:
-                    sock.close()
-                del self.idle[-16:]
+            except OSError as error:
+                if error.errno == errno.EMFILE:
+                    for sock in self.idle[-16:]:
+                        sock.close()
                 break
 
     def disperse(self):
