@@ -23,6 +23,7 @@ struct cp_runtime_reader {
 	struct cp_runtime *runtime;
 	struct sn_ring *ring;
 	int fd;
+	uint64_t map_id; /* 0: not known, it is no other's */
 	uint64_t bytes; /* of the ring */
 	uv_poll_t poll;
 	bool is_waiting; /* for observers; it is not polled */
@@ -242,32 +243,31 @@ static uint64_t read_map_id(int fd)
 	info = fopen(line, "re");
 	if (!info)
 		return 0;
-	while (id == 0 && fgets(line, sizeof(line), info))
+	while (id == 0 && fgets(line, sizeof(line), info)) {
 		if (sscanf(line, "map_id: %" SCNu64, &id) != 1)
 			id = 0;
+	}
 	(void)fclose(info);
 	return id;
 }
 
-static bool is_open(const struct cp_runtime_reader *reader, int fd)
-{
-	uint64_t id = reader ? read_map_id(reader->fd) : 0;
-
-	return id != 0 && id == read_map_id(fd);
-}
-
 int cp_runtime_reader_open(struct cp_runtime *runtime, int fd, uint32_t bytes)
 {
-	struct cp_runtime_reader *reader;
+	struct cp_runtime_reader *reader = runtime->reader;
+	uint64_t map_id = read_map_id(fd);
 	int r;
 
-	if (is_open(runtime->reader, fd))
+	if (reader && map_id != 0 && reader->map_id == map_id)
 		return 0;
+	if (reader && map_id == 0)
+		sn_log(SN_LOG_WARNING, "runtime: no map_id in fdinfo: what is "
+				       "not on disk yet is given back");
 	cp_runtime_reader_close(runtime);
 	reader = calloc(1, sizeof(*reader));
 	if (!reader)
 		return -ENOMEM;
 	reader->runtime = runtime;
+	reader->map_id = map_id;
 	reader->bytes = bytes;
 	reader->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	r = reader->fd < 0 ? -errno : 0;
