@@ -156,7 +156,7 @@ def test_one_user_that_floods_hides_nobody(clean, work, trace, tmp_path):
         ended = time.monotonic()
         worlds.until(lambda: len([one for one in seen.find("file_open")
                                   if "/ten-" in one["file"]["path"]]) == 10,
-                     "all ten")
+                     "all ten", limit_s=1)
         seen.wait("gap", gap_cause="budget", gap_event="file_open")
     finally:
         flood.end()
