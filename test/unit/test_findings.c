@@ -129,10 +129,22 @@ static void readers_are_woken_once_for_many_findings(void)
 	end(&rig);
 }
 
+static void only_a_gap_is_next(struct rig *rig, struct cp_runtime_position *at,
+			       uint64_t gap)
+{
+	Sentinel__V1__Finding *finding = read_next(rig, at);
+
+	t_not_null(finding);
+	t_true(finding->is_gap);
+	t_eq(finding->gap, gap);
+	t_str_eq(finding->rule, "loud");
+	sentinel__v1__finding__free_unpacked(finding, NULL);
+	t_null(read_next(rig, at));
+}
+
 static void what_is_over_a_rate_is_counted_and_told(void)
 {
 	struct cp_findings_stats stats;
-	Sentinel__V1__Finding *finding;
 	struct cp_runtime_position at = { .number = 0 };
 	struct rig rig;
 
@@ -148,13 +160,7 @@ static void what_is_over_a_rate_is_counted_and_told(void)
 	at = cp_runtime_store_next(cp_findings_get_store(rig.findings));
 	/* Ends when nothing is left to be told. */
 	(void)uv_run(&rig.loop, UV_RUN_DEFAULT);
-	finding = read_next(&rig, &at);
-	t_not_null(finding);
-	t_true(finding->is_gap);
-	t_eq(finding->gap, stats.n_limited);
-	t_str_eq(finding->rule, "loud");
-	sentinel__v1__finding__free_unpacked(finding, NULL);
-	t_null(read_next(&rig, &at));
+	only_a_gap_is_next(&rig, &at, stats.n_limited);
 	end(&rig);
 }
 
@@ -164,7 +170,6 @@ static void what_a_dropped_source_left_out_is_told_first(void)
 	struct cp_runtime_position at;
 	struct cp_findings_sources *sources;
 	struct cp_findings_stats stats;
-	Sentinel__V1__Finding *finding;
 	struct rig rig;
 
 	begin(&rig, 1, 1);
@@ -179,13 +184,7 @@ static void what_a_dropped_source_left_out_is_told_first(void)
 				 sources, CP_FINDINGS_KIND_RULE, "loud"));
 	t_null(cp_findings_sources_find(sources, CP_FINDINGS_KIND_RULE,
 					"loud"));
-	finding = read_next(&rig, &at);
-	t_not_null(finding);
-	t_true(finding->is_gap);
-	t_eq(finding->gap, stats.n_limited);
-	t_str_eq(finding->rule, "loud");
-	sentinel__v1__finding__free_unpacked(finding, NULL);
-	t_null(read_next(&rig, &at));
+	only_a_gap_is_next(&rig, &at, stats.n_limited);
 	end(&rig);
 }
 

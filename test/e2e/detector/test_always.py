@@ -24,6 +24,14 @@ def ring_full(world):
                world.ok("status")["runtime"]["events"])
 
 
+def nothing_is_lost(world, there, events):
+    """Returns how many came again."""
+    state = until_drained(world)
+    assert ring_full(world) == 0
+    assert dropped(state) == 0 and state["unstored"] == 0
+    return check_all(there, events)
+
+
 def test_kills_of_the_daemon_lose_nothing(clean, peer, events):
     there = peer()
     start = time.monotonic()
@@ -36,11 +44,8 @@ def test_kills_of_the_daemon_lose_nothing(clean, peer, events):
         events.wait()
         clean.start_cp()
         feeding.in_force(clean)
-    state = until_drained(clean)
+    again = nothing_is_lost(clean, there, events)
     seconds = time.monotonic() - start
-    assert ring_full(clean) == 0
-    again = check_all(there, events)
-    assert dropped(state) == 0 and state["unstored"] == 0
     print(f"\n{KILLS} kills of the daemon: {events.n} events, none missing, "
           f"{again} came again, {events.n / seconds:.0f} events/s over all of "
           "it")
@@ -60,10 +65,7 @@ def test_kills_of_both_lose_nothing(clean, peer, events):
         clean.start_cp()
         feeding.in_force(clean)
         there.start()
-    state = until_drained(clean)
-    assert ring_full(clean) == 0
-    check_all(there, events)
-    assert dropped(state) == 0
+    nothing_is_lost(clean, there, events)
 
 
 def test_kills_of_one_that_is_ending_lose_nothing(clean, peer, events):
@@ -77,10 +79,7 @@ def test_kills_of_one_that_is_ending_lose_nothing(clean, peer, events):
         clean.kill_cp()
         clean.start_cp()
         feeding.in_force(clean)
-    state = until_drained(clean)
-    assert ring_full(clean) == 0
-    check_all(there, events)
-    assert dropped(state) == 0
+    nothing_is_lost(clean, there, events)
 
 
 def accepted(world):
@@ -110,10 +109,8 @@ def test_a_new_link_gives_nothing_back(clean, peer, events):
         events.wait()
         clean.start_cp()
         feeding.in_force(clean)
-        state = until_drained(clean)
-    assert ring_full(clean) == 0
-    check_all(there, events)
-    assert dropped(state) == 0
+        until_drained(clean)
+    nothing_is_lost(clean, there, events)
 
 
 def test_what_was_read_again_is_kept_until_it_is_answered(clean, peer, events):
