@@ -23,7 +23,8 @@ def test_egress_goes_on_when_the_runtime_maps_do_not_fit(runtime, traced):  # no
     runtime.peer.attach(OTHER, dp.TC, ifindex=traced.index())
     runtime.set(rt.rule("FILE_UNLINK"))
     traced.stop()
-    traced.start(*traced.options, "--runtime-sums", "128", small=rt.SMALL, limit_s=rt.START_S)
+    traced.start(*traced.options, "--runtime-sums", "128", small=rt.SMALL,
+                 limit_s=rt.START_S)
     peer = traced.connect()
     row, = peer.list()
     assert row["type"] == dp.TC
